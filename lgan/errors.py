@@ -1,0 +1,27 @@
+"""The errors lgan raises on purpose; each message is one sentence a user can act on."""
+
+from __future__ import annotations
+
+
+class LganError(Exception):
+    """Base of every error that lgan raises on purpose."""
+
+
+class ConfigError(LganError, ValueError):
+    """A configuration value is wrong; the message names key, value and what would be right."""
+
+
+class DataError(LganError):
+    """Data is absent, unreadable or does not fit the configuration."""
+
+
+class TaskAccessError(LganError):
+    """Training data of a task was asked for while another task is being trained."""
+
+
+class RunError(LganError):
+    """A run folder cannot be used as asked: other config, no finished task, altered files."""
+
+
+class TrainingDivergedError(LganError):
+    """A loss or weight is no longer finite; the message names task and step."""
