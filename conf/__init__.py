@@ -1,0 +1,1 @@
+"""lgan's Hydra configuration, installed as the package ``lgan.conf``."""

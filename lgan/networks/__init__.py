@@ -1,0 +1,1 @@
+"""Plain networks: they know no method and no data set."""
