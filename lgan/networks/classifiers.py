@@ -1,0 +1,140 @@
+"""Classifiers for evaluation: trained on real images and applied to generated ones, or vice versa.
+
+Each maps images (B, C, H, W) in [-1, 1] to logits; `features` gives the layer before the logits,
+for Fréchet distances. None has batch statistics, so that train and eval mode compute the same
+and an image's features never depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.networks.shapes import ImageShape, require_side
+
+
+class Classifier(nn.Module):
+    """Base: a body that ends in features, and a linear head on top.
+
+    Args:
+        body: images (B, C, H, W) to features (B, feature_dim).
+        feature_dim: length of the features.
+        num_classes: number of logits.
+    """
+
+    def __init__(self, body: nn.Module, feature_dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.feature_dim, self.num_classes = feature_dim, num_classes
+        self.body = body
+        self.head = nn.Linear(feature_dim, num_classes)
+        self.apply(_init_for_relu)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return features (B, feature_dim) of images x (B, C, H, W) in [-1, 1]."""
+        return self.body(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, num_classes) of images x (B, C, H, W) in [-1, 1]."""
+        return self.head(self.features(x))
+
+
+class SmallCNN(Classifier):
+    """A quick convolutional classifier for grey or colour images of 8 to 64 pixels a side.
+
+    3x3 convolutions with group norm, the side halved after each until it is 4 or less; channels are
+    `width`, twice and then four times as many.
+
+    Args:
+        image_shape: (C, H, W).
+        num_classes: number of logits.
+        width: channels of the first convolution, a multiple of 8.
+        feature_dim: length of the features; short ones need fewer samples for a Fréchet distance.
+
+    Raises:
+        ConfigError: a side is under 8 or over 64, or `width` is no multiple of 8.
+    """
+
+    def __init__(
+        self, image_shape: ImageShape, num_classes: int, width: int = 32, feature_dim: int = 64
+    ) -> None:
+        channels, height, breadth = image_shape
+        if not 8 <= min(height, breadth) <= max(height, breadth) <= 64:
+            raise ConfigError(
+                f"SmallCNN takes images of 8 to 64 pixels a side, not {height}x{breadth}; "
+                "choose another classifier or resize the data."
+            )
+        if width < 8 or width % 8:
+            raise ConfigError(f"SmallCNN's width={width} must be a multiple of 8.")
+        layers: list[nn.Module] = []
+        outputs = width
+        while max(height, breadth) > 4:
+            layers += _normed_convolution(channels, outputs)
+            channels, outputs = outputs, min(2 * outputs, 4 * width)
+            height, breadth = math.ceil(height / 2), math.ceil(breadth / 2)
+        layers += [*_normed_convolution(channels, outputs)[:-1], nn.Flatten()]
+        layers += [nn.Linear(outputs * height * breadth, feature_dim), nn.ReLU()]
+        super().__init__(nn.Sequential(*layers), feature_dim, num_classes)
+
+
+class MerganMLP(Classifier):
+    """MeRGAN's classifier for MNIST: 1024-1024-512-256-128-10 with ReLU, 1,739,914 parameters.
+
+    The official code feeds raw pixels in 0..255; here, as everywhere in lgan, they are in [-1, 1].
+
+    Args:
+        image_shape: (C, H, W), any size; (1, 32, 32) in the paper.
+        num_classes: number of logits.
+    """
+
+    def __init__(self, image_shape: ImageShape, num_classes: int) -> None:
+        layers: list[nn.Module] = [nn.Flatten()]
+        inputs = math.prod(image_shape)
+        for outputs in (1024, 512, 256, 128):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+            inputs = outputs
+        super().__init__(nn.Sequential(*layers), inputs, num_classes)
+
+
+class MerganVGGSmall(Classifier):
+    """MeRGAN's classifier for SVHN: seven 3x3 convolutions, three linear layers, 1,550,634 weights.
+
+    The official code feeds BGR in 0..255 less a mean colour; here it is RGB in [-1, 1].
+
+    Args:
+        image_shape: (C, 32, 32); C is 3 in the paper.
+        num_classes: number of logits.
+
+    Raises:
+        ConfigError: the images are not 32x32.
+    """
+
+    def __init__(self, image_shape: ImageShape, num_classes: int) -> None:
+        require_side(image_shape, 32, "MerganVGGSmall")
+        layers: list[nn.Module] = []
+        inputs = image_shape[0]
+        for outputs, depth in ((32, 2), (64, 2), (128, 3)):
+            for _ in range(depth):
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+                inputs = outputs
+            layers.append(nn.MaxPool2d(2))
+        layers += [nn.Flatten(), nn.Linear(inputs * 4 * 4, 512), nn.ReLU()]
+        layers += [nn.Linear(512, 128), nn.ReLU()]
+        super().__init__(nn.Sequential(*layers), 128, num_classes)
+
+
+def _normed_convolution(inputs: int, outputs: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(inputs, outputs, 3, padding=1),
+        nn.GroupNorm(8, outputs),
+        nn.ReLU(),
+        nn.MaxPool2d(2, ceil_mode=True),
+    ]
+
+
+def _init_for_relu(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

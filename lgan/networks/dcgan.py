@@ -1,0 +1,111 @@
+"""MeRGAN's networks for digits: a three-layer DCGAN on 32x32 images, with class batch norm.
+
+Source: Wu et al. 2018, section 4.1, and the official code (`gan32_model.py`). The strided layers
+are padded alike on both sides, one pixel off TensorFlow's "SAME": weights trained there do not fit.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lgan.networks.init import init_convolution, init_linear
+from lgan.networks.norm import ClassBatchNorm2d, Statistics
+from lgan.networks.shapes import ImageShape, require_side
+
+SIDE = 32
+LEAK = 0.2
+
+
+def _upsampling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+    layer = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
+    init_convolution(layer)
+    return layer
+
+
+def _downsampling(inputs: int, outputs: int) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, 5, stride=2, padding=2)
+    init_convolution(layer)
+    return layer
+
+
+class Mergan32Generator(nn.Module):
+    """Noise to 32x32 images; the class enters through the scales and offsets of the norms only.
+
+    525,569 parameters for grey images, 527,171 for colour, at width 32 and ten classes.
+
+    Args:
+        image_shape: (C, 32, 32).
+        num_classes: number of classes of the whole sequence.
+        width: channels of the last hidden layer; those before it have 2 and 4 times as many.
+        z_dim: length of the noise.
+        statistics: what the norms average over, "class" or "batch".
+
+    Raises:
+        ConfigError: the images are not 32x32.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        width: int = 32,
+        z_dim: int = 128,
+        statistics: Statistics = "class",
+    ) -> None:
+        super().__init__()
+        require_side(image_shape, SIDE, "mergan32")
+        self.z_dim, self.num_classes = z_dim, num_classes
+        widths = (4 * width, 2 * width, width)
+        self.project = nn.Linear(z_dim, widths[0] * 4 * 4)
+        init_linear(self.project)
+        self.norms = nn.ModuleList(
+            ClassBatchNorm2d(w, num_classes, statistics=statistics) for w in widths
+        )
+        outputs = (*widths[1:], image_shape[0])
+        self.deconvolutions = nn.ModuleList(map(_upsampling, widths, outputs))
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return images (B, C, 32, 32) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
+        x = self.project(z).unflatten(1, (-1, 4, 4))
+        for norm, deconvolution in zip(self.norms, self.deconvolutions, strict=True):
+            x = deconvolution(torch.relu(norm(x, y)))
+        return torch.tanh(x)
+
+
+class Mergan32Discriminator(nn.Module):
+    """Images to a score and class logits: one trunk without norms, two linear heads.
+
+    279,563 parameters for grey images, 281,163 for colour, at width 32 and ten classes.
+
+    Args:
+        image_shape: (C, 32, 32).
+        num_classes: number of logits, all there from the start.
+        width: channels of the first layer, doubled twice.
+
+    Raises:
+        ConfigError: the images are not 32x32.
+    """
+
+    def __init__(self, image_shape: ImageShape, num_classes: int, width: int = 32) -> None:
+        super().__init__()
+        require_side(image_shape, SIDE, "mergan32")
+        self.num_classes = num_classes
+        self.trunk = nn.Sequential(
+            _downsampling(image_shape[0], width),
+            nn.LeakyReLU(LEAK),
+            _downsampling(width, 2 * width),
+            nn.LeakyReLU(LEAK),
+            _downsampling(2 * width, 4 * width),
+            nn.LeakyReLU(LEAK),
+            nn.Flatten(),
+        )
+        self.score = nn.Linear(4 * width * 4 * 4, 1)
+        self.classify = nn.Linear(4 * width * 4 * 4, num_classes)
+        init_linear(self.score)
+        init_linear(self.classify)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, 32, 32)."""
+        features = self.trunk(x)
+        return self.score(features).squeeze(1), self.classify(features)

@@ -1,0 +1,68 @@
+"""Small fully connected networks for small images, such as scikit-learn's 8x8 digits."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from lgan.networks.shapes import ImageShape
+
+
+class MLPGenerator(nn.Module):
+    """Noise and one-hot class to images; no norms, so an image depends on its own noise only.
+
+    Args:
+        image_shape: (C, H, W), any size.
+        num_classes: number of classes of the whole sequence.
+        width: units of each of the two hidden layers.
+        z_dim: length of the noise.
+    """
+
+    def __init__(
+        self, image_shape: ImageShape, num_classes: int, width: int = 128, z_dim: int = 16
+    ) -> None:
+        super().__init__()
+        self.z_dim, self.num_classes, self.image_shape = z_dim, num_classes, tuple(image_shape)
+        self.body = nn.Sequential(
+            nn.Linear(z_dim + num_classes, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, math.prod(image_shape)),
+        )
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
+        labelled = torch.cat([z, F.one_hot(y, self.num_classes).to(z)], dim=1)
+        return torch.tanh(self.body(labelled)).unflatten(1, self.image_shape)
+
+
+class MLPDiscriminator(nn.Module):
+    """Images to a score and class logits.
+
+    Args:
+        image_shape: (C, H, W), any size.
+        num_classes: number of logits, all there from the start.
+        width: units of each of the two hidden layers.
+    """
+
+    def __init__(self, image_shape: ImageShape, num_classes: int, width: int = 128) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.trunk = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(math.prod(image_shape), width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, width),
+            nn.LeakyReLU(0.2),
+        )
+        self.score = nn.Linear(width, 1)
+        self.classify = nn.Linear(width, num_classes)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, H, W)."""
+        features = self.trunk(x)
+        return self.score(features).squeeze(1), self.classify(features)

@@ -1,0 +1,95 @@
+"""Batch normalisation with statistics per class, MeRGAN's way of conditioning (section 3)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from lgan.errors import ConfigError
+
+Statistics = Literal["class", "batch"]
+
+EPS = 1e-5
+
+
+class ClassBatchNorm2d(nn.Module):
+    """Batch norm that always uses the current batch, in training and in eval mode.
+
+    MeRGAN's generator is called with one class at a time, so that a class is normalised by its own
+    mean and variance and nothing else in the batch can move its images. ``statistics="class"``
+    gives just that for a mixed batch in one call: the result equals one class-pure call for each
+    class present. There are no running statistics, hence nothing that drifts between tasks.
+
+    Under several processes the statistics are those of each process's own part of the batch.
+
+    Args:
+        channels: number of channels C.
+        num_classes: number of classes K of the whole sequence.
+        conditional: a scale (from 1) and an offset (from 0) per class, tables (K, C); otherwise one
+            of each, shared, (C,). Rows of absent classes receive exactly zero gradient.
+        statistics: "class" or "batch" (mean and variance over the whole, mixed batch).
+
+    Raises:
+        ConfigError: `statistics` is neither.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        conditional: bool = True,
+        statistics: Statistics = "class",
+    ) -> None:
+        super().__init__()
+        if statistics not in ("class", "batch"):
+            raise ConfigError(f"statistics={statistics!r} is unknown; use 'class' or 'batch'.")
+        self.channels, self.num_classes = channels, num_classes
+        self.conditional, self.statistics = conditional, statistics
+        shape = (num_classes, channels) if conditional else (channels,)
+        self.scale = nn.Parameter(torch.ones(shape))
+        self.offset = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Normalise x (B, C, H, W) of classes y (B,) int64; the shape stays."""
+        return self._by_class(x, y) if self.statistics == "class" else self._by_batch(x, y)
+
+    def extra_repr(self) -> str:
+        """Return the constructor's arguments, for printing."""
+        return (
+            f"{self.channels}, {self.num_classes}, conditional={self.conditional}, "
+            f"statistics={self.statistics!r}"
+        )
+
+    def _by_class(self, x: Tensor, y: Tensor) -> Tensor:
+        # Written out in float32 element by element, without a matrix product, so that neither
+        # autocast nor TF32 rounds the statistics; and as sums, so that it is deterministic.
+        flat = x.flatten(2).float()
+        share = F.one_hot(y, self.num_classes).float()
+        share = share / share.sum(0).clamp(min=1)
+        centred = flat - self._class_mean(flat.mean(2), share, y).unsqueeze(2)
+        variance = self._class_mean(centred.square().mean(2), share, y)
+        scale, offset = self._affine(y)
+        normalised = centred * (scale * torch.rsqrt(variance + EPS)).unsqueeze(2)
+        return (normalised + offset.unsqueeze(2)).to(x.dtype).view_as(x)
+
+    @staticmethod
+    def _class_mean(values: Tensor, share: Tensor, y: Tensor) -> Tensor:
+        """Replace each row of values (B, C) by the mean over the rows of its class."""
+        means = (share.unsqueeze(2) * values.unsqueeze(1)).sum(0)
+        return F.embedding(y, means)
+
+    def _by_batch(self, x: Tensor, y: Tensor) -> Tensor:
+        if not self.conditional:
+            return F.batch_norm(x, None, None, self.scale, self.offset, training=True, eps=EPS)
+        scale, offset = self._affine(y)
+        normalised = F.batch_norm(x, None, None, training=True, eps=EPS)
+        return torch.addcmul(offset[..., None, None], normalised, scale[..., None, None])
+
+    def _affine(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scale and offset, (B, C) or, shared, (1, C)."""
+        if not self.conditional:
+            return self.scale.unsqueeze(0), self.offset.unsqueeze(0)
+        return F.embedding(y, self.scale), F.embedding(y, self.offset)

@@ -1,0 +1,172 @@
+"""MeRGAN's networks for LSUN: the ResNets of WGAN-GP on 64x64 images, with an auxiliary classifier.
+
+Source: the official code (`gan64_model.py`, GoodGenerator and GoodDiscriminator). The paper speaks
+of class batch norm throughout; the code concatenates the class to the noise: both can be had.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from lgan.errors import ConfigError
+from lgan.networks.init import init_convolution, init_linear
+from lgan.networks.norm import EPS, ClassBatchNorm2d, Statistics
+from lgan.networks.shapes import ImageShape, require_side
+
+Conditioning = Literal["concat", "cbn"]
+
+SIDE = 64
+
+
+def _convolution(
+    inputs: int, outputs: int, kernel: int = 3, bias: bool = True, gain: float = 2.0
+) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+    init_convolution(layer, gain)
+    return layer
+
+
+def _layer_norm(channels: int) -> nn.GroupNorm:
+    # One group: statistics over (C, H, W), scale and offset per channel.
+    return nn.GroupNorm(1, channels, eps=EPS)
+
+
+class UpBlock(nn.Module):
+    """Residual block that doubles the side; norms see the classes y."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        num_classes: int,
+        conditional: bool,
+        statistics: Statistics,
+    ) -> None:
+        super().__init__()
+        self.shortcut = _convolution(inputs, outputs, kernel=1, gain=1.0)
+        self.norm1 = ClassBatchNorm2d(inputs, num_classes, conditional, statistics)
+        self.conv1 = _convolution(inputs, outputs, bias=False)
+        self.norm2 = ClassBatchNorm2d(outputs, num_classes, conditional, statistics)
+        self.conv2 = _convolution(outputs, outputs)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Map x (B, inputs, H, W) of classes y (B,) to (B, outputs, 2H, 2W)."""
+        main = F.interpolate(torch.relu(self.norm1(x, y)), scale_factor=2.0)
+        main = self.conv2(torch.relu(self.norm2(self.conv1(main), y)))
+        # A 1x1 convolution and nearest upsampling commute: this order costs a quarter.
+        return F.interpolate(self.shortcut(x), scale_factor=2.0) + main
+
+
+class DownBlock(nn.Module):
+    """Residual block that halves the side."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.shortcut = _convolution(inputs, outputs, kernel=1, gain=1.0)
+        self.main = nn.Sequential(
+            _layer_norm(inputs),
+            nn.ReLU(),
+            _convolution(inputs, inputs, bias=False),
+            _layer_norm(inputs),
+            nn.ReLU(),
+            _convolution(inputs, outputs),
+            nn.AvgPool2d(2),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+        return self.shortcut(F.avg_pool2d(x, 2)) + self.main(x)
+
+
+class Mergan64Generator(nn.Module):
+    """Noise to 64x64 images by four residual blocks.
+
+    8,622,403 parameters for colour images at width 64, ten classes and `conditioning="concat"`.
+
+    Args:
+        image_shape: (C, 64, 64).
+        num_classes: number of classes of the whole sequence.
+        width: channels of the last block; the first two have 8 times as many.
+        z_dim: length of the noise.
+        conditioning: "concat" (one-hot class beside the noise, shared scales and offsets, as the
+            code does) or "cbn" (scales and offsets per class, as the paper says).
+        statistics: what the norms average over, "class" or "batch".
+
+    Raises:
+        ConfigError: the images are not 64x64, or `conditioning` is unknown.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        width: int = 64,
+        z_dim: int = 128,
+        conditioning: Conditioning = "concat",
+        statistics: Statistics = "class",
+    ) -> None:
+        super().__init__()
+        require_side(image_shape, SIDE, "mergan64")
+        if conditioning not in ("concat", "cbn"):
+            raise ConfigError(f"conditioning={conditioning!r} is unknown; use 'concat' or 'cbn'.")
+        self.z_dim, self.num_classes, self.conditioning = z_dim, num_classes, conditioning
+        conditional = conditioning == "cbn"
+        self.project = nn.Linear(z_dim + (0 if conditional else num_classes), 8 * width * 4 * 4)
+        init_linear(self.project)
+        widths = (8 * width, 8 * width, 4 * width, 2 * width, width)
+        self.blocks = nn.ModuleList(
+            UpBlock(i, o, num_classes, conditional, statistics)
+            for i, o in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.norm = ClassBatchNorm2d(width, num_classes, conditional, statistics)
+        self.to_image = _convolution(width, image_shape[0])
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return images (B, C, 64, 64) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
+        if self.conditioning == "concat":
+            z = torch.cat([z, F.one_hot(y, self.num_classes).to(z)], dim=1)
+        x = self.project(z).unflatten(1, (-1, 4, 4))
+        for block in self.blocks:
+            x = block(x, y)
+        return torch.tanh(self.to_image(torch.relu(self.norm(x, y))))
+
+
+class Mergan64Discriminator(nn.Module):
+    """Images to a score and class logits by four residual blocks with layer norm.
+
+    7,573,771 parameters for colour images at width 64 and ten classes.
+
+    Args:
+        image_shape: (C, 64, 64).
+        num_classes: number of logits, all there from the start.
+        width: channels of the first convolution; the last two blocks have 8 times as many.
+
+    Raises:
+        ConfigError: the images are not 64x64.
+    """
+
+    def __init__(self, image_shape: ImageShape, num_classes: int, width: int = 64) -> None:
+        super().__init__()
+        require_side(image_shape, SIDE, "mergan64")
+        self.num_classes = num_classes
+        self.trunk = nn.Sequential(
+            _convolution(image_shape[0], width, gain=1.0),
+            DownBlock(width, 2 * width),
+            DownBlock(2 * width, 4 * width),
+            DownBlock(4 * width, 8 * width),
+            DownBlock(8 * width, 8 * width),
+            nn.Flatten(),
+        )
+        self.score = nn.Linear(8 * width * 4 * 4, 1)
+        self.classify = nn.Linear(8 * width * 4 * 4, num_classes)
+        init_linear(self.score)
+        init_linear(self.classify)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, 64, 64)."""
+        features = self.trunk(x)
+        return self.score(features).squeeze(1), self.classify(features)

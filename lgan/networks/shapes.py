@@ -1,0 +1,21 @@
+"""What a network asks of its images, checked once, with a message that names the way out."""
+
+from __future__ import annotations
+
+from lgan.errors import ConfigError
+
+ImageShape = tuple[int, int, int]
+
+
+def require_side(image_shape: ImageShape, side: int, network: str) -> None:
+    """Refuse images that are not `side` x `side`.
+
+    Raises:
+        ConfigError: `image_shape` (C, H, W) has another height or width.
+    """
+    _, height, width = image_shape
+    if (height, width) != (side, side):
+        raise ConfigError(
+            f"network={network} is made for {side}x{side} images but the data are "
+            f"{height}x{width}; choose another network or resize the data to {side}."
+        )
