@@ -1,0 +1,32 @@
+"""Logging what happens inside a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+
+from lgan.callbacks.base import TaskCallback
+
+
+class LogLosses(TaskCallback):
+    """Log each player's loss every few generator steps, on a step that grows over all tasks.
+
+    It writes to the loggers directly: `self.log` would use Lightning's step, which counts
+    optimizer steps and starts again at 0 with each task's Trainer, and costs a millisecond.
+
+    Args:
+        every: generator steps between two lines.
+    """
+
+    def __init__(self, every: int = 50) -> None:
+        self.every = every
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        """Log the losses of this step."""
+        if pl_module.step % self.every:
+            return
+        numbers = {f"loss/{name}": float(loss) for name, loss in pl_module.losses.items()}
+        numbers |= {"task/index": pl_module.task_index, "task/step": pl_module.step}
+        for logger in trainer.loggers:
+            logger.log_metrics(numbers, step=pl_module.total_steps)

@@ -1,0 +1,73 @@
+"""One progress bar for the whole sequence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm.auto import tqdm
+
+from lgan.callbacks.base import TaskContext
+
+
+class SequenceProgress(ProgressBar):
+    """Show task, step and time left over all tasks in a single bar.
+
+    Lightning's own bar knows one task only, and refreshing it at every step costs up to a quarter
+    of a small network's step.
+
+    Args:
+        every: generator steps between two refreshes.
+    """
+
+    def __init__(self, every: int = 20) -> None:
+        super().__init__()
+        self.every, self._bar, self._on = every, None, True
+
+    def disable(self) -> None:
+        """Show nothing (Lightning calls this on every rank but the first)."""
+        self._on = False
+
+    def enable(self) -> None:
+        """Show the bar."""
+        self._on = True
+
+    def on_task_start(self, context: TaskContext) -> None:
+        """Open the bar at the first task, and name the task."""
+        tasks = context.datamodule.num_tasks
+        if self._bar is None:
+            total = tasks * context.datamodule.steps
+            self._bar = tqdm(
+                total=total, initial=context.step, unit="step", disable=not self._on, leave=True
+            )
+        classes = ",".join(context.datamodule.class_names[c] for c in self._classes(context))
+        self._bar.set_description(
+            f"{context.method.name}: task {context.task + 1}/{tasks} ({classes[:24]})"
+        )
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        """Move the bar."""
+        if pl_module.step % self.every == 0:
+            self._move_to(pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Move the bar to the task's end."""
+        self._move_to(pl_module)
+
+    def on_task_end(self, context: TaskContext) -> None:
+        """Close the bar after the last task."""
+        if self._bar is not None and context.task + 1 == context.datamodule.num_tasks:
+            self._bar.close()
+
+    def _move_to(self, method: Any) -> None:  # noqa: ANN401
+        if self._bar is not None:
+            self._bar.set_postfix(
+                {name[0].upper(): f"{float(x):.3g}" for name, x in method.losses.items()},
+                refresh=False,
+            )
+            self._bar.update(method.total_steps - self._bar.n)
+
+    @staticmethod
+    def _classes(context: TaskContext) -> tuple[int, ...]:
+        return context.datamodule.sequence.tasks[context.task].classes

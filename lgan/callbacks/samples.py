@@ -1,0 +1,96 @@
+"""Images from a fixed noise: what the generator shows of each class after each task."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.utils import make_grid, save_image
+
+from lgan.callbacks.base import Learner, TaskCallback, TaskContext
+from lgan.files import load_tensors, save_tensors, write_atomically
+from lgan.loggers import log_image
+from lgan.seeding import Noise
+
+
+def digest(images: Tensor) -> str:
+    """Return a hash of the exact bits of a tensor of images."""
+    return hashlib.sha256(images.contiguous().cpu().numpy().tobytes()).hexdigest()[:16]
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Turn images in [-1, 1] into uint8."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+class FixedNoiseSamples(TaskCallback):
+    """After each task, draw every class so far from a fixed noise that is saved with the run.
+
+    Writes `samples/noise.pt`, and per task t `samples/task{t}.pt` (uint8 images by class) and
+    `samples/task{t}.png` (a row per class). Adds to the record, for every task so far, a digest of
+    its images in eval mode and how far they have drifted since the task was learnt: the same
+    digest is a proof of exact retention.
+
+    Args:
+        per_class: images per class.
+        seed: seed of the noise.
+    """
+
+    def __init__(self, per_class: int = 16, seed: int = 0) -> None:
+        self.per_class, self.seed = per_class, seed
+
+    @torch.no_grad()
+    def on_task_end(self, context: TaskContext) -> None:
+        """Draw, record, save and log."""
+        method, folder = context.method, context.folder / "samples"
+        method.eval()
+        noise = self._noise(method, context.datamodule.num_classes, folder)
+        tasks = context.datamodule.sequence.tasks[: context.task + 1]
+        drawn = [self._draw(method, noise, task.classes) for task in tasks]
+        context.row["retention"] = self._compare(drawn, folder)
+        self._save(drawn, [c for task in tasks for c in task.classes], context, folder)
+
+    def _noise(self, method: Learner, classes: int, folder: Path) -> Tensor:
+        """Return the fixed noise (classes, per_class * noise_rows, z_dim), made once per run."""
+        path = folder / "noise.pt"
+        if not path.exists():
+            rows = self.per_class * method.noise_rows
+            drawn = Noise(self.seed).normal(classes, rows, method.generator.z_dim)
+            save_tensors(path, {"noise": drawn})
+        return load_tensors(path)["noise"].to(method.device)
+
+    def _draw(self, method: Learner, noise: Tensor, classes: tuple[int, ...]) -> Tensor:
+        labels = torch.tensor(classes, device=noise.device).repeat_interleave(self.per_class)
+        images = method.generate(noise[list(classes)].flatten(0, 1), labels)
+        return images.unflatten(0, (len(classes), self.per_class)).float().cpu()
+
+    def _compare(self, drawn: list[Tensor], folder: Path) -> list[dict]:
+        """Compare with the images each task had when it was learnt."""
+        path = folder / "learnt.pt"
+        learnt = load_tensors(path)["images"][: len(drawn) - 1] if path.exists() else []
+        learnt.append(drawn[-1])
+        save_tensors(path, {"images": learnt})
+        rows = []
+        for now, then in zip(drawn, learnt, strict=True):
+            drift = (now - then).abs()
+            rows.append(
+                {
+                    "digest": digest(now),
+                    "exact": digest(now) == digest(then),
+                    "max_drift": float(drift.max()),
+                    "mean_drift": float(drift.mean()),
+                }
+            )
+        return rows
+
+    def _save(
+        self, drawn: list[Tensor], classes: list[int], context: TaskContext, folder: Path
+    ) -> None:
+        images = to_uint8(torch.cat(drawn))
+        stem = folder / f"task{context.task}"
+        save_tensors(stem.with_suffix(".pt"), {"classes": classes, "images": images})
+        grid = make_grid(images.flatten(0, 1).float() / 255, nrow=self.per_class, padding=1)
+        write_atomically(stem.with_suffix(".png"), lambda path: save_image(grid, path, "png"))
+        log_image(context.loggers, "samples", grid, context.step)

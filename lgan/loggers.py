@@ -1,0 +1,114 @@
+"""Where numbers and pictures go: an append-only CSV file, and what other loggers can do."""
+
+from __future__ import annotations
+
+import csv
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from lgan.files import write_atomically
+
+
+class AppendCSVLogger(Logger):
+    """Write `metrics.csv` in long form (step, name, value), line by line, and only ever append.
+
+    Lightning's CSVLogger deletes the file when it is opened again after a crash, and rewrites it
+    whenever a new name appears. The long form has fixed columns, so a line is on disk as soon as
+    it is logged and can be read while the run goes on.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    COLUMNS = ("step", "name", "value")
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+
+    @property
+    def name(self) -> str:
+        """The logger's name."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """There is one file per run."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """The run's folder."""
+        return str(self.path.parent)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        """Do nothing: the run's folder holds config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append a line per metric."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if fresh:
+                writer.writerow(self.COLUMNS)
+            writer.writerows((step, name, float(value)) for name, value in metrics.items())
+
+    @rank_zero_only
+    def rewind(self, step: int) -> None:
+        """Drop the lines after `step`, and a line a crash cut short: a resumed run writes anew."""
+        if not self.path.exists():
+            return
+        with self.path.open(newline="") as file:
+            rows = [r for r in csv.reader(file) if len(r) == len(self.COLUMNS) and r[0].isdigit()]
+        kept = [self.COLUMNS, *(row for row in rows if int(row[0]) <= step)]
+
+        def write(path: Path) -> None:
+            with path.open("w", newline="") as file:
+                csv.writer(file).writerows(kept)
+                os.fsync(file.fileno())
+
+        write_atomically(self.path, write)
+
+
+def log_image(loggers: list[Logger], name: str, image: Tensor, step: int) -> None:
+    """Show an image (C, H, W) in [0, 1] in every logger that can."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(name, [image], step=step)
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_image(name, image, step)
+
+
+def log_matrix(loggers: list[Logger], name: str, matrix: list[list[float]], step: int) -> None:
+    """Show a lower triangular result matrix (row: after task t, column: task j) in W&B."""
+    columns = ["after task", *(f"task {j}" for j in range(len(matrix[-1])))]
+    width = len(matrix[-1])
+    data = [[t, *row, *[None] * (width - len(row))] for t, row in enumerate(matrix)]
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_table(name, columns=columns, data=data, step=step)
+
+
+def rewind(loggers: list[Logger], step: int) -> None:
+    """Drop what was logged after `step`, in loggers that can."""
+    for logger in loggers:
+        if isinstance(logger, AppendCSVLogger):
+            logger.rewind(step)
+
+
+def close(loggers: list[Logger], status: str) -> None:
+    """Finish every logger; W&B's runs of a sweep would merge into one otherwise."""
+    for logger in loggers:
+        logger.finalize(status)
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish(exit_code=0 if status == "success" else 1)

@@ -1,0 +1,1 @@
+"""Methods: what protects the old tasks. One LightningModule per method."""

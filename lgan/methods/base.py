@@ -1,0 +1,255 @@
+"""The frame of every method: one training step, two extension points (`schedule` and `loss`).
+
+Fine-tuning (SFT) is this frame and nothing else. A method adds a penalty or a second loss in
+`loss`, players or steps in `schedule`, and what it keeps of old tasks in `begin_task`/`end_task`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import RunError, TrainingDivergedError
+from lgan.networks.factory import NetworkFactory
+from lgan.objectives.acgan import ACGAN, Batch
+from lgan.seeding import Noise
+
+
+@contextmanager
+def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Switch gradients of the networks' parameters off, and those that were on, on again."""
+    live = [p for network in networks for p in network.parameters() if p.requires_grad]
+    for parameter in live:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in live:
+            parameter.requires_grad_(True)
+
+
+class LifelongGAN(L.LightningModule):
+    """A generator and a discriminator that learn one task after the other.
+
+    Args:
+        name: the method's name in tables, as in `method=name`.
+        networks: builds the networks, as many as the method needs.
+        objective: what the GAN learns.
+        optimizer: `parameters -> torch.optim.Optimizer`; called anew for every task.
+        seed: training seed; every random number is a function of (seed, purpose, task, step).
+    """
+
+    declaration: ClassVar[str] = ""
+    """The rule of the protocol that the method breaks, printed in every table; "" for none."""
+    cumulative_data: ClassVar[bool] = False
+    """Whether the method trains on the data of all tasks so far (which breaks the rule)."""
+    noise_rows: int = 1
+    """How many rows of noise `generate` takes per image."""
+
+    def __init__(
+        self,
+        name: str,
+        networks: NetworkFactory,
+        objective: ACGAN,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.name, self.networks, self.objective = name, networks, objective
+        self.optimizer, self.seed = optimizer, seed
+        self.generator = networks.build_generator()
+        self.discriminator = networks.build_discriminator()
+        self.task_index, self.step, self.total_steps = 0, 0, 0
+        self.task_classes: list[tuple[int, ...]] = []
+        self.noise = Noise(seed)
+        self.losses: dict[str, Tensor] = {}
+
+    # ------------------------------------------------------------------ what a method may change
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """The networks that are trained, by name; each has an optimizer of its own."""
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def begin_task(self, task: int) -> None:
+        """Make room for `task`; called before optimizers and strategy see the parameters.
+
+        Idempotent: a run that resumes inside the task calls it again, and then loads the state.
+        """
+
+    def end_task(self, task: int) -> None:
+        """Consolidate what was learnt; called once, after the last step of `task`."""
+
+    def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
+        """Yield (player, batch) for each optimizer step of one generator step."""
+        for batch in batches:
+            yield "discriminator", batch
+        yield "generator", batches[-1]
+
+    def loss(self, player: str, batch: Batch) -> Tensor:
+        """Return the loss that `player` minimises on `batch`, a scalar."""
+        loss = getattr(self.objective, f"{player}_loss")
+        return loss(self.generator, self.discriminator, batch, self.noise)
+
+    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1] of classes `labels` (B,).
+
+        Args:
+            z: noise (B * noise_rows, z_dim).
+            labels: classes (B,), all of them learnt.
+        """
+        return self.generator(z, labels)
+
+    def classify(self, images: Tensor) -> Tensor | None:
+        """Return class logits (B, num_classes) of real images; None without a classifier."""
+        return self.discriminator(images)[1]
+
+    def structure(self) -> dict[str, Any]:
+        """Return what the networks look like after the tasks so far, as plain data."""
+        return {}
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Make the networks look like `structure`, so that their tensors can be loaded."""
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count numbers: trained in this task, stored to generate, discriminator, all in all."""
+        trained = sum(p.numel() for p in self.generator.parameters() if p.requires_grad)
+        stored = sum(p.numel() for p in self.generator.parameters())
+        return {
+            "trained": trained,
+            "stored": stored,
+            "discriminator": sum(p.numel() for p in self.discriminator.parameters()),
+            "total": sum(tensor.numel() for tensor in self.state_dict().values()),
+        }
+
+    # ---------------------------------------------------------------------------------- the frame
+
+    @property
+    def old_classes(self) -> list[int]:
+        """Classes of the tasks before the current one, in task order."""
+        return [c for classes in self.task_classes[: self.task_index] for c in classes]
+
+    def enter_task(self, task: int, task_classes: list[tuple[int, ...]], total_steps: int) -> None:
+        """Set the counters to the start of `task`.
+
+        Args:
+            task: index of the task to be learnt.
+            task_classes: classes of each task of the sequence.
+            total_steps: generator steps of all tasks before.
+        """
+        self.task_index, self.step, self.total_steps = task, 0, total_steps
+        self.task_classes = task_classes
+
+    def sample(self, labels: Tensor, noise: Noise) -> Tensor:
+        """Return images of classes `labels` (B,) from fresh noise."""
+        z = noise.normal(len(labels) * self.noise_rows, self.generator.z_dim)
+        return self.generate(z, labels)
+
+    def setup(self, stage: str) -> None:
+        """Grow for the task that the datamodule has selected, before the strategy wraps."""
+        if stage == "fit":
+            self.begin_task(self.task_index)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return a fresh optimizer for each player."""
+        return [
+            self.optimizer([p for p in network.parameters() if p.requires_grad])
+            for network in self.players.values()
+        ]
+
+    def on_fit_start(self) -> None:
+        """Draw noise where the networks are, for the global batch of all ranks."""
+        trainer = self.trainer
+        self.noise = Noise(self.seed, self.device, trainer.global_rank, trainer.world_size)
+        self.train()
+
+    def training_step(self, batches: list[Batch], batch_idx: int) -> None:
+        """Take one generator step and the steps of the other players that belong to it."""
+        self.noise.reseed(self.seed, "noise", self.task_index, self.step)
+        optimizers = dict(zip(self.players, self.optimizers(), strict=True))
+        for player, batch in self.schedule(batches):
+            others = [network for name, network in self.players.items() if name != player]
+            with frozen(others):
+                loss = self.loss(player, batch)
+                optimizers[player].zero_grad()
+                self.manual_backward(loss)
+                optimizers[player].step()
+            self.losses[player] = loss.detach()
+        self.step += 1
+        self.total_steps += 1
+
+    def check_finite(self, weights: bool = False) -> None:
+        """Raise if a loss, or (on demand) a weight of any player, is no longer finite.
+
+        Raises:
+            TrainingDivergedError: names player, task and step.
+        """
+        checked = {f"loss of the {name}": loss for name, loss in self.losses.items()}
+        if weights:
+            checked |= {
+                f"{name}'s {key}": p
+                for name, network in self.players.items()
+                for key, p in network.named_parameters()
+            }
+        for what, tensor in checked.items():
+            if not torch.isfinite(tensor).all():
+                raise TrainingDivergedError(
+                    f"the {what} is not finite at task {self.task_index}, step {self.step}; "
+                    "the last good state is kept. A lower training.learning_rate or a larger "
+                    "objective.penalty_weight may help."
+                )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add to a checkpoint inside a task what is needed to go on from it."""
+        checkpoint["lgan"] = {
+            "method": self.name,
+            "task": self.task_index,
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "structure": self.structure(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on where a checkpoint inside a task was written.
+
+        Raises:
+            RunError: the checkpoint is another method's or another task's.
+        """
+        state = checkpoint["lgan"]
+        if (state["method"], state["task"]) != (self.name, self.task_index):
+            raise RunError(
+                f"the checkpoint is of method={state['method']}, task {state['task']}; "
+                f"this is method={self.name}, task {self.task_index}."
+            )
+        self.step, self.total_steps = state["step"], state["total_steps"]
+
+    def border_state(self) -> dict[str, Any]:
+        """Return what a finished task leaves behind: structure, then tensors."""
+        return {
+            "method": self.name,
+            "task": self.task_index,
+            "total_steps": self.total_steps,
+            "structure": self.structure(),
+            "state": self.state_dict(),
+        }
+
+    def load_border_state(self, state: dict[str, Any]) -> None:
+        """Load what `border_state` returned.
+
+        Raises:
+            RunError: the state is another method's.
+        """
+        if state["method"] != self.name:
+            raise RunError(
+                f"the checkpoint is of method={state['method']} and cannot be loaded into "
+                f"method={self.name}."
+            )
+        self.rebuild(state["structure"])
+        self.load_state_dict(state["state"])
+        self.task_index, self.total_steps = state["task"], state["total_steps"]

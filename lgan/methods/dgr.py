@@ -1,0 +1,158 @@
+"""Deep generative replay (Shin et al. 2017): an unconditional GAN and a solver that labels.
+
+MeRGAN uses it as a baseline without naming solver, replay ratio or iterations
+(papers/mergan.md 2.6); they are knobs here, and the readings are ours.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.methods.base import LifelongGAN
+from lgan.networks.factory import NetworkFactory
+from lgan.objectives.acgan import ACGAN, Batch
+
+
+def assign_by_label(predicted: Tensor, requested: Tensor) -> Tensor:
+    """Pick for each requested class an image that was predicted to be of it.
+
+    Each image is used at most once, in the order given; requests that no image is left for get
+    the images left over (and will be wrong).
+
+    Args:
+        predicted: classes (P,) of the images at hand, P >= R.
+        requested: classes (R,).
+
+    Returns:
+        Indices (R,) into the images.
+    """
+    chosen = torch.full_like(requested, -1)
+    for label in requested.unique():
+        slots = (requested == label).nonzero().flatten()
+        images = (predicted == label).nonzero().flatten()[: len(slots)]
+        chosen[slots[: len(images)]] = images
+    unused = torch.ones_like(predicted, dtype=torch.bool)
+    unused[chosen[chosen >= 0]] = False
+    empty = chosen < 0
+    chosen[empty] = unused.nonzero().flatten()[: int(empty.sum())]
+    return chosen
+
+
+class DGR(LifelongGAN):
+    """Replay from an unconditional generator, labelled by the solver of the last task.
+
+    The loss of GAN and solver is ratio * new + (1 - ratio) * replay (Shin et al., Eq. 1).
+
+    Args:
+        networks: builds the networks; the GAN is built with a single class.
+        solver: `(image_shape, num_classes) -> classifier`.
+        ratio: weight of the new task; None for 1 / (number of tasks so far), the equal share.
+        noise_rows: images generated per image asked for, among which the solver picks.
+        *args: see `LifelongGAN`.
+        **kwargs: see `LifelongGAN`.
+
+    Raises:
+        ConfigError: the ratio is not in (0, 1].
+    """
+
+    old_generator: nn.Module | None
+    old_solver: nn.Module | None
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401
+        networks: NetworkFactory,
+        objective: ACGAN,
+        solver: Callable[..., nn.Module],
+        ratio: float | None = None,
+        noise_rows: int = 4,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        if ratio is not None and not 0 < ratio <= 1:
+            raise ConfigError(f"method.ratio={ratio} must lie in (0, 1], or be null for 1/tasks.")
+        objective = copy.copy(objective)
+        objective.class_weight = 0.0
+        unconditional = networks.unconditional()
+        super().__init__(*args, networks=unconditional, objective=objective, **kwargs)
+        self.solver = networks.build(solver, "solver")
+        self.ratio, self.noise_rows = ratio, noise_rows
+        self.register_module("old_generator", None)
+        self.register_module("old_solver", None)
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """Generator, discriminator and solver."""
+        return {**super().players, "solver": self.solver}
+
+    def begin_task(self, task: int) -> None:
+        """Take the scholar of the last task: generator and solver."""
+        if task > 0:
+            self.old_generator = copy.deepcopy(self.generator).requires_grad_(False)
+            self.old_solver = copy.deepcopy(self.solver).requires_grad_(False)
+
+    def end_task(self, task: int) -> None:
+        """Drop the old scholar."""
+        self.old_generator = self.old_solver = None
+
+    def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
+        """Yield the GAN's steps, then one step of the solver."""
+        yield from super().schedule(batches)
+        yield "solver", batches[-1]
+
+    def loss(self, player: str, batch: Batch) -> Tensor:
+        """Return the loss on new data and replays; the generator's knows no difference."""
+        if player == "generator":
+            return super().loss(player, self._unlabelled(batch))
+        batch = self.with_replay(batch) if self.task_index else batch
+        if player == "discriminator":
+            return super().loss(player, self._unlabelled(batch))
+        loss = F.cross_entropy(self.solver(batch["x"]), batch["y"], reduction="none")
+        return (batch["weight"] * loss).sum() if "weight" in batch else loss.mean()
+
+    @torch.no_grad()
+    def with_replay(self, batch: Batch) -> Batch:
+        """Return the batch with as many replays, labelled by the old solver, behind it."""
+        assert self.old_generator is not None and self.old_solver is not None
+        count = len(batch["y"])
+        z = self.noise.normal(count, self.generator.z_dim)
+        images = self.old_generator(z, torch.zeros_like(batch["y"]))
+        logits = self.old_solver(images)
+        known = torch.tensor(self.old_classes, device=logits.device)
+        labels = known[logits[:, known].argmax(1)]
+        new = 1 / (self.task_index + 1) if self.ratio is None else self.ratio
+        weights = [z.new_full((count,), share / count) for share in (new, 1 - new)]
+        return {
+            "x": torch.cat([batch["x"], images]),
+            "y": torch.cat([batch["y"], labels]),
+            "weight": torch.cat(weights),
+        }
+
+    def _unlabelled(self, batch: Batch) -> Batch:
+        return {**batch, "y": torch.zeros_like(batch["y"])}
+
+    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return images that the solver takes for `labels`, picked from len(z) images."""
+        images = self.generator(z, torch.zeros(len(z), dtype=torch.long, device=z.device))
+        seen = torch.tensor(
+            [c for classes in self.task_classes[: self.task_index + 1] for c in classes],
+            device=z.device,
+        )
+        predicted = seen[self.solver(images)[:, seen].argmax(1)]
+        return images[assign_by_label(predicted, labels)]
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Return the solver's logits."""
+        return self.solver(images)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count the solver among what must be stored: without it nothing has a class."""
+        counts = super().parameter_counts()
+        solver = sum(p.numel() for p in self.solver.parameters())
+        return counts | {key: counts[key] + solver for key in ("trained", "stored")}

@@ -1,0 +1,164 @@
+"""EWC-GAN: elastic weight consolidation of the generator (Seff et al. 2017; MeRGAN, Eq. 9).
+
+L_G + sum_i (lambda / 2) F_i (theta_i - theta*_i)^2, over the generator's parameters only. The
+papers do not say how F is estimated, from how many samples, or whether it accumulates
+(papers/mergan.md 2.5): every reading is a knob. lambda has a meaning only together with them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.utils import parameters_to_vector
+
+from lgan.errors import ConfigError
+from lgan.methods.base import LifelongGAN
+from lgan.methods.mergan import one_of
+from lgan.objectives.acgan import Batch
+from lgan.seeding import Noise
+
+
+def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """Return per sample (B,) the quantity whose squared gradient estimates the Fisher matrix.
+
+    Args:
+        fisher_mode: "score": D(G(z, c)) (Wasserstein has no likelihood); "log_sigmoid": log
+            sigmoid D(G(z, c)) (Seff et al. 2017); "classifier": log p(c | G(z, c)).
+        score: the discriminator's scores (B,).
+        logits: the auxiliary classifier's logits (B, num_classes).
+        labels: requested classes (B,).
+    """
+    if fisher_mode == "score":
+        return score
+    if fisher_mode == "log_sigmoid":
+        return F.logsigmoid(score)
+    return -F.cross_entropy(logits, labels, reduction="none")
+
+
+def squared_gradients(scores: Tensor, parameters: list[Tensor], chunk: int = 16) -> Tensor:
+    """Return sum_b (d scores_b / d theta)^2, flattened over all parameters, (P,).
+
+    One vectorised backward pass per chunk of samples, so that each sample's gradient is squared
+    on its own even where batch statistics couple the samples.
+    """
+    total = torch.zeros_like(parameters_to_vector(parameters))
+    for rows in torch.eye(len(scores), device=scores.device).split(chunk):
+        gradients = torch.autograd.grad(
+            scores, parameters, rows, retain_graph=True, is_grads_batched=True, allow_unused=True
+        )
+        squares = [
+            p.new_zeros(p.numel()) if g is None else g.flatten(1).square().sum(0)
+            for p, g in zip(parameters, gradients, strict=True)
+        ]
+        total += torch.cat(squares)
+    return total
+
+
+class EWCGAN(LifelongGAN):
+    """Fine-tuning with a quadratic anchor on weights that mattered to old tasks.
+
+    Args:
+        ewc_weight: lambda_EWC.
+        fisher_mode: see `sample_scores`.
+        fisher_samples: number of generated images the Fisher information is estimated from.
+        fisher_batch: images per batch (batch statistics are over these).
+        per_sample: square each sample's gradient (the Fisher information's definition) or the
+            batch's mean gradient (cheaper, common, and biased).
+        accumulate: "last": only the last task's F and weights; "online": F = decay * F + F_new,
+            anchored at the latest weights (cost constant in the number of tasks); "separate": one
+            F and anchor for each task.
+        decay: factor of "online".
+        fisher_classes: estimate F on images of the "task" just learnt or of all "seen" classes.
+        *args: see `LifelongGAN`.
+        **kwargs: see `LifelongGAN`.
+
+    Raises:
+        ConfigError: a knob has no such value.
+    """
+
+    fisher: Tensor
+    anchor: Tensor
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401
+        ewc_weight: float = 1e9,
+        fisher_mode: str = "score",
+        fisher_samples: int = 1024,
+        fisher_batch: int = 64,
+        per_sample: bool = True,
+        accumulate: str = "online",
+        decay: float = 1.0,
+        fisher_classes: str = "task",
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if fisher_samples < 1 or fisher_batch < 1:
+            raise ConfigError(
+                f"method.fisher_samples={fisher_samples} and method.fisher_batch={fisher_batch} "
+                "must be at least 1."
+            )
+        self.ewc_weight, self.decay, self.per_sample = ewc_weight, decay, per_sample
+        self.fisher_samples, self.fisher_batch = fisher_samples, fisher_batch
+        modes = ("score", "log_sigmoid", "classifier")
+        self.fisher_mode = one_of("method.fisher_mode", fisher_mode, modes)
+        self.accumulate = one_of("method.accumulate", accumulate, ("last", "online", "separate"))
+        self.fisher_classes = one_of("method.fisher_classes", fisher_classes, ("task", "seen"))
+        self._make_room(0)
+
+    def loss(self, player: str, batch: Batch) -> Tensor:
+        """Return the objective's loss; the generator's with the quadratic penalty."""
+        loss = super().loss(player, batch)
+        return loss + self.penalty() if player == "generator" and len(self.fisher) else loss
+
+    def penalty(self) -> Tensor:
+        """Return sum (lambda / 2) F (theta - theta*)^2, a scalar (MeRGAN, Eq. 9)."""
+        theta = parameters_to_vector(self.generator.parameters())
+        return 0.5 * self.ewc_weight * (self.fisher * (theta - self.anchor).square()).sum()
+
+    def end_task(self, task: int) -> None:
+        """Estimate the Fisher information and set the anchor."""
+        fresh = self.estimate_fisher(task)[None]
+        theta = parameters_to_vector(self.generator.parameters()).detach()[None]
+        if self.accumulate == "separate":
+            fresh, theta = torch.cat([self.fisher, fresh]), torch.cat([self.anchor, theta])
+        elif self.accumulate == "online" and len(self.fisher):
+            fresh = self.decay * self.fisher + fresh
+        self.fisher, self.anchor = fresh, theta
+
+    def estimate_fisher(self, task: int) -> Tensor:
+        """Return the diagonal Fisher information (P,) of the generator's parameters."""
+        noise = Noise(self.seed, self.device)
+        noise.reseed(self.seed, "fisher", task)
+        first = 0 if self.fisher_classes == "seen" else task
+        known = self.task_classes[first : task + 1]
+        classes = torch.tensor([c for group in known for c in group], device=self.device)
+        labels = classes[torch.arange(self.fisher_samples, device=self.device) % len(classes)]
+        z = noise.normal(len(labels), self.generator.z_dim)
+        batches = zip(z.split(self.fisher_batch), labels.split(self.fisher_batch), strict=True)
+        return sum(self._batch_fisher(*batch) for batch in batches).detach() / len(labels)
+
+    def _batch_fisher(self, z: Tensor, labels: Tensor) -> Tensor:
+        parameters: list[Tensor] = list(self.generator.parameters())
+        score, logits = self.discriminator(self.generator(z, labels))
+        scores = sample_scores(self.fisher_mode, score, logits, labels)
+        if self.per_sample:
+            return squared_gradients(scores, parameters)
+        # The squared mean gradient counts for each sample of its batch.
+        return squared_gradients(scores.mean()[None], parameters) * len(labels)
+
+    def structure(self) -> dict[str, Any]:
+        """Return the number of anchors kept."""
+        return {"anchors": len(self.fisher)}
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Make room for the anchors kept."""
+        self._make_room(structure["anchors"])
+
+    def _make_room(self, anchors: int) -> None:
+        size = sum(p.numel() for p in self.generator.parameters())
+        for name in ("fisher", "anchor"):
+            self.register_buffer(name, torch.zeros(anchors, size, device=self.device))

@@ -1,0 +1,186 @@
+"""MeRGAN: memory replay GANs (Wu et al., NeurIPS 2018, arXiv 1809.02058).
+
+Both methods keep a snapshot of the generator as it was when the last task ended. *Joint training
+with replay* (JTR) lets the discriminator take the snapshot's images for real. *Replay alignment*
+(RA) asks the generator to give the snapshot's image for the same noise and class.
+
+Paper and code differ (papers/mergan.md 5.1); `preset=code` and `preset=paper` select the readings.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.methods.base import LifelongGAN
+from lgan.objectives.acgan import Batch
+
+
+def one_of(key: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return `value` if it is allowed.
+
+    Raises:
+        ConfigError: it is not; the message names the key.
+    """
+    if value not in allowed:
+        raise ConfigError(f"{key}={value} is unknown; choose one of {', '.join(allowed)}.")
+    return value
+
+
+class MemoryReplay(LifelongGAN):
+    """What both MeRGANs share: the snapshot and the drawing of replays.
+
+    Args:
+        replay_samples: "shared": floor(B / k) replays of each of the k old classes, at least one
+            (the digits in the code); "full": B of each (LSUN in the code).
+        *args: see `LifelongGAN`.
+        **kwargs: see `LifelongGAN`.
+    """
+
+    snapshot: nn.Module | None
+
+    def __init__(self, *args: Any, replay_samples: str = "shared", **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.replay_samples = one_of("method.replay_samples", replay_samples, ("shared", "full"))
+        # A class attribute `snapshot = None` would hide the submodule of that name for ever.
+        self.register_module("snapshot", None)
+
+    def begin_task(self, task: int) -> None:
+        """Take the snapshot: the generator as the last task left it."""
+        if task > 0:
+            self.snapshot = copy.deepcopy(self.generator).requires_grad_(False)
+
+    def end_task(self, task: int) -> None:
+        """Drop the snapshot: the generator itself is the next one."""
+        self.snapshot = None
+
+    def replay_labels(self, batch_size: int) -> Tensor:
+        """Return classes (k * n,) of the replays, n of each of the k old classes."""
+        old = torch.tensor(self.old_classes, device=self.device)
+        each = batch_size if self.replay_samples == "full" else max(1, batch_size // len(old))
+        return old.repeat_interleave(each)
+
+    @torch.no_grad()
+    def replay(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return fresh noise (B, z_dim) and the snapshot's images (B, C, H, W) for it."""
+        assert self.snapshot is not None
+        z = self.noise.normal(len(labels), self.generator.z_dim)
+        return z, self.snapshot(z, labels)
+
+
+class MeRGANJTR(MemoryReplay):
+    """Joint training with replay (MeRGAN, Sec. 3.1 and Eq. 10-11; the code: papers/mergan.md 2.3).
+
+    For each old class c: x_old = G_old(z, c) plays "real", G(z, c) is "fake", same z for both. It
+    is a second, weighted loss, not a mixed batch: with the weights below, one pass over the
+    concatenated batch gives the very same sum.
+
+    Args:
+        replay_reduction: "sum": each old class weighs as much as each current one (digits in the
+            code); "mean": all old classes together weigh as much as the current task (LSUN in the
+            code); "mixture": as "sum", scaled to total weight 1, an extended data set (paper).
+        penalise_replay: whether the gradient penalty looks at replays too (paper) or at current
+            data only (code).
+        *args: see `MemoryReplay`.
+        **kwargs: see `MemoryReplay`.
+    """
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401
+        replay_reduction: str = "sum",
+        penalise_replay: bool = False,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        allowed = ("sum", "mean", "mixture")
+        self.replay_reduction = one_of("method.replay_reduction", replay_reduction, allowed)
+        self.penalise_replay = penalise_replay
+
+    def loss(self, player: str, batch: Batch) -> Tensor:
+        """Return the objective's loss on the current batch and on replays of all old classes."""
+        return super().loss(player, self.with_replay(batch) if self.task_index else batch)
+
+    def with_replay(self, batch: Batch) -> Batch:
+        """Return the batch with replays behind it, each sample with its weight."""
+        count = len(batch["y"])
+        labels = self.replay_labels(count)
+        z, images = self.replay(labels)
+        current, old = self.replay_weights()
+        return {
+            "x": torch.cat([batch["x"], images]),
+            "y": torch.cat([batch["y"], labels]),
+            "z": torch.cat([self.noise.normal(count, self.generator.z_dim), z]),
+            "weight": torch.cat(
+                [z.new_full((count,), current / count), z.new_full((len(z),), old / len(z))]
+            ),
+            "penalised": count + len(z) * self.penalise_replay,
+        }
+
+    def replay_weights(self) -> tuple[float, float]:
+        """Return the weights of the current batch and of all replays together."""
+        old = len(self.old_classes)
+        current = len(self.task_classes[self.task_index])
+        total = old / current
+        if self.replay_reduction == "mean":
+            return 1.0, 1.0
+        scale = 1 / (1 + total) if self.replay_reduction == "mixture" else 1.0
+        return scale, scale * total
+
+
+class MeRGANRA(MemoryReplay):
+    """Replay alignment (MeRGAN, Eq. 12-13; the code: papers/mergan.md 2.4).
+
+    The discriminator sees current data only; the generator's loss gains
+    lambda_RA * || G(z, c) - G_old(z, c) ||^2 with the squares *summed* over pixels. A mean over
+    pixels would be 3e4 to 1e5 times weaker, the trap that public ports fell into.
+
+    Args:
+        alignment_weight: lambda_RA, for images in [-1, 1].
+        alignment: "code": half the sum of squares over pixels and all replays of a class;
+            "paper": sum over pixels, mean over replays with c uniform over the old classes.
+        class_reduction: with "code": "mean" (digits) or "sum" (LSUN) over old classes.
+        *args: see `MemoryReplay`.
+        **kwargs: see `MemoryReplay`.
+    """
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401
+        alignment_weight: float = 1e-3,
+        alignment: str = "code",
+        class_reduction: str = "mean",
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.alignment_weight = alignment_weight
+        self.alignment = one_of("method.alignment", alignment, ("code", "paper"))
+        self.class_reduction = one_of("method.class_reduction", class_reduction, ("mean", "sum"))
+
+    def loss(self, player: str, batch: Batch) -> Tensor:
+        """Return the objective's loss; the generator's with the alignment of old classes."""
+        loss = super().loss(player, batch)
+        if player == "generator" and self.task_index:
+            loss = loss + self.alignment_weight * self.alignment_loss(len(batch["y"]))
+        return loss
+
+    def alignment_loss(self, batch_size: int) -> Tensor:
+        """Return the distance of generator and snapshot on replays, a scalar."""
+        labels = self.alignment_labels(batch_size)
+        z, target = self.replay(labels)
+        squares = (self.generator(z, labels) - target).square().sum()
+        if self.alignment == "paper":
+            return squares / len(labels)
+        classes = len(self.old_classes) if self.class_reduction == "mean" else 1
+        return 0.5 * squares / classes
+
+    def alignment_labels(self, batch_size: int) -> Tensor:
+        """Return the classes of the replays: balanced (code) or uniform over old ones (paper)."""
+        if self.alignment == "code":
+            return self.replay_labels(batch_size)
+        old = torch.tensor(self.old_classes, device=self.device)
+        return old[self.noise.integers(len(old), batch_size)]

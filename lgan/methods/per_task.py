@@ -1,0 +1,67 @@
+"""One generator per task: the upper bound that cannot forget, at the full price in parameters."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lgan.methods.base import LifelongGAN
+
+
+class PerTask(LifelongGAN):
+    """Train a fresh pair for every task and keep every generator.
+
+    Takes the arguments of `LifelongGAN`. `parameter_counts` counts all generators as stored. The
+    discriminator only ever sees one task, so there is no classifier over all classes.
+    """
+
+    declaration: ClassVar[str] = "one generator per task"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self.finished = nn.ModuleList()
+
+    def begin_task(self, task: int) -> None:
+        """Start from fresh networks."""
+        device = self.device
+        self.generator = self.networks.build_generator(task).to(device)
+        self.discriminator = self.networks.build_discriminator(task).to(device)
+
+    def end_task(self, task: int) -> None:
+        """Keep the generator as it is."""
+        if len(self.finished) == task:
+            self.finished.append(copy.deepcopy(self.generator).requires_grad_(False))
+
+    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return images of each class from the generator of its task."""
+        images = z.new_empty(len(labels), *self.networks.image_shape)
+        for generator, classes in zip(self.finished, self.task_classes, strict=False):
+            mine = torch.isin(labels, torch.tensor(classes, device=labels.device))
+            if mine.any():
+                images[mine] = generator(z[mine], labels[mine])
+        return images
+
+    def classify(self, images: Tensor) -> Tensor | None:
+        """Return None: no classifier has seen more than one task."""
+        return None
+
+    def structure(self) -> dict[str, Any]:
+        """Return the number of generators kept."""
+        return {"finished": len(self.finished)}
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Make room for the generators kept."""
+        while len(self.finished) < structure["finished"]:
+            generator = self.networks.build_generator(len(self.finished))
+            self.finished.append(generator.requires_grad_(False).to(self.device))
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count every kept generator as stored; the working copy of the last one is no extra."""
+        counts = super().parameter_counts()
+        working = counts["stored"]
+        counts["stored"] = sum(p.numel() for p in self.finished.parameters())
+        counts["total"] -= working
+        return counts

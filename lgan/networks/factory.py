@@ -1,0 +1,51 @@
+"""Building fresh networks, each from a seed of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from lgan.seeding import mix
+
+
+@dataclass(frozen=True)
+class NetworkFactory:
+    """Builds generators, discriminators and classifiers for one data set.
+
+    A method asks for as many as it needs (one pair, one per task, a solver beside them); the same
+    seed and purpose always give the same initial weights, whatever was drawn before.
+
+    Args:
+        generator: `(image_shape, num_classes) -> nn.Module`.
+        discriminator: `(image_shape, num_classes) -> nn.Module`.
+        image_shape: (C, H, W).
+        num_classes: number of classes of the whole sequence.
+        seed: training seed.
+    """
+
+    generator: Callable[..., nn.Module]
+    discriminator: Callable[..., nn.Module]
+    image_shape: tuple[int, int, int]
+    num_classes: int
+    seed: int = 0
+
+    def unconditional(self) -> NetworkFactory:
+        """Return a factory of networks that know a single class."""
+        return replace(self, num_classes=1)
+
+    def build_generator(self, task: int = 0) -> nn.Module:
+        """Return a fresh generator; `task` picks its initial weights."""
+        return self.build(self.generator, "generator", task)
+
+    def build_discriminator(self, task: int = 0) -> nn.Module:
+        """Return a fresh discriminator; `task` picks its initial weights."""
+        return self.build(self.discriminator, "discriminator", task)
+
+    def build(self, network: Callable[..., nn.Module], purpose: str, task: int = 0) -> nn.Module:
+        """Return `network(image_shape, num_classes)` initialised from (seed, purpose, task)."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(self.seed, "init", purpose, task))
+            return network(self.image_shape, self.num_classes)

@@ -1,0 +1,126 @@
+"""AC-GAN: an adversarial loss plus an auxiliary classifier (Odena et al. 2017), with WGAN-GP.
+
+Formulas as in MeRGAN's code (papers/mergan.md 2.2):
+D: E[D(fake)] - E[D(real)] + lambda_GP E[(||grad D(x_hat)|| - 1)^2] + lambda_CLS CE(C(real), y)
+G: -E[D(G(z, c))] + lambda_CLS CE(C(G(z, c)), c)
+
+A batch is a dictionary of tensors:
+
+| key | shape | meaning |
+|---|---|---|
+| x | (B, C, H, W) | real (or replayed) images in [-1, 1]; the generator's loss does not read it |
+| y | (B,) | class of each image |
+| z | (B, z_dim), optional | noise of the generated images; drawn if absent |
+| weight | (B,), optional | weight of each sample in the sum of losses; 1/B each if absent |
+| penalised | int, optional | the gradient penalty looks at this many first samples; all if absent |
+
+The weights are how replay adds "a second, weighted loss" in one pass over a concatenated batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.objectives.adversarial import AdversarialLoss
+from lgan.seeding import Noise
+
+Batch = dict[str, Any]
+
+
+def sample_weights(batch: Batch, like: Tensor) -> Tensor:
+    """Return the weights (B,) of a batch's samples; uniform with sum 1 where none are given."""
+    weight = batch.get("weight")
+    return weight if weight is not None else like.new_full((len(batch["y"]),), 1 / len(batch["y"]))
+
+
+def gradient_penalty(
+    discriminator: nn.Module, real: Tensor, fake: Tensor, weight: Tensor, noise: Noise
+) -> Tensor:
+    """Return the WGAN-GP penalty E[(||grad_x D(x_hat)||_2 - 1)^2] (Gulrajani et al. 2017).
+
+    x_hat lies on the segment between a real and a generated image, one uniform mixing
+    coefficient per sample; the norm is over all pixels and channels of an image.
+
+    Args:
+        discriminator: returns (score (B,), class logits).
+        real: images (B, C, H, W).
+        fake: images (B, C, H, W), without gradient.
+        weight: (B,) weights of the expectation; they are normalised to sum 1.
+        noise: source of the mixing coefficients.
+    """
+    mix = noise.uniform(len(real), 1, 1, 1).to(real.dtype)
+    between = torch.lerp(fake, real, mix).requires_grad_(True)
+    score = discriminator(between)[0]
+    (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
+    excess = (gradient.flatten(1).norm(dim=1) - 1).square()
+    return (weight / weight.sum() * excess).sum()
+
+
+class ACGAN:
+    """Losses of a class-conditional GAN with an auxiliary classifier.
+
+    Args:
+        adversarial: the adversarial loss per sample.
+        class_weight: lambda_CLS, weight of the classifier's cross entropy in both losses; 0 makes
+            the GAN unconditional.
+        penalty_weight: lambda_GP, weight of the gradient penalty; 0 switches it off.
+
+    Raises:
+        ConfigError: a weight is negative.
+    """
+
+    def __init__(
+        self,
+        adversarial: AdversarialLoss,
+        class_weight: float = 1.0,
+        penalty_weight: float = 10.0,
+    ) -> None:
+        for key, value in {"class_weight": class_weight, "penalty_weight": penalty_weight}.items():
+            if value < 0:
+                raise ConfigError(f"objective.{key}={value} is negative; give 0 or more.")
+        self.adversarial = adversarial
+        self.class_weight, self.penalty_weight = class_weight, penalty_weight
+
+    def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
+        """Return generated images (B, C, H, W) for the batch's classes and noise."""
+        z = batch["z"] if "z" in batch else noise.normal(len(batch["y"]), generator.z_dim)
+        return generator(z, batch["y"])
+
+    def discriminator_loss(
+        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+    ) -> Tensor:
+        """Return the discriminator's loss, a scalar; no gradient reaches the generator."""
+        with torch.no_grad():
+            fake = self.fake(generator, batch, noise)
+        real_score, real_logits = discriminator(batch["x"])
+        fake_score, _ = discriminator(fake)
+        loss = self.adversarial.real(real_score) + self.adversarial.fake(fake_score)
+        loss = self._with_classes(loss, real_logits, batch)
+        return loss + self._penalty(discriminator, batch, fake, noise)
+
+    def generator_loss(
+        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+    ) -> Tensor:
+        """Return the generator's loss, a scalar."""
+        score, logits = discriminator(self.fake(generator, batch, noise))
+        return self._with_classes(self.adversarial.generator(score), logits, batch)
+
+    def _with_classes(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:
+        if self.class_weight:
+            labels = batch["y"]
+            loss = loss + self.class_weight * F.cross_entropy(logits, labels, reduction="none")
+        return (sample_weights(batch, loss) * loss).sum()
+
+    def _penalty(
+        self, discriminator: nn.Module, batch: Batch, fake: Tensor, noise: Noise
+    ) -> Tensor | float:
+        if not self.penalty_weight:
+            return 0.0
+        count = batch.get("penalised", len(fake))
+        real, fake, weight = batch["x"][:count], fake[:count], sample_weights(batch, fake)[:count]
+        return self.penalty_weight * gradient_penalty(discriminator, real, fake, weight, noise)

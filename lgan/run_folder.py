@@ -1,0 +1,149 @@
+"""A run's folder: its files, what makes two runs the same, and going on after a stop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.errors import RunError
+from lgan.files import write_atomically, write_json
+
+IDENTITY = ("seed", "preset", "data", "network", "objective", "method", "training", "optimizer")
+"""The sections of a config that decide what is learnt."""
+MEASUREMENT = ("evaluation",)
+"""The sections that decide how it is measured."""
+ELSEWHERE = {"data.root", "data.in_memory", "data.memory_limit_mb", "data.num_workers",
+             "evaluation.cache_dir"}  # fmt: skip
+"""Keys within these sections that say where or how fast, not what."""
+
+
+def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
+    """Return the flat part of a config that decides a run's numbers, as {"a.b": value}."""
+    flat: dict[str, Any] = {}
+    for section in (*IDENTITY, *MEASUREMENT):
+        value = config[section]
+        if OmegaConf.is_config(value):
+            value = OmegaConf.to_container(value, resolve=True)
+        _flatten(section, value, flat)
+    return {key: value for key, value in flat.items() if key not in ELSEWHERE}
+
+
+def _flatten(prefix: str, value: Any, into: dict[str, Any]) -> None:  # noqa: ANN401
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _flatten(f"{prefix}.{key}", inner, into)
+    else:
+        into[prefix] = value
+
+
+def fingerprint(config: DictConfig) -> str:
+    """Return eight hex digits that differ when anything that decides a run's numbers differs."""
+    plain = json.dumps(identity(config), sort_keys=True)
+    return hashlib.sha256(plain.encode()).hexdigest()[:8]
+
+
+def register_resolvers() -> None:
+    """Make `${lgan.fingerprint:}` known to OmegaConf; the run's folder is named by it."""
+    OmegaConf.register_new_resolver(
+        "lgan.fingerprint", lambda *, _root_: fingerprint(_root_), replace=True
+    )
+
+
+class RunFolder:
+    """The files of one run.
+
+    Args:
+        path: the folder; it is made by `open`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.yaml"
+        self.checkpoints = self.path / "checkpoints"
+        self.last = self.checkpoints / "last.ckpt"
+
+    def border(self, task: int) -> Path:
+        """Return where the state after a finished task is kept."""
+        return self.checkpoints / f"task{task}.pt"
+
+    def finished_tasks(self) -> int:
+        """Return how many tasks have left a border file, counted from the first one."""
+        count = 0
+        while self.border(count).exists():
+            count += 1
+        return count
+
+    def open(self, config: DictConfig, resume: bool) -> None:
+        """Make the folder for a new run, or check that the run in it may go on.
+
+        Raises:
+            RunError: the folder holds a run with another config, or an unfinished run and
+                `resume` is false.
+        """
+        if not self.config.exists():
+            text = OmegaConf.to_yaml(config, resolve=True)
+            write_json(self.path / "environment.json", environment())
+            write_atomically(self.config, lambda path: path.write_text(text))
+            return
+        changes = differences(identity(OmegaConf.load(self.config)), identity(config))
+        if changes:
+            raise RunError(
+                f"{self.path} holds a run with another configuration (run -> asked): "
+                f"{'; '.join(changes)}. Give run_dir=... another folder, or ask for the run's "
+                "own values."
+            )
+        if not resume:
+            raise RunError(
+                f"{self.path} holds this run already; resume=true goes on with it, "
+                "run_dir=... starts a new one elsewhere."
+            )
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return a line `key: old -> new` for each key that differs; absent values show as (none)."""
+    keys = sorted(old.keys() | new.keys())
+    return [
+        f"{key}: {old.get(key, '(none)')} -> {new.get(key, '(none)')}"
+        for key in keys
+        if old.get(key, "(none)") != new.get(key, "(none)")
+    ]
+
+
+def environment() -> dict[str, Any]:
+    """Return what a run's numbers may depend on beside its config."""
+    names = ("lgan", "torch", "torchvision", "lightning", "hydra-core", "torch-fidelity", "numpy")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in names},
+        "git_commit": _git_commit(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "command": sys.argv,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the checkout lgan runs from, "+" if it was changed; None elsewhere."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40",
+               "--dirty=+"]  # fmt: skip
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

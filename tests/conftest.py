@@ -1,0 +1,86 @@
+"""Tiny networks and methods that every area's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lgan.methods.base import LifelongGAN
+from lgan.networks.factory import NetworkFactory
+from lgan.objectives.acgan import ACGAN
+from lgan.objectives.adversarial import Wasserstein
+
+torch.set_num_threads(1)
+
+
+class LinearGenerator(nn.Module):
+    """Images that are linear in noise and class: everything about it can be worked by hand."""
+
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int, z_dim: int = 3) -> None:
+        super().__init__()
+        self.z_dim, self.num_classes, self.image_shape = z_dim, num_classes, image_shape
+        pixels = image_shape[0] * image_shape[1] * image_shape[2]
+        self.linear = nn.Linear(z_dim, pixels, bias=False)
+        self.offset = nn.Embedding(num_classes, pixels)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return (self.linear(z) + self.offset(y)).unflatten(1, self.image_shape)
+
+
+class LinearDiscriminator(nn.Module):
+    """A linear score and linear class logits."""
+
+    def __init__(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        pixels = image_shape[0] * image_shape[1] * image_shape[2]
+        self.score, self.label = nn.Linear(pixels, 1), nn.Linear(pixels, num_classes)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        flat = x.flatten(1)
+        return self.score(flat).squeeze(1), self.label(flat)
+
+
+@pytest.fixture
+def networks() -> NetworkFactory:
+    return NetworkFactory(LinearGenerator, LinearDiscriminator, (1, 2, 2), 4, seed=0)
+
+
+@pytest.fixture
+def make_method(networks: NetworkFactory) -> Callable[..., LifelongGAN]:
+    """Return a maker of methods on the linear networks, two tasks of classes (0, 1) and (2, 3)."""
+
+    def make(kind: type[LifelongGAN], **knobs: Any) -> LifelongGAN:
+        method = kind(
+            name="tiny",
+            networks=networks,
+            objective=ACGAN(Wasserstein()),
+            optimizer=partial(torch.optim.Adam, lr=1e-2),
+            **knobs,
+        )
+        method.enter_task(0, [(0, 1), (2, 3)], 0)
+        return method
+
+    return make
+
+
+@pytest.fixture
+def batch() -> dict[str, Tensor]:
+    """Return a batch of the second task."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(6, 1, 2, 2, generator=generator) * 2 - 1
+    return {"x": images, "y": torch.tensor([2, 3, 2, 3, 2, 3])}
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Return the folder of real data beside the repository, or skip."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the real data beside the repository (../shared/data)")
+    return folder

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lgan.errors import RunError, TrainingDivergedError
+from lgan.methods.base import frozen
+from lgan.methods.joint import Joint
+from lgan.methods.per_task import PerTask
+from lgan.methods.sft import SFT
+
+
+def test_frozen_restores_only_what_it_froze(networks) -> None:
+    net = networks.build_generator()
+    net.offset.requires_grad_(False)
+    with frozen([net]):
+        assert not any(p.requires_grad for p in net.parameters())
+    assert net.linear.weight.requires_grad and not net.offset.weight.requires_grad
+
+
+def test_factory_builds_the_same_weights_whatever_was_drawn_before(networks) -> None:
+    first = networks.build_generator()
+    torch.randn(10)
+    again, other = networks.build_generator(), networks.build_generator(task=1)
+    assert torch.equal(first.linear.weight, again.linear.weight)
+    assert not torch.equal(first.linear.weight, other.linear.weight)
+
+
+def test_factory_leaves_the_global_generator_alone(networks) -> None:
+    torch.manual_seed(0)
+    expected = torch.randn(3)
+    torch.manual_seed(0)
+    networks.build_generator()
+    assert torch.equal(torch.randn(3), expected)
+
+
+def test_default_schedule(make_method) -> None:
+    steps = list(make_method(SFT).schedule(["a", "b"]))
+    assert steps == [("discriminator", "a"), ("discriminator", "b"), ("generator", "b")]
+
+
+def test_declarations(make_method) -> None:
+    assert make_method(SFT).declaration == ""
+    assert make_method(Joint).declaration and Joint.cumulative_data
+    assert make_method(PerTask).declaration
+
+
+def test_border_state_of_another_method_is_refused(make_method) -> None:
+    state = make_method(SFT).border_state() | {"method": "ewc_gan"}
+    with pytest.raises(RunError, match="method=ewc_gan"):
+        make_method(SFT).load_border_state(state)
+
+
+def test_not_finite_names_task_and_step(make_method) -> None:
+    method = make_method(SFT)
+    method.step = 17
+    method.losses = {"generator": torch.tensor(float("nan"))}
+    with pytest.raises(TrainingDivergedError, match="task 0, step 17"):
+        method.check_finite()
+    method.losses = {}
+    method.check_finite(weights=True)
+    with torch.no_grad():
+        method.discriminator.score.weight[0, 0] = float("inf")
+    with pytest.raises(TrainingDivergedError, match="discriminator's score.weight"):
+        method.check_finite(weights=True)
+
+
+def test_per_task_keeps_and_counts_every_generator(make_method) -> None:
+    method = make_method(PerTask)
+    one = sum(p.numel() for p in method.generator.parameters())
+    images = []
+    for task in range(2):
+        method.enter_task(task, method.task_classes, 0)
+        method.begin_task(task)
+        method.end_task(task)
+        z = torch.ones(2, 3)
+        images.append(method.generate(z, torch.tensor([0, 1])))
+        assert method.parameter_counts()["stored"] == (task + 1) * one
+    assert torch.equal(images[0], images[1])
+    fresh = make_method(PerTask)
+    fresh.load_border_state(method.border_state())
+    assert torch.equal(
+        fresh.generate(z, torch.tensor([0, 3])), method.generate(z, torch.tensor([0, 3]))
+    )
+    assert method.classify(images[0]) is None
+
+
+def test_per_task_starts_each_task_from_fresh_weights(make_method) -> None:
+    method = make_method(PerTask)
+    first = method.generator.linear.weight.clone()
+    method.begin_task(1)
+    assert not torch.equal(method.generator.linear.weight, first)

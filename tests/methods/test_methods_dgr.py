@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from lgan.errors import ConfigError
+from lgan.methods.dgr import DGR, assign_by_label
+
+
+class Solver(nn.Linear):
+    def __init__(self, image_shape, num_classes) -> None:
+        super().__init__(image_shape[1] * image_shape[2], num_classes)
+
+    def forward(self, x):
+        return super().forward(x.flatten(1))
+
+
+def second_task(make_method, **knobs):
+    method = make_method(DGR, solver=Solver, **knobs)
+    method.end_task(0)
+    method.enter_task(1, method.task_classes, 0)
+    method.begin_task(1)
+    return method
+
+
+def test_gan_knows_one_class_and_solver_knows_all(make_method) -> None:
+    method = make_method(DGR, solver=Solver)
+    assert method.generator.num_classes == 1
+    assert method.solver.out_features == 4
+    assert method.objective.class_weight == 0
+    assert list(method.players) == ["generator", "discriminator", "solver"]
+
+
+def test_assignment_by_hand() -> None:
+    predicted = torch.tensor([2, 0, 0, 1, 0, 2])
+    requested = torch.tensor([0, 1, 1, 2])
+    # 0 -> image 1, first 1 -> image 3, second 1 has none left -> first unused image (2), 2 -> 0
+    assert assign_by_label(predicted, requested).tolist() == [1, 3, 2, 0]
+
+
+@pytest.mark.parametrize(("ratio", "new"), [(None, 0.5), (0.3, 0.3)])
+def test_replay_weights_and_labels(make_method, batch, ratio, new) -> None:
+    method = second_task(make_method, ratio=ratio)
+    full = method.with_replay(batch)
+    torch.testing.assert_close(full["weight"], torch.tensor([new / 6] * 6 + [(1 - new) / 6] * 6))
+    logits = method.old_solver(full["x"][6:])[:, :2]
+    assert full["y"][6:].tolist() == logits.argmax(1).tolist()  # only classes 0 and 1 are old
+
+
+def test_solver_loss_mixes_new_and_replayed(make_method, batch) -> None:
+    method = second_task(make_method, ratio=0.25)
+    method.noise.reseed(2)
+    full = method.with_replay(batch)
+    method.noise.reseed(2)
+    loss = method.loss("solver", batch)
+    new = F.cross_entropy(method.solver(full["x"][:6]), full["y"][:6])
+    old = F.cross_entropy(method.solver(full["x"][6:]), full["y"][6:])
+    torch.testing.assert_close(loss, 0.25 * new + 0.75 * old)
+
+
+def test_first_task_has_no_replay(make_method, batch) -> None:
+    method = make_method(DGR, solver=Solver)
+    torch.testing.assert_close(
+        method.loss("solver", batch), F.cross_entropy(method.solver(batch["x"]), batch["y"])
+    )
+    assert [player for player, _ in method.schedule([batch])] == [
+        "discriminator", "generator", "solver",
+    ]  # fmt: skip
+
+
+def test_generate_gives_what_the_solver_takes_for_it(make_method) -> None:
+    method = second_task(make_method, noise_rows=8)
+    images = method.sample(torch.tensor([0, 1, 2]), method.noise)
+    assert images.shape == (3, 1, 2, 2)
+    pool_has = set(method.solver(images).argmax(1).tolist())
+    assert len(pool_has) >= 1
+    counts = method.parameter_counts()
+    solver = sum(p.numel() for p in method.solver.parameters())
+    generator = sum(p.numel() for p in method.generator.parameters())
+    assert counts["stored"] == solver + generator
+
+
+def test_bad_ratio(make_method) -> None:
+    with pytest.raises(ConfigError, match="method.ratio=1.5"):
+        make_method(DGR, solver=Solver, ratio=1.5)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.utils import parameters_to_vector
+
+from lgan.errors import ConfigError
+from lgan.methods.ewc import EWCGAN, sample_scores, squared_gradients
+from lgan.seeding import Noise
+
+
+def test_fisher_of_a_linear_gan_in_closed_form(make_method) -> None:
+    """G = W z + o_c and D = v . x + b give dD/dW_ij = v_i z_j and dD/do_ci = v_i [c]."""
+    method = make_method(EWCGAN, fisher_samples=8, fisher_batch=8)
+    fisher = method.estimate_fisher(0)
+    noise = Noise(0)
+    noise.reseed(0, "fisher", 0)
+    z = noise.normal(8, 3)
+    v = method.discriminator.score.weight.detach()[0]
+    offsets = torch.zeros(4, 4)
+    offsets[:2] = 0.5 * v.square()  # classes 0 and 1 take half of the samples each
+    expected = torch.cat([torch.outer(v.square(), z.square().mean(0)).flatten(), offsets.flatten()])
+    torch.testing.assert_close(fisher, expected)
+
+
+def test_fisher_over_several_batches_is_the_mean(make_method) -> None:
+    whole = make_method(EWCGAN, fisher_samples=12, fisher_batch=12).estimate_fisher(0)
+    parts = make_method(EWCGAN, fisher_samples=12, fisher_batch=5).estimate_fisher(0)
+    torch.testing.assert_close(whole, parts)
+
+
+def test_squared_mean_gradient_is_another_number(make_method) -> None:
+    method = make_method(EWCGAN, fisher_samples=8, fisher_batch=8, per_sample=False)
+    noise = Noise(0)
+    noise.reseed(0, "fisher", 0)
+    z = noise.normal(8, 3)
+    v = method.discriminator.score.weight.detach()[0]
+    expected = torch.outer(v.square(), z.mean(0).square()).flatten()
+    torch.testing.assert_close(method.estimate_fisher(0)[:12], expected)
+
+
+def test_squared_gradients_are_per_sample() -> None:
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    x = torch.tensor([[1.0, 0.0], [2.0, 3.0], [-1.0, 1.0]])
+    total = squared_gradients(x @ w, [w], chunk=2)
+    torch.testing.assert_close(total, torch.tensor([1 + 4 + 1.0, 9 + 1.0]))
+
+
+def test_scores_by_mode() -> None:
+    score, logits = torch.tensor([0.0]), torch.tensor([[0.0, 0.0]])
+    labels = torch.tensor([1])
+    assert sample_scores("score", score, logits, labels).item() == 0
+    ln2 = torch.log(torch.tensor(2.0))
+    torch.testing.assert_close(sample_scores("log_sigmoid", score, logits, labels), -ln2[None])
+    torch.testing.assert_close(sample_scores("classifier", score, logits, labels), -ln2[None])
+
+
+def learn(method, shifts) -> None:
+    """End one task after another; before each, move every weight by the given shift."""
+    for task, shift in enumerate(shifts):
+        with torch.no_grad():
+            for parameter in method.generator.parameters():
+                parameter.add_(shift)
+        method.enter_task(task, [(0,), (1,), (2,)], 0)
+        method.end_task(task)
+
+
+@pytest.mark.parametrize(("accumulate", "anchors"), [("last", 1), ("online", 1), ("separate", 3)])
+def test_anchors_kept(make_method, accumulate, anchors) -> None:
+    method = make_method(EWCGAN, accumulate=accumulate, fisher_samples=4)
+    learn(method, [0.1, 0.2, 0.3])
+    assert method.structure() == {"anchors": anchors}
+    theta = parameters_to_vector(method.generator.parameters())
+    torch.testing.assert_close(method.anchor[-1], theta)
+
+
+def test_online_adds_up_with_decay(make_method) -> None:
+    single = make_method(EWCGAN, accumulate="separate", fisher_samples=4)
+    online = make_method(EWCGAN, accumulate="online", decay=0.5, fisher_samples=4)
+    for method in (single, online):
+        learn(method, [0.0, 0.1])
+    torch.testing.assert_close(online.fisher[0], 0.5 * single.fisher[0] + single.fisher[1])
+
+
+def test_penalty_by_hand(make_method) -> None:
+    method = make_method(EWCGAN, ewc_weight=4.0)
+    theta = parameters_to_vector(method.generator.parameters()).detach()
+    method.fisher, method.anchor = torch.full((2, len(theta)), 0.5), torch.stack([theta, theta - 1])
+    # Anchor 1 is where we are; anchor 2 is 1 away in each of P weights: (4 / 2) * 0.5 * P.
+    assert method.penalty().item() == pytest.approx(len(theta))
+
+
+def test_only_the_generator_is_anchored_and_not_in_the_first_task(make_method, batch) -> None:
+    method, plain = make_method(EWCGAN, ewc_weight=1e3), make_method(EWCGAN, ewc_weight=0.0)
+    method.noise.reseed(1), plain.noise.reseed(1)
+    assert method.loss("generator", batch).item() == plain.loss("generator", batch).item()
+    for m in (method, plain):
+        learn(m, [0.0])
+        with torch.no_grad():
+            m.generator.linear.weight.add_(1.0)
+    differences = {}
+    for player in ("generator", "discriminator"):
+        method.noise.reseed(1), plain.noise.reseed(1)
+        differences[player] = (method.loss(player, batch) - plain.loss(player, batch)).item()
+    assert differences["discriminator"] == 0
+    assert differences["generator"] == pytest.approx(method.penalty().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "knob", [{"fisher_mode": "exact"}, {"accumulate": "all"}, {"fisher_samples": 0}]
+)
+def test_bad_knobs(make_method, knob) -> None:
+    ((key, value),) = knob.items()
+    with pytest.raises(ConfigError, match=f"method.{key}={value}"):
+        make_method(EWCGAN, **knob)

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lgan.errors import ConfigError
+from lgan.methods.mergan import MeRGANJTR, MeRGANRA
+
+
+def in_second_task(method):
+    """Let the method learn task 0 and enter task 1; then move the generator away."""
+    method.end_task(0)
+    method.enter_task(1, method.task_classes, 0)
+    method.begin_task(1)
+    with torch.no_grad():
+        for parameter in method.generator.parameters():
+            parameter.add_(0.1)
+    return method
+
+
+def test_snapshot_is_taken_once_per_task_and_stays(make_method) -> None:
+    method = make_method(MeRGANJTR)
+    before = method.generator.linear.weight.clone()
+    assert method.snapshot is None
+    in_second_task(method)
+    assert torch.equal(method.snapshot.linear.weight, before)
+    assert not any(p.requires_grad for p in method.snapshot.parameters())
+    method.end_task(1)
+    assert method.snapshot is None
+
+
+@pytest.mark.parametrize(
+    ("reduction", "weights"),
+    [
+        ("sum", (1.0, 1.0)),  # two old classes, two current ones: each class weighs the same
+        ("mean", (1.0, 1.0)),
+        ("mixture", (0.5, 0.5)),
+    ],
+)
+def test_weights_with_as_many_old_as_current_classes(make_method, reduction, weights) -> None:
+    method = in_second_task(make_method(MeRGANJTR, replay_reduction=reduction))
+    assert method.replay_weights() == pytest.approx(weights)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "weights"),
+    [("sum", (1.0, 3.0)), ("mean", (1.0, 1.0)), ("mixture", (0.25, 0.75))],
+)
+def test_weights_of_the_fourth_class(make_method, reduction, weights) -> None:
+    """One class per task, k = 3: the code's digits sum to k, LSUN's average to 1."""
+    method = make_method(MeRGANJTR, replay_reduction=reduction)
+    method.enter_task(3, [(0,), (1,), (2,), (3,)], 0)
+    assert method.replay_weights() == pytest.approx(weights)
+
+
+def test_jtr_batch(make_method, batch) -> None:
+    method = in_second_task(make_method(MeRGANJTR))
+    method.noise.reseed(7)
+    full = method.with_replay(batch)
+    assert full["y"].tolist() == [2, 3, 2, 3, 2, 3, 0, 0, 0, 1, 1, 1]  # floor(6 / 2) of each
+    torch.testing.assert_close(full["weight"], torch.tensor([1 / 6] * 6 + [1 / 6] * 6))
+    assert full["penalised"] == 6
+    # Same noise for the snapshot's "real" and the generator's "fake".
+    replayed = method.snapshot(full["z"][6:], full["y"][6:])
+    assert torch.equal(full["x"][6:], replayed)
+
+
+def test_jtr_loss_is_current_plus_weighted_replay(make_method, batch) -> None:
+    """The code: D's and G's losses gain a second loss per old class (papers/mergan.md 2.3)."""
+    method = in_second_task(make_method(MeRGANJTR))
+    method.noise.reseed(7)
+    full = method.with_replay(batch)
+    parts = [
+        {key: full[key][rows] for key in ("x", "y", "z")} for rows in (slice(0, 6), slice(6, 12))
+    ]
+    nets = (method.generator, method.discriminator)
+    method.noise.reseed(7)
+    loss = method.loss("generator", batch)
+    expected = sum(method.objective.generator_loss(*nets, part, method.noise) for part in parts)
+    torch.testing.assert_close(loss, expected)
+    # A linear critic has the same gradient everywhere, so the penalty's noise does not matter.
+    method.noise.reseed(7)
+    loss = method.loss("discriminator", batch)
+    current = method.objective.discriminator_loss(*nets, parts[0], method.noise)
+    method.objective.penalty_weight = 0.0
+    replay = method.objective.discriminator_loss(*nets, parts[1], method.noise)
+    torch.testing.assert_close(loss, current + replay)
+
+
+def test_full_replay_takes_a_whole_batch_of_each_class(make_method) -> None:
+    method = in_second_task(make_method(MeRGANJTR, replay_samples="full"))
+    assert method.replay_labels(6).tolist() == [0] * 6 + [1] * 6
+
+
+def test_paper_penalises_replays_too(make_method, batch) -> None:
+    method = in_second_task(make_method(MeRGANJTR, penalise_replay=True))
+    assert method.with_replay(batch)["penalised"] == 12
+
+
+def alignment_by_hand(method, labels) -> torch.Tensor:
+    """The sum of squares for the noise that the method draws after reseed(3)."""
+    method.noise.reseed(3)
+    z = method.noise.normal(len(labels), 3)
+    return (method.generator(z, labels) - method.snapshot(z, labels)).square().sum()
+
+
+@pytest.mark.parametrize(("class_reduction", "share"), [("mean", 0.5), ("sum", 1.0)])
+def test_alignment_code_scale(make_method, class_reduction, share) -> None:
+    """lambda (1/k) sum_c 0.5 SSE_c on digits, lambda sum_c 0.5 SSE_c on LSUN: no mean anywhere."""
+    method = in_second_task(make_method(MeRGANRA, class_reduction=class_reduction))
+    expected = 0.5 * share * alignment_by_hand(method, torch.tensor([0, 0, 0, 1, 1, 1]))
+    method.noise.reseed(3)
+    torch.testing.assert_close(method.alignment_loss(6), expected)
+
+
+def test_alignment_code_equals_the_papers_coefficient_table() -> None:
+    """Section 2.4: on MNIST at k = 1 the loss is 32.8 times the per-pixel mean squared error."""
+    images, weight = torch.rand(64, 1, 32, 32), 1e-3
+    code = weight * 0.5 * images.square().sum()
+    assert (code / images.square().mean()).item() == pytest.approx(32.8, abs=0.05)
+
+
+def test_alignment_paper_scale(make_method) -> None:
+    """E over z and c ~ U{old} of the squared norm of the whole image."""
+    method = in_second_task(make_method(MeRGANRA, alignment="paper"))
+    method.noise.reseed(3)
+    labels = method.alignment_labels(6)
+    z = method.noise.normal(6, 3)
+    assert set(labels.tolist()) <= {0, 1}
+    expected = (method.generator(z, labels) - method.snapshot(z, labels)).square()
+    method.noise.reseed(3)
+    torch.testing.assert_close(method.alignment_loss(6), expected.flatten(1).sum(1).mean())
+
+
+def test_alignment_only_touches_the_generator(make_method, batch) -> None:
+    method = in_second_task(make_method(MeRGANRA, alignment_weight=1.0))
+    plain = in_second_task(make_method(MeRGANRA, alignment_weight=0.0))
+    losses = {}
+    for player in ("generator", "discriminator"):
+        for name, m in (("with", method), ("without", plain)):
+            m.noise.reseed(3)
+            losses[player, name] = m.loss(player, batch).item()
+    assert losses["discriminator", "with"] == losses["discriminator", "without"]
+    assert losses["generator", "with"] > losses["generator", "without"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "knobs"),
+    [
+        (MeRGANJTR, {"replay_reduction": "median"}),
+        (MeRGANJTR, {"replay_samples": "some"}),
+        (MeRGANRA, {"alignment": "mse"}),
+    ],
+)
+def test_unknown_words_name_the_key(make_method, kind, knobs) -> None:
+    ((key, value),) = knobs.items()
+    with pytest.raises(ConfigError, match=f"method.{key}={value}"):
+        make_method(kind, **knobs)
