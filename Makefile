@@ -1,0 +1,62 @@
+# lgan: `make` or `make help` lists the targets. Only make and Python 3.11 or newer are needed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first interpreter that runs and is new enough; `make PYTHON=/path/to/python` picks another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; \
+	done; true)
+
+SEEDS ?= 0
+BUDGET ?= smoke
+DATA_ROOT ?=
+ARGS ?=
+METHODS := joint,sft,ewc_gan,dgr,mergan_jtr,mergan_ra
+
+.PHONY: help setup lint format test demo bench table-mergan-1 table-mergan-2 clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  Settings: PYTHON, VENV, SEEDS=0,1,2 (demo), BUDGET=smoke|cpu|paper, DATA_ROOT and ARGS (tables)"
+
+setup: $(VENV)/.installed ## make the virtual environment .venv with lgan and its tools
+
+$(VENV)/.installed: pyproject.toml setup.py
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found; install one or say make PYTHON=/path/to/python." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { echo "Python's venv failed: it needs ensurepip (on Debian and Ubuntu: apt install python3-venv)." >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+lint: setup ## check style and types (ruff, mypy)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup ## repair what ruff can repair
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup ## run the tests; nothing is downloaded
+	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -q $(ARGS)
+
+demo: setup ## train six methods on 8x8 digits (minutes), then a table and report.html
+	OMP_NUM_THREADS=1 $(BIN)/lgan-train -m method=$(METHODS) seed=$(SEEDS) data=digits paths.runs=outputs/demo $(ARGS)
+	$(BIN)/lgan-table runs=outputs/demo
+	$(BIN)/lgan-report runs=outputs/demo output=report.html
+
+bench: setup ## measure speed (see benchmarks/)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.run $(ARGS)
+
+table-mergan-1: setup ## MeRGAN's Table 1 (MNIST, SVHN); BUDGET=smoke|cpu|paper
+	$(BIN)/lgan-paper table=experiments/mergan/table1.yaml budget=$(BUDGET) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(ARGS)
+
+table-mergan-2: setup ## MeRGAN's Table 2 (LSUN); BUDGET=smoke|cpu|paper
+	$(BIN)/lgan-paper table=experiments/mergan/table2.yaml budget=$(BUDGET) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(ARGS)
+
+clean: ## remove the environment, caches and builds; keeps outputs/
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find conf lgan tests -name __pycache__ -type d -prune -exec rm -rf {} +
