@@ -1,0 +1,263 @@
+"""The only door to data; it opens for one task at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import lightning as L  # noqa: N812  (Lightning's own convention)
+import torch
+from torch import Tensor
+
+from lgan.data.images import FileImages, Images, ImageSplits, to_float
+from lgan.data.loader import BatchLoader, StreamingLoader, check_batch_size
+from lgan.data.tasks import Task, TaskSequence
+from lgan.errors import ConfigError, TaskAccessError
+from lgan.seeding import Noise
+
+Augmentation = Callable[[Tensor, Noise], Tensor]
+
+
+class TaskSequenceDataModule(L.LightningDataModule):
+    """A data set, cut into tasks, of which training data is given for the selected task only.
+
+    Args:
+        splits: returns the data set; called once with ``root=root``.
+        name: the data set's name in records.
+        root: folder of the data set; None for its default.
+        classes_per_task: see `TaskSequence`.
+        class_order: see `TaskSequence`.
+        class_order_seed: see `TaskSequence`.
+        num_tasks: see `TaskSequence`.
+        batch_size: pictures in the global batch.
+        steps: generator steps per task.
+        draws: real batches per step.
+        seed: the run's seed.
+        in_memory: True decodes picture files into memory, False streams them, "auto" decodes them
+            if they fit into `memory_limit_mb`.
+        memory_limit_mb: the limit for "auto", in MiB.
+        num_workers: processes that decode streamed files.
+        augmentation: applied on the device to training batches in [-1, 1], or None.
+    """
+
+    def __init__(
+        self,
+        splits: Callable[..., ImageSplits],
+        name: str,
+        root: str | None = None,
+        classes_per_task: int | Sequence[int] = 1,
+        class_order: str | Sequence[int] = "natural",
+        class_order_seed: int = 0,
+        num_tasks: int | None = None,
+        batch_size: int = 64,
+        steps: int = 1000,
+        draws: int = 1,
+        seed: int = 0,
+        in_memory: bool | str = "auto",
+        memory_limit_mb: float = 2048,
+        num_workers: int = 0,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        super().__init__()
+        _check_numbers(batch_size=batch_size, steps=steps, draws=draws)
+        if in_memory not in (True, False, "auto"):
+            raise ConfigError(f"data.in_memory={in_memory!r} must be true, false or auto.")
+        self.name = name
+        self.batch_size, self.steps, self.draws, self.seed = batch_size, steps, draws, seed
+        self.cumulative = False
+        self._open = partial(splits, root=root)
+        self._cut = partial(
+            TaskSequence,
+            classes_per_task=classes_per_task,
+            class_order=class_order,
+            class_order_seed=class_order_seed,
+            num_tasks=num_tasks,
+        )
+        self._in_memory, self._limit = in_memory, memory_limit_mb * 2**20
+        self._num_workers, self._augmentation = num_workers, augmentation
+        self._splits: ImageSplits | None = None
+        self._sequence: TaskSequence | None = None
+        self._current: int | None = None
+        self._loader: BatchLoader | None = None
+
+    def prepare_data(self) -> None:
+        """Download, once per machine, before the other ranks look."""
+        self.setup()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load the data, cut it into tasks and check that every task fills a batch; idempotent.
+
+        Args:
+            stage: Lightning's stage; the same is done for each.
+
+        Raises:
+            ConfigError: a value does not fit the data set.
+            DataError: the data is absent or unreadable.
+        """
+        if self._splits is not None:
+            return
+        splits = self._open()
+        sequence = self._cut(len(splits.class_names))
+        for task in sequence:
+            count = int(torch.isin(splits.train.labels, torch.tensor(task.classes)).sum())
+            check_batch_size(self.batch_size, count, task.index)
+        self._splits, self._sequence = self._materialise(splits), sequence
+
+    @property
+    def splits(self) -> ImageSplits:
+        """The whole data set, for the datamodule and evaluation only."""
+        self.setup()
+        assert self._splits is not None
+        return self._splits
+
+    @property
+    def sequence(self) -> TaskSequence:
+        """The sequence of tasks."""
+        self.setup()
+        assert self._sequence is not None
+        return self._sequence
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """All tasks, in order."""
+        return self.sequence.tasks
+
+    @property
+    def num_tasks(self) -> int:
+        """Number of tasks."""
+        return len(self.sequence)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes of the data set, those that no task uses included."""
+        return len(self.splits.class_names)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, by class id."""
+        return self.splits.class_names
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of every picture."""
+        return self.splits.train.shape
+
+    @property
+    def current(self) -> int:
+        """Index of the selected task.
+
+        Raises:
+            TaskAccessError: none is selected.
+        """
+        if self._current is None:
+            raise TaskAccessError("no task is selected: call select(t) before asking for its data.")
+        return self._current
+
+    def select(self, index: int, cumulative: bool = False) -> None:
+        """Open the door to task `index`.
+
+        Args:
+            index: the task to be trained.
+            cumulative: open it to tasks ``0 .. index``, for joint training. This breaks the rule
+                that a task sees its own data only; a method that asks for it declares so.
+
+        Raises:
+            ConfigError: there is no such task.
+        """
+        self._current, self.cumulative = self.sequence[index].index, cumulative
+        self._loader = None
+
+    def training_images(self, index: int) -> Images:
+        """Return the training pictures of one task.
+
+        Raises:
+            TaskAccessError: the task is not selected.
+        """
+        current = self.current
+        if index != current and not (self.cumulative and 0 <= index < current):
+            raise TaskAccessError(
+                f"training data of task {index} was asked for while task {current} is selected"
+                f"{' with all before it' if self.cumulative else ''}; a task sees no other's data."
+            )
+        return self.splits.train.of_classes(self.sequence[index].classes)
+
+    def validation_images(self, index: int) -> Images:
+        """Return the validation pictures of one task; there may be none."""
+        return self.splits.validation.of_classes(self.sequence[index].classes)
+
+    def test_images(self, index: int) -> Images:
+        """Return the test pictures of one task."""
+        return self.splits.test.of_classes(self.sequence[index].classes)
+
+    def test_images_of(self, classes: Sequence[int]) -> Images:
+        """Return the test pictures of some classes."""
+        return self.splits.test.of_classes(classes)
+
+    def training_images_for_evaluation(self) -> Images:
+        """Return all training pictures of all classes, whatever task is selected.
+
+        Only for training the fixed classifiers that evaluate (metrics): a method that trains on
+        them breaks the rule without declaring it.
+        """
+        return self.splits.train
+
+    def train_dataloader(self) -> BatchLoader:
+        """Return this rank's batches of the selected task (of all up to it if cumulative).
+
+        Raises:
+            TaskAccessError: no task is selected.
+            ConfigError: the batch cannot be shared out evenly over the ranks.
+        """
+        index = self.current
+        seen = self.sequence.seen(index) if self.cumulative else self.sequence[index].classes
+        images = self.splits.train.of_classes(seen)
+        settings = (images, self.batch_size, self.draws, self.steps, self.seed, index)
+        rank, world = self._place()
+        self._loader = (
+            StreamingLoader(*settings, rank, world, self._num_workers)
+            if isinstance(images, FileImages)
+            else BatchLoader(*settings, rank, world)
+        )
+        return self._loader
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
+        """Turn the uint8 of a step's batches into [-1, 1] on the device, and augment.
+
+        The augmentation is a function of (seed, task, step).
+
+        Args:
+            batch: the loader's item, a list of ``{"x", "y"}``.
+            dataloader_idx: Lightning's number of the loader.
+
+        Returns:
+            The list with ``"x"`` as float32 ``(b, C, H, W)``.
+        """
+        floats = [{**part, "x": to_float(part["x"])} for part in batch]
+        if self._augmentation is None or self._loader is None or not floats:
+            return floats
+        rank, world = self._place()
+        noise = Noise(0, floats[0]["x"].device, rank, world)
+        # The loader counts a step as it hands it out; Lightning fetches no step ahead.
+        noise.reseed(self.seed, "augmentation", self.current, self._loader.step - 1)
+        return [{**part, "x": self._augmentation(part["x"], noise)} for part in floats]
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _materialise(self, splits: ImageSplits) -> ImageSplits:
+        parts = (splits.train, splits.validation, splits.test)
+        fits = sum(part.num_bytes for part in parts) <= self._limit
+        if self._in_memory is False or (self._in_memory == "auto" and not fits):
+            return splits
+        train, validation, test = (
+            part.load() if isinstance(part, FileImages) else part for part in parts
+        )
+        return ImageSplits(splits.name, train, validation, test, splits.class_names)
+
+
+def _check_numbers(**numbers: int) -> None:
+    keys = {"draws": "critic_steps"}
+    for key, value in numbers.items():
+        if value < 1:
+            raise ConfigError(f"training.{keys.get(key, key)}={value} must be at least 1.")

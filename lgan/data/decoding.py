@@ -1,0 +1,106 @@
+"""From a picture file to a uint8 tensor of fixed shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from lgan.errors import ConfigError, DataError
+
+_MODES = {1: "L", 3: "RGB"}
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How a picture becomes ``(channels, size, size)``.
+
+    Args:
+        size: height and width in pixels.
+        channels: 1 (grey) or 3 (RGB); pictures of the other kind are converted.
+        fit: "crop" resizes the shorter side to `size` and crops the centre; "stretch" resizes
+            both sides to `size`. Both are bilinear with antialiasing.
+
+    Raises:
+        ConfigError: a value is none of these.
+    """
+
+    size: int
+    channels: int = 3
+    fit: str = "crop"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+            raise ConfigError(
+                f"data.splits.size={self.size} must be a positive number of pixels, such as 32."
+            )
+        if self.channels not in _MODES:
+            raise ConfigError(f"data.splits.channels={self.channels} must be 1 (grey) or 3 (RGB).")
+        if self.fit not in _FITS:
+            raise ConfigError(
+                f"data.splits.fit={self.fit!r} must be one of {', '.join(sorted(_FITS))}."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of every decoded picture."""
+        return self.channels, self.size, self.size
+
+
+def check_header(path: Path) -> None:
+    """Read only the header of a picture.
+
+    Raises:
+        DataError: the file is no picture that Pillow knows.
+    """
+    try:
+        with Image.open(path):
+            pass
+    except Exception as error:  # Pillow's plugins raise many kinds for damaged files
+        raise _unreadable(path, error) from error
+
+
+def decode(path: Path, decoder: Decoder) -> Tensor:
+    """Return the picture as uint8 ``(C, H, W)``.
+
+    Raises:
+        DataError: the file cannot be decoded to its end.
+    """
+    try:
+        with Image.open(path) as opened:
+            image = ImageOps.exif_transpose(opened)
+            image = _eight_bits(image).convert(_MODES[decoder.channels])
+    except Exception as error:  # Pillow's plugins raise many kinds for damaged files
+        raise _unreadable(path, error) from error
+    pixels = np.array(_FITS[decoder.fit](image, decoder.size))
+    return torch.from_numpy(pixels.reshape(decoder.size, decoder.size, -1)).permute(2, 0, 1)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scale 16-bit grey to 8 bits, which Pillow's own conversion would clip to white."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8))
+
+
+def _crop(image: Image.Image, size: int) -> Image.Image:
+    return ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+
+
+def _stretch(image: Image.Image, size: int) -> Image.Image:
+    return image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path} cannot be read as a picture ({type(error).__name__}: {error}); "
+        "replace the file or delete it."
+    )
+
+
+_FITS: dict[str, Callable[[Image.Image, int], Image.Image]] = {"crop": _crop, "stretch": _stretch}

@@ -1,0 +1,154 @@
+"""A user's own pictures: one folder per class below train, val and test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from lgan.data.decoding import Decoder
+from lgan.data.images import FileImages, ImageSplits
+from lgan.data.splitting import hold_out, limit_per_class
+from lgan.errors import ConfigError, DataError
+
+SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+)
+
+
+def image_folder(
+    root: str | None = None,
+    size: int = 32,
+    channels: int = 3,
+    fit: str = "crop",
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    train_limit_per_class: int | None = None,
+    seed: int = 0,
+) -> ImageSplits:
+    """Read ``root/train/<class>/**`` and, where they exist, ``root/val`` and ``root/test``.
+
+    With both, they are validation and test part. With one of them, it is the test part and
+    validation pictures are held out of train. With none, both are held out of train.
+
+    Args:
+        root: the folder; required.
+        size: pictures become ``(channels, size, size)``, whatever size they have.
+        channels: 1 (grey) or 3 (RGB).
+        fit: "crop" (shorter side to `size`, centre crop) or "stretch".
+        validation_fraction: share of each class held out of train (after the test part) if needed.
+        test_fraction: share of each class held out of train if needed.
+        train_limit_per_class: keep only the first so many training pictures of each class, in the
+            order of their paths.
+        seed: fixes what is held out; independent of the run's seed.
+
+    Returns:
+        Splits of `FileImages`, every header checked. Classes are sorted by name, as numbers if all
+        names are numbers.
+
+    Raises:
+        ConfigError: `root` is missing or a value is out of range.
+        DataError: a folder is absent, empty or has other classes than train, or a file is no
+            picture.
+    """
+    if root is None:
+        raise ConfigError(
+            "data.root=null: image_folder needs the folder that holds train/<class>/*.png; "
+            "set data.root=/path/to/it."
+        )
+    base, decoder = Path(root).expanduser(), Decoder(size, channels, fit)
+    names = class_folders(base / "train")
+    train = read_classes([base / "train" / name for name in names], decoder)
+    given = {part: _read_part(base / part, names, decoder) for part in ("val", "test")}
+    test = given["test"] or given["val"]
+    validation = given["val"] if given["test"] else None
+    if test is None:
+        train, test = hold_out_files(train, test_fraction, seed, "data.splits.test_fraction")
+    if validation is None:
+        train, validation = hold_out_files(
+            train, validation_fraction, seed, "data.splits.validation_fraction"
+        )
+    train = train.subset(limit_per_class(train.labels, train_limit_per_class))
+    return check_splits(ImageSplits("image_folder", train, validation, test, tuple(names)))
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Return the names of the class folders in `folder`, sorted.
+
+    Raises:
+        DataError: there are none.
+    """
+    names = (
+        [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+        if folder.is_dir()
+        else []
+    )
+    if not names:
+        raise DataError(
+            f"{folder} holds no class folder: put the pictures into {folder}/<class>/ "
+            f"(data.root={folder.parent})."
+        )
+    numeric = all(name.isdecimal() for name in names)
+    return sorted(names, key=lambda name: (int(name), name) if numeric else (0, name))
+
+
+def read_classes(folders: Sequence[Path], decoder: Decoder) -> FileImages:
+    """Return the pictures of `folders`; those of the i-th folder have label i.
+
+    Raises:
+        DataError: a folder is absent or holds no picture.
+    """
+    found = [_pictures(folder) for folder in folders]
+    labels = [torch.full((len(paths),), label) for label, paths in enumerate(found)]
+    return FileImages([path for paths in found for path in paths], torch.cat(labels), decoder)
+
+
+def hold_out_files(
+    images: FileImages, fraction: float, seed: int, key: str
+) -> tuple[FileImages, FileImages]:
+    """Cut `images` in two as `hold_out` says."""
+    kept, held = hold_out(images.labels, fraction, seed, key)
+    return images.subset(kept), images.subset(held)
+
+
+def check_splits(splits: ImageSplits) -> ImageSplits:
+    """Check the header of every file, and return the splits.
+
+    Raises:
+        DataError: a file is no picture; the message names it.
+    """
+    for part in (splits.train, splits.validation, splits.test):
+        if isinstance(part, FileImages):
+            part.check()
+    return splits
+
+
+def _read_part(folder: Path, names: list[str], decoder: Decoder) -> FileImages | None:
+    if not folder.is_dir():
+        return None
+    found = class_folders(folder)
+    if found != names:
+        differing = sorted(set(found) ^ set(names))
+        raise DataError(
+            f"{folder} must hold the same class folders as {folder.parent / 'train'}; "
+            f"only one of the two has {', '.join(differing)}."
+        )
+    return read_classes([folder / name for name in names], decoder)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return all picture files below `folder`, in the order of their paths."""
+    paths = [
+        Path(parent, name)
+        for parent, _, files in os.walk(folder, followlinks=True)
+        for name in files
+        if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+    ]
+    if not paths:
+        raise DataError(
+            f"{folder} holds no picture; add files ({', '.join(sorted(SUFFIXES))}) or remove "
+            "the folder."
+        )
+    return sorted(paths)

@@ -1,0 +1,242 @@
+"""Labelled pictures, in memory or in files, behind one small interface.
+
+Pictures are uint8 ``(C, H, W)`` at this border; `to_float` brings them to [-1, 1].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from lgan.data.decoding import Decoder, check_header, decode
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_THREADS = min(8, os.cpu_count() or 1)
+_CHUNK = 64  # pictures per piece of work: few enough futures for 100,000s of files
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Map uint8 to float32 in [-1, 1]: ``x / 127.5 - 1``."""
+    return images.float().div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Map float in [-1, 1] to uint8, the inverse of `to_float`; values outside are clipped."""
+    return images.detach().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+class Images(ABC):
+    """A fixed, ordered collection of labelled pictures of one shape.
+
+    Attributes:
+        labels: int64 ``(N,)``, the data set's own class ids.
+        shape: ``(C, H, W)`` of every picture.
+    """
+
+    labels: Tensor
+    shape: tuple[int, int, int]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that all pictures take as uint8."""
+        channels, height, width = self.shape
+        return len(self) * channels * height * width
+
+    @abstractmethod
+    def take(self, indices: Tensor) -> Tensor:
+        """Return the pictures at int64 `indices` ``(B,)`` as uint8 ``(B, C, H, W)``."""
+
+    @abstractmethod
+    def subset(self, indices: Tensor) -> Images:
+        """Return the pictures at `indices`, in that order."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """Return a hex hash of the content, pictures and labels."""
+
+    def of_classes(self, classes: Iterable[int]) -> Images:
+        """Return the pictures whose label is one of `classes`, in their stored order."""
+        wanted = torch.tensor(sorted(classes), dtype=torch.int64)
+        return self.subset(torch.isin(self.labels, wanted).nonzero().flatten())
+
+    def all(self) -> Tensor:
+        """Return every picture, uint8 ``(N, C, H, W)``."""
+        return self.take(torch.arange(len(self)))
+
+
+class TensorImages(Images):
+    """Pictures held in memory.
+
+    Args:
+        images: uint8 ``(N, C, H, W)``; never written to, so that several may share it.
+        labels: ``(N,)``; they stay on the CPU.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != len(labels):
+            raise ValueError(
+                f"need uint8 (N, C, H, W) and (N,) labels, got {images.dtype} "
+                f"{tuple(images.shape)} and {tuple(labels.shape)}"
+            )
+        self.images = images
+        self.labels = labels.to("cpu", torch.int64)
+        self.shape = (images.shape[1], images.shape[2], images.shape[3])
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Return the pictures at `indices`, on the device they are held on."""
+        return self.images[indices.to(self.images.device)]
+
+    def subset(self, indices: Tensor) -> TensorImages:
+        """Return a copy of the pictures at `indices`."""
+        return TensorImages(self.take(indices), self.labels[indices])
+
+    def to(self, device: torch.device | str) -> TensorImages:
+        """Return the same pictures held on `device`."""
+        return TensorImages(self.images.to(device), self.labels)
+
+    @cached_property
+    def _digest(self) -> str:
+        sha = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        for part in (self.images, self.labels):
+            sha.update(part.cpu().contiguous().numpy().data)
+        return sha.hexdigest()
+
+    def digest(self) -> str:
+        """Return the sha256 of shape, pixels and labels, computed once."""
+        return self._digest
+
+
+class FileImages(Images):
+    """Pictures decoded from files on demand: the streaming path.
+
+    Args:
+        paths: one file per picture.
+        labels: ``(N,)``.
+        decoder: how a file becomes a tensor of fixed shape.
+    """
+
+    def __init__(self, paths: Sequence[Path], labels: Tensor, decoder: Decoder) -> None:
+        self.paths = tuple(paths)
+        self.labels = labels.to(torch.int64)
+        self.decoder = decoder
+        self.shape = decoder.shape
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Decode the pictures at `indices`.
+
+        Raises:
+            DataError: a file cannot be decoded; the message names it.
+        """
+        if not len(indices):
+            return torch.empty(0, *self.shape, dtype=torch.uint8)
+        return torch.stack([decode(self.paths[i], self.decoder) for i in indices.tolist()])
+
+    def subset(self, indices: Tensor) -> FileImages:
+        """Return the files at `indices`; nothing is decoded."""
+        chosen = [self.paths[i] for i in indices.tolist()]
+        return FileImages(chosen, self.labels[indices], self.decoder)
+
+    def check(self) -> None:
+        """Read the header of every file.
+
+        Raises:
+            DataError: a file is no picture; the message names it.
+        """
+        for _ in _threaded(check_header, self.paths, "checking pictures"):
+            pass
+
+    @cached_property
+    def _digest(self) -> str:
+        sha = hashlib.sha256(repr(self.decoder).encode())
+        for digest in _threaded(_hash_file, self.paths, "hashing pictures"):
+            sha.update(digest)
+        sha.update(self.labels.numpy().data)
+        return sha.hexdigest()
+
+    def digest(self) -> str:
+        """Return the sha256 of the files' bytes, the decoder's settings and the labels.
+
+        It differs from the digest of the same pictures decoded into memory (`load`), because the
+        files are not decoded for it.
+        """
+        return self._digest
+
+    def load(self) -> TensorImages:
+        """Decode every picture into memory; a second call in this process reuses the first.
+
+        Raises:
+            DataError: a file cannot be decoded; the message names it.
+        """
+        stamps = tuple((path, _stamp(path)) for path in self.paths)
+        return TensorImages(_decode_all(stamps, self.decoder), self.labels)
+
+
+@dataclass(frozen=True)
+class ImageSplits:
+    """A data set cut into training, validation and test pictures.
+
+    `validation` may be empty. Labels are ``0 .. len(class_names) - 1`` in every part.
+    """
+
+    name: str
+    train: Images
+    validation: Images
+    test: Images
+    class_names: tuple[str, ...]
+
+
+# One training, one validation and one test part: the copies that a process may want twice.
+@lru_cache(maxsize=3)
+def _decode_all(stamps: tuple[tuple[Path, tuple[int, int]], ...], decoder: Decoder) -> Tensor:
+    """Decode files into uint8 ``(N, C, H, W)``; the stamps make a changed file a new key."""
+    images = torch.empty(len(stamps), *decoder.shape, dtype=torch.uint8)
+    decoded = _threaded(
+        lambda path: decode(path, decoder), [path for path, _ in stamps], "decoding pictures"
+    )
+    for row, image in enumerate(decoded):
+        images[row] = image
+    return images
+
+
+def _threaded(
+    work: Callable[[Item], Result], items: Sequence[Item], label: str
+) -> Iterable[Result]:
+    """Yield ``work(item)`` in order, from a few threads, with a progress bar on a terminal."""
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    with (
+        ThreadPoolExecutor(_THREADS) as pool,
+        tqdm(total=len(items), desc=label, unit="file", leave=False, disable=None) as bar,
+    ):
+        try:
+            for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+                bar.update(len(results))
+                yield from results
+        finally:
+            # After an error the remaining chunks would only delay its message.
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _hash_file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

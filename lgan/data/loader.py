@@ -1,0 +1,158 @@
+"""Batches as a pure function of (seed, task, step): nothing to replay, nothing to skip.
+
+The batch of a step is read off a permutation made from (seed, task, epoch). There is no data
+position to save but the step itself, and N ranks see together what one rank sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lgan.data.images import Images
+from lgan.errors import ConfigError
+from lgan.seeding import mix
+
+Batch = dict[str, Tensor]
+
+
+class BatchLoader:
+    """A stateful iterable over one task: one item per generator step.
+
+    Item s is a list of `draws` batches ``{"x": uint8 (b, C, H, W), "y": int64 (b,)}`` with ``b =
+    batch_size / world``. An epoch visits every picture at most once; the remainder that does not
+    fill a batch is left out of that epoch (another permutation leaves out other pictures).
+
+    Args:
+        images: the task's training pictures.
+        batch_size: pictures in the global batch.
+        draws: fresh batches per step (critic steps).
+        steps: number of items.
+        seed: the run's seed.
+        task: the task's index.
+        rank: this process's rank.
+        world: number of processes.
+
+    Raises:
+        ConfigError: the batch is larger than the data, or cannot be shared out evenly.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        batch_size: int,
+        draws: int,
+        steps: int,
+        seed: int,
+        task: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        check_batch_size(batch_size, len(images), task, world)
+        self.images, self.batch_size, self.draws, self.steps = images, batch_size, draws, steps
+        self.seed, self.task, self.rank, self.world = seed, task, rank, world
+        self.step = 0
+        self._permutation = (-1, torch.empty(0, dtype=torch.int64))
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        for item in self._items():
+            # Counted before the yield: a state saved while item s is used resumes at s + 1.
+            self.step += 1
+            yield item
+        self.step = 0
+
+    def __getitem__(self, step: int) -> list[Batch]:
+        """Return the item of one step."""
+        first = step * self.draws
+        return [self._batch(draw) for draw in range(first, first + self.draws)]
+
+    def state_dict(self) -> dict[str, int]:
+        """Return ``{"step": items handed out}``."""
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the items that were handed out."""
+        self.step = state["step"]
+
+    def _items(self) -> Iterator[list[Batch]]:
+        for step in range(self.step, self.steps):
+            yield self[step]
+
+    def _batch(self, draw: int) -> Batch:
+        epoch, position = divmod(draw, len(self.images) // self.batch_size)
+        start = position * self.batch_size
+        rows = self._epoch(epoch)[start : start + self.batch_size].chunk(self.world)[self.rank]
+        return {"x": self.images.take(rows), "y": self.images.labels[rows]}
+
+    def _epoch(self, epoch: int) -> Tensor:
+        if self._permutation[0] != epoch:
+            generator = torch.Generator().manual_seed(mix(self.seed, "data", self.task, epoch))
+            order = torch.randperm(len(self.images), generator=generator)
+            self._permutation = (epoch, order)
+        return self._permutation[1]
+
+
+class StreamingLoader(BatchLoader):
+    """The same items, bit for bit, decoded ahead by worker processes.
+
+    Args:
+        images: the task's training pictures.
+        batch_size: as for `BatchLoader`.
+        draws: as for `BatchLoader`.
+        steps: as for `BatchLoader`.
+        seed: as for `BatchLoader`.
+        task: as for `BatchLoader`.
+        rank: as for `BatchLoader`.
+        world: as for `BatchLoader`.
+        num_workers: worker processes; 0 decodes in this one.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        batch_size: int,
+        draws: int,
+        steps: int,
+        seed: int,
+        task: int,
+        rank: int = 0,
+        world: int = 1,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(images, batch_size, draws, steps, seed, task, rank, world)
+        self.num_workers = num_workers
+
+    def _items(self) -> Iterator[list[Batch]]:
+        loader: DataLoader = DataLoader(
+            self,  # type: ignore[arg-type]  # a map from step to item is all that is asked for
+            batch_size=None,
+            sampler=range(self.step, self.steps),
+            num_workers=self.num_workers,
+            # Without one of its own the loader would draw from torch's global stream.
+            generator=torch.Generator(),
+        )
+        yield from loader
+
+
+def check_batch_size(batch_size: int, count: int, task: int, world: int = 1) -> None:
+    """Refuse a batch that `count` pictures cannot fill or `world` ranks cannot share evenly.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if not 1 <= batch_size <= count:
+        raise ConfigError(
+            f"training.batch_size={batch_size} must lie between 1 and {count}, the number of "
+            f"training pictures of task {task}."
+        )
+    if batch_size % world:
+        raise ConfigError(
+            f"training.batch_size={batch_size} is the global batch and must be a multiple of the "
+            f"{world} processes (trainer.devices)."
+        )

@@ -1,0 +1,62 @@
+"""LSUN's scene categories, from folders of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lgan.data.decoding import Decoder
+from lgan.data.image_folder import check_splits, hold_out_files, read_classes
+from lgan.data.images import ImageSplits
+from lgan.data.splitting import limit_per_class
+from lgan.errors import ConfigError, DataError
+
+
+def lsun(
+    root: str | None = None,
+    categories: Sequence[str] = ("bedroom", "kitchen", "church_outdoor", "tower"),
+    size: int = 64,
+    fit: str = "stretch",
+    train_limit_per_class: int | None = 100_000,
+    validation_fraction: float = 0.0,
+    seed: int = 0,
+) -> ImageSplits:
+    """Read ``root/<category>/train`` and ``root/<category>/val``; val is the test part.
+
+    Args:
+        root: the folder; required. LSUN's own LMDB files must be exported to pictures first.
+        categories: the classes, in this order (by default MeRGAN's four tasks).
+        size: pictures become ``(3, size, size)``.
+        fit: "stretch", the plain imresize of MeRGAN's code, or "crop" (centre).
+        train_limit_per_class: keep only the first so many training pictures of each category, in
+            the order of their paths (100,000 in the paper); null for all.
+        validation_fraction: share of each category held out of train; the paper holds none out.
+        seed: fixes what is held out; independent of the run's seed.
+
+    Returns:
+        Splits of `FileImages`, every header checked.
+
+    Raises:
+        ConfigError: `root` is missing or a value is out of range.
+        DataError: a folder is absent or empty, or a file is no picture.
+    """
+    layout = "<category>/train and <category>/val with pictures (exported from LSUN's LMDB files)"
+    if root is None:
+        raise ConfigError(
+            f"data.root=null: lsun needs the folder that holds {layout}; set data.root=/path/to/it."
+        )
+    base, decoder = Path(root).expanduser(), Decoder(size, 3, fit)
+    folders = {part: [base / name / part for name in categories] for part in ("train", "val")}
+    absent = [str(path) for part in folders.values() for path in part if not path.is_dir()]
+    if absent:
+        raise DataError(
+            f"lsun: {absent[0]} is absent; data.root={base} must hold {layout} for each of "
+            f"{', '.join(categories)}."
+        )
+    train = read_classes(folders["train"], decoder)
+    train = train.subset(limit_per_class(train.labels, train_limit_per_class))
+    train, validation = hold_out_files(
+        train, validation_fraction, seed, "data.splits.validation_fraction"
+    )
+    test = read_classes(folders["val"], decoder)
+    return check_splits(ImageSplits("lsun", train, validation, test, tuple(categories)))

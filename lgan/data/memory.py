@@ -1,0 +1,129 @@
+"""A bounded memory of real training pictures (exemplars) for methods that declare one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lgan.data.images import Images, TensorImages
+from lgan.errors import ConfigError
+from lgan.seeding import Noise, mix
+
+
+class ExemplarMemory:
+    """Random real pictures of past classes, within one stated bound.
+
+    Exactly one bound is given. Which pictures are kept is a function of (seed, class), and a
+    smaller share is a prefix of a larger one.
+
+    Args:
+        per_class: pictures of each class.
+        total: pictures in all, shared evenly over the classes held; old classes give up pictures
+            when new ones come, so the bound holds at any time.
+        ratio: share of each class's training pictures, in (0, 1].
+        seed: fixes the choice.
+
+    Raises:
+        ConfigError: none or several bounds are given, or the bound is out of range.
+    """
+
+    def __init__(
+        self,
+        per_class: int | None = None,
+        total: int | None = None,
+        ratio: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        bounds = {"per_class": per_class, "total": total, "ratio": ratio}
+        given = {key: value for key, value in bounds.items() if value is not None}
+        if len(given) != 1:
+            raise ConfigError(f"memory needs exactly one of per_class, total, ratio; got {given}.")
+        (key, bound), *_ = given.items()
+        if bound <= 0 or (key == "ratio" and bound > 1):
+            right = "in (0, 1]" if key == "ratio" else "a positive number of pictures"
+            raise ConfigError(f"memory.{key}={bound} must be {right}.")
+        self.per_class, self.total, self.ratio, self.seed = per_class, total, ratio, seed
+        self._kept: dict[int, Tensor] = {}
+        self._all: TensorImages | None = None
+
+    def __len__(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def counts(self) -> dict[int, int]:
+        """Pictures held of each class, in the order the classes came."""
+        return {label: len(kept) for label, kept in self._kept.items()}
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the pictures take, labels not counted."""
+        return sum(kept.nelement() for kept in self._kept.values())
+
+    def add(self, images: Images, labels: Tensor | None = None) -> None:
+        """Choose exemplars of each class in `images`; a class held already is replaced.
+
+        Args:
+            images: a task's training pictures.
+            labels: ``(N,)``; the pictures' own labels if left out.
+
+        Raises:
+            ConfigError: `total` is smaller than the number of classes to hold.
+        """
+        self._all = None
+        labels = images.labels if labels is None else labels
+        new = labels.unique().tolist()
+        self._check_room(len({*self._kept, *new}))
+        for label in new:
+            rows = (labels == label).nonzero().flatten()
+            generator = torch.Generator().manual_seed(mix(self.seed, "memory", label))
+            order = torch.randperm(len(rows), generator=generator)
+            self._kept[label] = images.take(rows[order[: self._share(len(rows))]]).cpu()
+        if self.total is not None:
+            room = self.total // len(self._kept)
+            self._kept = {label: kept[:room].clone() for label, kept in self._kept.items()}
+
+    def draw(self, count: int, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Draw `count` exemplars uniformly with replacement.
+
+        Returns:
+            uint8 ``(count, C, H, W)`` and int64 ``(count,)``, on the CPU.
+
+        Raises:
+            ValueError: the memory is empty.
+        """
+        held = self.images()
+        rows = noise.integers(len(held), count).cpu()
+        return held.take(rows), held.labels[rows]
+
+    def images(self) -> TensorImages:
+        """Return all exemplars, class after class.
+
+        Raises:
+            ValueError: the memory is empty.
+        """
+        if not self._kept:
+            raise ValueError("the memory is empty: add a finished task's pictures first")
+        if self._all is None:
+            labels = [torch.full((count,), label) for label, count in self.counts.items()]
+            self._all = TensorImages(torch.cat([*self._kept.values()]), torch.cat(labels))
+        return self._all
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the exemplars as ``{"<class id>": uint8 (n, C, H, W)}``."""
+        return {str(label): kept for label, kept in self._kept.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Hold exactly the exemplars of a saved state."""
+        self._kept = {int(label): kept for label, kept in state.items()}
+        self._all = None
+
+    def _share(self, available: int) -> int:
+        if self.ratio is not None:
+            return max(1, round(self.ratio * available))
+        return self.per_class or self.total or available
+
+    def _check_room(self, classes: int) -> None:
+        if self.total is not None and self.total < classes:
+            raise ConfigError(
+                f"memory.total={self.total} must be at least {classes}, the number of classes."
+            )

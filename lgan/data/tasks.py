@@ -1,0 +1,145 @@
+"""Which classes belong to which task, and in which order they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lgan.errors import ConfigError
+from lgan.seeding import mix
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: its place in the sequence and its classes (the data set's own ids)."""
+
+    index: int
+    classes: tuple[int, ...]
+
+
+class TaskSequence:
+    """Classes cut into tasks.
+
+    Args:
+        num_classes: classes of the data set, ids ``0 .. num_classes - 1``.
+        classes_per_task: one number for all tasks, or a list with one number per task.
+        class_order: "natural", "random" (by `class_order_seed`) or a list of all class ids.
+        class_order_seed: fixes the random order; independent of the run's seed on purpose, so
+            that runs with several seeds see the same tasks.
+        num_tasks: use only the first tasks; None for all.
+
+    Raises:
+        ConfigError: the values do not fit the data set.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        classes_per_task: int | Sequence[int],
+        class_order: str | Sequence[int] = "natural",
+        class_order_seed: int = 0,
+        num_tasks: int | None = None,
+    ) -> None:
+        self.num_classes = num_classes
+        order = _order(num_classes, class_order, class_order_seed)
+        sizes = _sizes(num_classes, classes_per_task, num_tasks)
+        ends = np.cumsum([0, *sizes]).tolist()
+        self.tasks = tuple(Task(t, order[ends[t] : ends[t + 1]]) for t in range(len(sizes)))
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, index: int) -> Task:
+        """Return task `index`.
+
+        Raises:
+            ConfigError: there is no such task.
+        """
+        if not 0 <= index < len(self.tasks):
+            raise ConfigError(
+                f"task={index} does not exist: the sequence has {len(self)} tasks, "
+                f"0 to {len(self) - 1}."
+            )
+        return self.tasks[index]
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+    def seen(self, index: int) -> tuple[int, ...]:
+        """Return the classes of tasks ``0 .. index``, in task order."""
+        return tuple(c for task in self.tasks[: self[index].index + 1] for c in task.classes)
+
+
+def _order(num_classes: int, order: str | Sequence[int], seed: int) -> tuple[int, ...]:
+    natural = tuple(range(num_classes))
+    if isinstance(order, str):
+        # RandomState's stream is frozen by numpy, so an order means the same with every version.
+        random = np.random.RandomState(mix("class_order", seed) % 2**32)
+        words = {"natural": natural, "random": tuple(random.permutation(num_classes).tolist())}
+        if order not in words:
+            raise ConfigError(
+                f"data.class_order={order!r} is unknown; use natural, random or a list of the "
+                f"class ids 0 to {num_classes - 1}."
+            )
+        return words[order]
+    given = tuple(order)
+    if set(given) != set(natural) or len(given) != num_classes:
+        missing = [c for c in natural if c not in given]
+        repeated = sorted({c for c in given if given.count(c) > 1})
+        unknown = [c for c in given if c not in natural]
+        raise ConfigError(
+            f"data.class_order={list(given)} must name each class 0 to {num_classes - 1} once "
+            f"(missing {missing}, repeated {repeated}, unknown {unknown})."
+        )
+    return given
+
+
+def _sizes(
+    num_classes: int, per_task: int | Sequence[int], num_tasks: int | None
+) -> tuple[int, ...]:
+    sizes = (
+        _equal_sizes(num_classes, per_task)
+        if isinstance(per_task, int)
+        else _listed_sizes(num_classes, tuple(per_task), num_tasks)
+    )
+    if num_tasks is None:
+        return sizes
+    if not 1 <= num_tasks <= len(sizes):
+        raise ConfigError(
+            f"data.num_tasks={num_tasks} must lie between 1 and {len(sizes)}, the number of tasks "
+            f"that {num_classes} classes make with data.classes_per_task={_plain(per_task)}."
+        )
+    return sizes[:num_tasks]
+
+
+def _equal_sizes(num_classes: int, per_task: int) -> tuple[int, ...]:
+    if per_task < 1 or num_classes % per_task:
+        divisors = [n for n in range(1, num_classes + 1) if num_classes % n == 0]
+        raise ConfigError(
+            f"data.classes_per_task={per_task} must divide the {num_classes} classes (one of "
+            f"{divisors}); for unequal tasks give a list with one number per task."
+        )
+    return (per_task,) * (num_classes // per_task)
+
+
+def _listed_sizes(
+    num_classes: int, sizes: tuple[int, ...], num_tasks: int | None
+) -> tuple[int, ...]:
+    total = sum(sizes)
+    if not sizes or min(sizes) < 1 or total > num_classes:
+        raise ConfigError(
+            f"data.classes_per_task={list(sizes)} must list positive numbers whose sum is at most "
+            f"{num_classes}, the number of classes."
+        )
+    if total < num_classes and num_tasks is None:
+        raise ConfigError(
+            f"data.classes_per_task={list(sizes)} covers {total} of {num_classes} classes: list "
+            f"the others too, or set data.num_tasks={len(sizes)} to leave them out."
+        )
+    return sizes
+
+
+def _plain(per_task: int | Sequence[int]) -> int | list[int]:
+    return per_task if isinstance(per_task, int) else list(per_task)

@@ -1,0 +1,141 @@
+"""A user's own folders, and LSUN's."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lgan.data.image_folder import image_folder
+from lgan.data.images import FileImages
+from lgan.data.lsun import lsun
+from lgan.errors import ConfigError, DataError
+
+Picture = Callable[..., Path]
+
+
+def names(images: object) -> list[str]:
+    assert isinstance(images, FileImages)
+    return [f"{path.parent.name}/{path.name}" for path in images.paths]
+
+
+def test_without_other_folders_both_parts_are_held_out(folder: Path) -> None:
+    splits = image_folder(str(folder), size=8, test_fraction=0.2, validation_fraction=0.25)
+    assert splits.class_names == ("2", "10"), "numbers sort as numbers"
+    parts = (splits.train, splits.validation, splits.test)
+    assert [part.labels.bincount().tolist() for part in parts] == [[6, 6], [2, 2], [2, 2]]
+    together = [name for part in parts for name in names(part)]
+    assert len(set(together)) == 20
+    assert splits.train.all().shape == (12, 3, 8, 8)
+    for part in parts:
+        assert [name.split("/")[0] for name in names(part)] == [
+            splits.class_names[label] for label in part.labels
+        ]
+    again = image_folder(str(folder), size=8, test_fraction=0.2, validation_fraction=0.25)
+    assert again.train.digest() == splits.train.digest()
+
+
+def test_grey(folder: Path) -> None:
+    assert image_folder(str(folder), size=5, channels=1).train.all().shape[1:] == (1, 5, 5)
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_one_other_folder_is_the_test_part(folder: Path, picture: Picture, part: str) -> None:
+    for name in ("2", "10"):
+        picture(folder / part / name / "held.jpg")
+    splits = image_folder(str(folder), size=8, validation_fraction=0.1)
+    assert names(splits.test) == ["2/held.jpg", "10/held.jpg"]
+    assert (len(splits.train), len(splits.validation)) == (18, 2)
+
+
+def test_both_other_folders(folder: Path, picture: Picture) -> None:
+    for part in ("val", "test"):
+        for name in ("2", "10"):
+            picture(folder / part / name / f"{part}.bmp")
+    splits = image_folder(str(folder), size=8)
+    assert names(splits.validation) == ["2/val.bmp", "10/val.bmp"]
+    assert names(splits.test) == ["2/test.bmp", "10/test.bmp"]
+    assert len(splits.train) == 20
+
+
+def test_other_files_and_hidden_ones_are_left_alone(folder: Path, picture: Picture) -> None:
+    (folder / "train" / "2" / "notes.txt").write_text("x")
+    (folder / "train" / "2" / "._0.png").write_bytes(b"x")
+    (folder / "train" / ".cache").mkdir()
+    picture(folder / "train" / "2" / "images" / "DEEP.JPEG")
+    splits = image_folder(str(folder), size=8, test_fraction=0.0, validation_fraction=0.0)
+    assert splits.train.labels.bincount().tolist() == [11, 10]
+    assert "images/DEEP.JPEG" in names(splits.train)
+
+
+def test_limit_per_class(folder: Path) -> None:
+    splits = image_folder(
+        str(folder), 8, test_fraction=0.0, validation_fraction=0.0, train_limit_per_class=2
+    )
+    assert names(splits.train) == ["2/0.png", "2/1.png", "10/0.png", "10/1.png"]
+
+
+def test_words_sort_as_words(folder: Path, picture: Picture) -> None:
+    picture(folder / "train" / "cat" / "0.png")
+    assert image_folder(str(folder), 8).class_names == ("10", "2", "cat")
+
+
+def test_without_root() -> None:
+    with pytest.raises(ConfigError, match="data.root=null: image_folder needs the folder"):
+        image_folder()
+
+
+def test_without_class_folders(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(DataError, match=f"{tmp_path}/train holds no class folder"):
+            image_folder(str(tmp_path))
+        (tmp_path / "train").mkdir(exist_ok=True)
+
+
+def test_an_empty_class(folder: Path) -> None:
+    (folder / "train" / "3").mkdir()
+    with pytest.raises(DataError, match="train/3 holds no picture"):
+        image_folder(str(folder))
+
+
+def test_a_test_folder_with_other_classes(folder: Path, picture: Picture) -> None:
+    picture(folder / "test" / "2" / "a.png")
+    picture(folder / "test" / "7" / "a.png")
+    with pytest.raises(DataError, match="only one of the two has 10, 7"):
+        image_folder(str(folder))
+
+
+def test_a_file_that_is_no_picture_is_named_at_once(folder: Path) -> None:
+    (folder / "train" / "10" / "5.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="train/10/5.png cannot be read as a picture"):
+        image_folder(str(folder))
+
+
+@pytest.fixture
+def scenes(tmp_path: Path, picture: Picture) -> Path:
+    """Return a small LSUN: two categories, four training and two validation pictures each."""
+    for seed, name in enumerate(("tower", "bedroom")):
+        for i in range(4):
+            picture(tmp_path / name / "train" / f"{i}.jpg", 30, 20, seed=10 * seed + i)
+        for i in range(2):
+            picture(tmp_path / name / "val" / f"v{i}.jpg", 20, 30, seed=10 * seed + 5 + i)
+    return tmp_path
+
+
+def test_lsun(scenes: Path) -> None:
+    splits = lsun(str(scenes), ("tower", "bedroom"), size=16, train_limit_per_class=3)
+    assert splits.class_names == ("tower", "bedroom"), "the order given, not the alphabet"
+    assert names(splits.train) == [f"train/{i}.jpg" for i in (0, 1, 2, 0, 1, 2)]
+    assert splits.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert (len(splits.validation), len(splits.test)) == (0, 4)
+    assert splits.test.all().shape == (4, 3, 16, 16)
+
+
+def test_lsun_says_where_it_must_lie(scenes: Path) -> None:
+    with pytest.raises(ConfigError, match="data.root=null: lsun needs .*<category>/train"):
+        lsun()
+    shutil.rmtree(scenes / "tower" / "val")
+    with pytest.raises(DataError, match="tower/val is absent; data.root=.* <category>/val"):
+        lsun(str(scenes), ("tower", "bedroom"))
