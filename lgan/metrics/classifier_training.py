@@ -1,0 +1,234 @@
+"""Evaluation classifiers: trained once on real images, or anew on generated ones.
+
+The training is short and fixed (Adam, cross entropy, cosine decay, no augmentation, a set number of
+steps, the last weights are kept), so no held-out image takes part in any choice.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from lgan.data.images import Images, TensorImages, to_float
+from lgan.errors import ConfigError
+from lgan.metrics.cache import key_of, read_entry, write_entry
+from lgan.seeding import mix
+
+log = logging.getLogger(__name__)
+
+ClassifierFactory = Callable[[tuple[int, int, int], int], nn.Module]
+RESIDENT_BYTES = 2 * 1024**3  # larger sets are read batch by batch
+
+
+@dataclass(frozen=True)
+class ClassifierTraining:
+    """How an evaluation classifier is trained.
+
+    Args:
+        steps: optimizer steps, whatever the size of the data set.
+        batch_size: images per step, clipped to the number of images.
+        learning_rate: Adam's, decayed to 0 along a cosine.
+    """
+
+    steps: int = 600
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that train nothing."""
+        for name, value in asdict(self).items():
+            if value <= 0:
+                raise ConfigError(
+                    f"evaluation.classifier_training.{name}={value} must be positive."
+                )
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """A frozen classifier and how good it is.
+
+    Args:
+        module: images (B, C, H, W) in [-1, 1] to logits (B, num_classes), in eval mode.
+        accuracy: fraction of the real test images it classifies correctly, over all classes.
+        key: its name in the record, architecture and content key (``small_cnn-1f3a90c2``).
+    """
+
+    module: nn.Module
+    accuracy: float
+    key: str
+
+
+def describe_factory(factory: ClassifierFactory) -> str:
+    """Name a factory by what it calls and with which arguments, nested partials included."""
+    if isinstance(factory, functools.partial):
+        knobs = ", ".join(f"{name}={factory.keywords[name]!r}" for name in sorted(factory.keywords))
+        return f"{describe_factory(factory.func)}{factory.args!r}({knobs})"
+    return f"{factory.__module__}.{factory.__qualname__}"
+
+
+def train_classifier(
+    module: nn.Module,
+    images: Images,
+    settings: ClassifierTraining,
+    seed: int,
+    device: torch.device | str,
+    title: str,
+) -> nn.Module:
+    """Train a fresh classifier in place and return it frozen, in eval mode, on `device`.
+
+    Args:
+        module: maps images (B, C, H, W) in [-1, 1] to logits.
+        images: what to learn, labels included.
+        settings: how long and how fast.
+        seed: seed of the order of images (and of dropout, if any).
+        device: where to train.
+        title: shown beside the progress bar.
+    """
+    images = _resident(images, torch.device(device))
+    module.to(device).train()
+    optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    batches = _shuffled(len(images), settings, seed)
+    isolated = _isolated_randomness(mix(seed, "classifier", "training"), torch.device(device))
+    with isolated, torch.enable_grad():
+        for indices in tqdm(batches, title, settings.steps, leave=False, disable=None):
+            x = to_float(images.take(indices).to(device))
+            loss = F.cross_entropy(module(x), images.labels[indices].to(device))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    return module.requires_grad_(False).eval()
+
+
+def build_classifier(
+    factory: ClassifierFactory, image_shape: tuple[int, int, int], num_classes: int, seed: int
+) -> nn.Module:
+    """Build a classifier on the CPU, its initial weights a function of `seed` alone."""
+    with _isolated_randomness(mix(seed, "classifier", "init"), torch.device("cpu")):
+        return factory(image_shape, num_classes)
+
+
+def trained_once(
+    factory: ClassifierFactory,
+    train: Images,
+    test: Images,
+    num_classes: int,
+    settings: ClassifierTraining,
+    seed: int,
+    cache_dir: Path,
+    device: torch.device | str,
+) -> TrainedClassifier:
+    """Return the evaluation classifier of a data set, trained the first time it is asked for.
+
+    It is kept in ``cache_dir/classifiers`` under a key of the data, the architecture, the settings
+    and the seed, with its test accuracy. Of two processes that train it at once, both use whichever
+    file is there in the end.
+
+    Args:
+        factory: `(image_shape, num_classes) -> nn.Module`.
+        train: real training images.
+        test: real test images; they only measure the accuracy.
+        num_classes: number of logits.
+        settings: how it is trained.
+        seed: seed of initial weights and order.
+        cache_dir: folder of cached results.
+        device: where to train and leave it.
+    """
+    module = build_classifier(factory, train.shape, num_classes, seed)
+    shapes = [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]
+    parts = (describe_factory(factory), shapes, sorted(asdict(settings).items()), seed)
+    digest = key_of("classifier", parts, train.digest(), test.digest())
+    key = f"{_snake_case(type(module).__name__)}-{digest[:8]}"
+    path = (
+        Path(cache_dir)
+        / "classifiers"
+        / f"{_snake_case(type(module).__name__)}-{digest}.safetensors"
+    )
+    if read_entry(path) is None:
+        log.info("training the evaluation classifier %s once; it is kept in %s", key, path)
+        train_classifier(module, train, settings, seed, device, "evaluation classifier")
+        accuracy = accuracy_on(module, test, device)
+        if read_entry(path) is None:  # else another process was first: its file is everyone's
+            write_entry(path, module.state_dict(), {"accuracy": repr(accuracy), "key": key})
+    entry = read_entry(path)
+    if entry is not None:
+        module.load_state_dict(entry[0])
+        accuracy = float(entry[1]["accuracy"])
+    return TrainedClassifier(module.requires_grad_(False).eval().to(device), accuracy, key)
+
+
+@torch.no_grad()
+def predict(
+    classify: Callable[[Tensor], Tensor],
+    images: Images,
+    device: torch.device | str,
+    among: Sequence[int] | None = None,
+    batch_size: int = 500,
+) -> Tensor:
+    """Return the most likely class of each image, int64 (N,) on the CPU.
+
+    Args:
+        classify: images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
+        images: what to classify.
+        device: where `classify` computes.
+        among: the classes to choose from; None means all.
+        batch_size: images per call.
+    """
+    found = [torch.empty(0, dtype=torch.int64)]
+    for indices in torch.arange(len(images)).split(batch_size):
+        logits = classify(to_float(images.take(indices).to(device))).cpu()
+        if among is None:
+            found.append(logits.argmax(dim=1))
+        else:
+            allowed = torch.tensor(among)
+            found.append(allowed[logits[:, allowed].argmax(dim=1)])
+    return torch.cat(found)
+
+
+def accuracy_on(module: nn.Module, images: Images, device: torch.device | str) -> float:
+    """Return the fraction of images whose most likely class, among all, is their label."""
+    return (predict(module, images, device) == images.labels).double().mean().item()
+
+
+def _shuffled(count: int, settings: ClassifierTraining, seed: int) -> Iterator[Tensor]:
+    """Yield `steps` batches of indices; each epoch is a permutation made from (seed, epoch)."""
+    size, step, epoch = min(settings.batch_size, count), 0, 0
+    while step < settings.steps:
+        generator = torch.Generator().manual_seed(mix(seed, "classifier", "order", epoch))
+        order = torch.randperm(count, generator=generator)
+        for start in range(0, min(count - size + 1, size * (settings.steps - step)), size):
+            yield order[start : start + size]
+            step += 1
+        epoch += 1
+
+
+def _resident(images: Images, device: torch.device) -> Images:
+    if images.num_bytes > RESIDENT_BYTES:
+        return images
+    return TensorImages(images.all().to(device), images.labels)
+
+
+@contextmanager
+def _isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators inside the block and put them back after it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -1,0 +1,186 @@
+"""Feature extractors: what FID and its kin are computed on, behind one protocol.
+
+A config names a partial that is called with `classifier` (the evaluation classifier) and `device`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Protocol
+from urllib.error import URLError
+
+import torch
+from torch import Tensor
+from torch_fidelity.feature_extractor_inceptionv3 import (
+    URL_INCEPTION_V3,
+    FeatureExtractorInceptionV3,
+)
+
+from lgan.data.images import Images, to_float
+from lgan.errors import ConfigError, DataError
+from lgan.metrics.cache import key_of, read_entry, write_entry
+from lgan.metrics.classifier_training import TrainedClassifier
+
+INCEPTION_FILE = URL_INCEPTION_V3.rsplit("/", 1)[-1]
+
+
+class FeatureExtractor(Protocol):
+    """Maps images to features.
+
+    Attributes:
+        name: stands in the metrics' names (``fid_<name>``).
+        fingerprint: names the weights; part of the key of cached features.
+    """
+
+    name: str
+    fingerprint: str
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return float32 features (B, D) of uint8 images (B, C, H, W), on the images' device."""
+        ...
+
+
+class ClassifierFeatures:
+    """The layer before the logits of the evaluation classifier; small and quick.
+
+    Args:
+        classifier: the evaluation classifier; its module has `features(x) -> (B, D)`.
+        device: where it is.
+
+    Raises:
+        ConfigError: the classifier offers no `features`.
+    """
+
+    name = "classifier"
+
+    def __init__(self, classifier: TrainedClassifier, device: torch.device | str) -> None:
+        features = getattr(classifier.module, "features", None)
+        if not callable(features):
+            raise ConfigError(
+                f"evaluation.classifier={type(classifier.module).__name__} has no features(x); "
+                "choose one that has, or another evaluation.extractor."
+            )
+        self.fingerprint = classifier.key
+        self._features, self._device = features, device
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return float32 features (B, D) of uint8 images (B, C, H, W)."""
+        return self._features(to_float(images.to(self._device))).float()
+
+
+class InceptionFeatures:
+    """Inception-v3's 2,048 pool features, as in Heusel et al. 2017; grey is repeated to RGB.
+
+    Args:
+        classifier: not used; every extractor is built with the same two arguments.
+        device: where to compute.
+        weights: file of weights; None means torch hub's checkpoint folder, filled by download.
+
+    Raises:
+        DataError: the weights are absent, or the file does not hold them.
+    """
+
+    name = "inception"
+
+    def __init__(
+        self,
+        classifier: TrainedClassifier | None,
+        device: torch.device | str,
+        weights: str | None = None,
+    ) -> None:
+        state = _inception_weights(weights)
+        self.fingerprint = f"inception-{_digest(state)}"
+        self._device = device
+        # The library loads its file without weights_only; it is given what was loaded safely.
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        buffer.seek(0)
+        try:
+            module = FeatureExtractorInceptionV3("inception", ["2048"], buffer)
+        except RuntimeError as error:
+            raise DataError(
+                f"evaluation.extractor.weights={weights} does not hold the weights of "
+                f"{INCEPTION_FILE}: {str(error).splitlines()[0]}"
+            ) from error
+        self._module = module.to(device)
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return float32 features (B, 2048) of uint8 images (B, 1 or 3, H, W)."""
+        colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+        return self._module(colour.to(self._device))[0]
+
+
+@torch.no_grad()
+def extract(extractor: FeatureExtractor, images: Tensor, batch_size: int = 250) -> Tensor:
+    """Return features (N, D) on the CPU of uint8 images (N, C, H, W), batch by batch."""
+    return torch.cat([extractor(batch).cpu() for batch in images.split(batch_size)])
+
+
+_recent: dict[Path, Tensor] = {}
+_RECENT_ENTRIES = 8
+
+
+def real_features(extractor: FeatureExtractor, images: Images, cache_dir: Path) -> Tensor:
+    """Return features (N, D) of real images, on the CPU, from memory, disk or the extractor.
+
+    The key is the extractor's fingerprint and the images' content, so other images, another order
+    or other weights are never mistaken for these. Files lie in ``cache_dir/features``.
+    """
+    path = (
+        Path(cache_dir)
+        / "features"
+        / f"{key_of(extractor.fingerprint, images.digest())}.safetensors"
+    )
+    features = _recent.get(path)
+    if features is None:
+        entry = read_entry(path)
+        features = entry[0]["features"] if entry else _extract_all(extractor, images)
+        if entry is None:
+            write_entry(path, {"features": features}, {"extractor": extractor.fingerprint})
+        while len(_recent) >= _RECENT_ENTRIES:
+            del _recent[next(iter(_recent))]
+        _recent[path] = features
+    return features
+
+
+def _extract_all(extractor: FeatureExtractor, images: Images, batch_size: int = 250) -> Tensor:
+    batches = torch.arange(len(images)).split(batch_size)
+    return torch.cat([extractor(images.take(indices)).cpu() for indices in batches])
+
+
+def _inception_weights(weights: str | None) -> dict[str, Tensor]:
+    where = (
+        f"get {INCEPTION_FILE} from {URL_INCEPTION_V3} and set evaluation.extractor.weights to its "
+        f"path, or put it into {Path(torch.hub.get_dir()) / 'checkpoints'}"
+    )
+    try:
+        if weights is None:
+            return torch.hub.load_state_dict_from_url(
+                URL_INCEPTION_V3, map_location="cpu", check_hash=True, weights_only=True
+            )
+        return torch.load(weights, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"evaluation.extractor.weights={weights} does not exist; {where}."
+        ) from error
+    except URLError as error:
+        raise DataError(
+            f"{INCEPTION_FILE} is absent and cannot be downloaded ({error.reason}) while "
+            f"evaluation.extractor.weights={weights}; {where}."
+        ) from error
+    except Exception as error:
+        raise DataError(
+            f"evaluation.extractor.weights={weights} cannot be loaded safely as tensors "
+            f"({str(error).splitlines()[0]}); {where}."
+        ) from error
+
+
+def _digest(state: dict[str, Tensor]) -> str:
+    sha = hashlib.sha256()
+    for name in sorted(state):
+        sha.update(name.encode() + state[name].contiguous().numpy().tobytes())
+    return sha.hexdigest()[:12]

@@ -1,0 +1,122 @@
+"""Scalars of a result matrix: what remains of each task after every later one.
+
+A result matrix is a list of rows; row t (from 0) holds ``t + 1`` values, `Q[t][j]` being the value
+of one metric on task j after training task t. All functions are pure. Where a scalar looks back at
+earlier tasks and there is only one task, it is nan. Nan entries make the results they enter nan.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lgan.errors import DataError
+
+Matrix = Sequence[Sequence[float]]
+
+
+def check_matrix(matrix: Matrix) -> None:
+    """Raise DataError unless `matrix` has at least one row and row t holds t + 1 values."""
+    if len(matrix) == 0:
+        raise DataError("The result matrix is empty; at least one task must have been evaluated.")
+    for t, row in enumerate(matrix):
+        if len(row) != t + 1:
+            raise DataError(
+                f"Row {t} of the result matrix holds {len(row)} values; row t must hold t + 1."
+            )
+
+
+def result_matrix(rows: Sequence[Mapping[str, Any]], metric: str) -> list[list[float]]:
+    """Read one metric's matrix out of the rows of a results.json; absent values become nan.
+
+    Raises:
+        DataError: the rows do not form a lower triangle.
+    """
+    matrix = [[float(task.get(metric, math.nan)) for task in row["metrics"]] for row in rows]
+    check_matrix(matrix)
+    return matrix
+
+
+def average_metric(matrix: Matrix) -> list[float]:
+    """Return A_t for every t: the mean of `Q[t][j]` over the tasks j <= t learnt so far."""
+    check_matrix(matrix)
+    return [_mean(row) for row in matrix]
+
+
+def afq(matrix: Matrix) -> float:
+    """Average final quality: A_T, the mean over all tasks after the last one (CLoG)."""
+    return average_metric(matrix)[-1]
+
+
+def aiq_mean_of_means(matrix: Matrix) -> float:
+    """Average incremental quality as the mean over t of A_t (the usual incremental average)."""
+    return _mean(average_metric(matrix))
+
+
+def aiq_flat(matrix: Matrix) -> float:
+    """Average incremental quality as the mean over all entries (one public reading of CLoG)."""
+    check_matrix(matrix)
+    return _mean(value for row in matrix for value in row)
+
+
+def forgetting_rate(matrix: Matrix) -> float:
+    """Mean over j < T of `Q[T][j] - Q[j][j]` (CLoG's FR).
+
+    For a metric where lower is better (FID), positive means forgetting; for an accuracy, negative.
+    """
+    return _mean(last - first for first, last in _first_and_last(matrix))
+
+
+def relative_forgetting_rate(matrix: Matrix) -> float:
+    """Return the forgetting rate with each term divided by `Q[j][j]` (ours).
+
+    A task with large absolute values does not dominate. A zero `Q[j][j]` makes it nan.
+    """
+    pairs = _first_and_last(matrix)
+    return _mean((last - first) / first if first else math.nan for first, last in pairs)
+
+
+def forgetting(matrix: Matrix) -> float:
+    """Mean over j < T of `max_{t<T} Q[t][j] - Q[T][j]` (Chaudhry et al. 2018).
+
+    For metrics where higher is better; positive means forgetting.
+    """
+    check_matrix(matrix)
+    *earlier, final = matrix
+    best = [np.max([row[j] for row in earlier[j:]]) for j in range(len(earlier))]
+    return _mean(top - last for top, last in zip(best, final, strict=False))
+
+
+def backward_transfer(matrix: Matrix) -> float:
+    """Mean over j < T of `Q[T][j] - Q[j][j]` (Lopez-Paz and Ranzato 2017).
+
+    For metrics where higher is better; negative means forgetting. The same number as
+    `forgetting_rate`, which is read with the opposite sign for metrics where lower is better.
+    """
+    return forgetting_rate(matrix)
+
+
+def plasticity(matrix: Matrix) -> float:
+    """Mean of `Q[t][t]`: the value of each task right after it was learnt."""
+    check_matrix(matrix)
+    return _mean(row[-1] for row in matrix)
+
+
+def summarise(matrix: Matrix) -> dict[str, float]:
+    """Return every scalar of this module by name (A_t, a list, is left to `average_metric`)."""
+    scalars = [afq, aiq_mean_of_means, aiq_flat, forgetting_rate, relative_forgetting_rate]
+    scalars += [forgetting, backward_transfer, plasticity]
+    return {scalar.__name__: scalar(matrix) for scalar in scalars}
+
+
+def _first_and_last(matrix: Matrix) -> list[tuple[float, float]]:
+    check_matrix(matrix)
+    return [(matrix[j][j], matrix[-1][j]) for j in range(len(matrix) - 1)]
+
+
+def _mean(values: Iterable[float]) -> float:
+    listed = list(values)
+    return float(np.mean(listed)) if listed else math.nan

@@ -1,0 +1,61 @@
+"""Drawing the images that are measured, once per evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from lgan.data.images import to_uint8
+from lgan.errors import DataError, TrainingDivergedError
+
+Sampler = Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def generate(
+    sampler: Sampler,
+    classes: Sequence[int],
+    samples: int,
+    batch: int,
+    image_shape: tuple[int, int, int],
+    device: torch.device | str,
+) -> Tensor:
+    """Draw `samples` images of each class, in batches in which every class is present.
+
+    Each call asks for `batch` images of every class, so that a generator whose norm layers use the
+    statistics of a class or of the batch sees the same composition each time; what is over is cut.
+
+    Args:
+        sampler: labels (B,) to images (B, C, H, W) in [-1, 1], fresh noise at each call.
+        classes: class ids.
+        samples: images per class.
+        batch: images per class and call.
+        image_shape: (C, H, W) that is expected.
+        device: where the labels are made.
+
+    Returns:
+        uint8 (K, samples, C, H, W) on the CPU, K in the order of `classes`.
+
+    Raises:
+        DataError: the sampler returns another shape.
+        TrainingDivergedError: an image is not finite.
+    """
+    labels = torch.tensor(classes, device=device).repeat_interleave(batch)
+    drawn = []
+    for _ in range(math.ceil(samples / batch)):
+        images = sampler(labels)
+        if images.shape != (len(labels), *image_shape):
+            raise DataError(
+                f"The sampler returned images of shape {tuple(images.shape)} for {len(labels)} "
+                f"labels; expected {(len(labels), *image_shape)}."
+            )
+        if not torch.isfinite(images).all():
+            raise TrainingDivergedError(
+                "The generator returns images that are not finite, so they cannot be evaluated; "
+                "lower training.learning_rate or look at the losses."
+            )
+        drawn.append(to_uint8(images.float()).cpu().unflatten(0, (len(classes), batch)))
+    return torch.cat(drawn, dim=1)[:, :samples]
