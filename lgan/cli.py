@@ -1,4 +1,4 @@
-"""What every entry point shares: a mistake of the user ends in one sentence, not in a stack trace."""
+"""What every entry point shares: a user's mistake ends in one sentence, not in a stack trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lgan.errors import LganError
 
 
 class JobFailedError(CompactHydraException):
-    """A job of a multirun failed; Hydra prints a compact exception as its text alone, exit code 1."""
+    """A job of a multirun failed; Hydra prints a compact exception as its text alone."""
 
 
 def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:

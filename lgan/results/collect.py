@@ -1,0 +1,256 @@
+"""Finding runs on disk and grouping those that differ in nothing but the seed."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from lgan.errors import RunError
+from lgan.results.record import FILE_NAME, RunRecord
+from lgan.run_folder import ELSEWHERE, IDENTITY, MEASUREMENT
+
+MAX_LABEL_KEYS = 4
+PRESET_KEY = "preset.name"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: its record and its resolved config (empty where the file is absent)."""
+
+    folder: Path
+    record: RunRecord
+    config: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Flat settings (`a.b.c` -> JSON text) that make a run comparable: no seed, no place."""
+        flat = {key: value for key, value in _flatten(self.config) if _is_setting(key)}
+        flat[PRESET_KEY] = self.record.preset
+        place = str(self.folder)
+        return {
+            key: json.dumps(value, default=str).replace(place, "<run>")
+            for key, value in flat.items()
+        }
+
+
+@dataclass
+class Group:
+    """Runs equal in data, method, preset and settings, one for each seed."""
+
+    label: str
+    runs: list[Run]
+    differing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def first(self) -> RunRecord:
+        """The record of the lowest seed."""
+        return self.runs[0].record
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """All records, by seed."""
+        return [run.record for run in self.runs]
+
+
+@dataclass
+class Collection:
+    """All that was found below some folders.
+
+    `groups` hold complete runs only; every run left out has its sentence in `warnings`.
+    """
+
+    groups: list[Group]
+    incomplete: list[Run]
+    warnings: list[str]
+
+    @property
+    def data_names(self) -> list[str]:
+        """Names of the data sets, in alphabetical order."""
+        return sorted({group.first.data for group in self.groups})
+
+    def of_data(self, name: str) -> list[Group]:
+        """Groups of one data set."""
+        return [group for group in self.groups if group.first.data == name]
+
+
+def collect(folders: str | Path | Iterable[str | Path]) -> Collection:
+    """Find all runs below one or several folders and group them over seeds.
+
+    Raises:
+        RunError: a folder does not exist, or there is no run below any of them.
+    """
+    paths = [Path(folders)] if isinstance(folders, str | Path) else [Path(f) for f in folders]
+    runs, warnings = find_runs(paths)
+    if not runs and not warnings:
+        names = ", ".join(str(path) for path in paths)
+        raise RunError(f"no run found below {names}: no folder there holds a {FILE_NAME}.")
+    incomplete = [run for run in runs if not run.record.complete]
+    warnings += [_incomplete_sentence(run) for run in incomplete]
+    complete, doubles = _drop_doubles([run for run in runs if run.record.complete])
+    return Collection(group_runs(complete), incomplete, warnings + doubles)
+
+
+def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
+    """All runs below some folders, and a sentence for each that cannot be read.
+
+    Raises:
+        RunError: a folder does not exist.
+    """
+    found: set[Path] = set()
+    for folder in folders:
+        if not folder.is_dir():
+            raise RunError(f"folder {folder} does not exist (runs={folder}).")
+        found |= {path.parent.resolve() for path in folder.rglob(FILE_NAME)}
+    runs, damaged = [], []
+    for folder in sorted(found):
+        try:
+            runs.append(Run(folder, RunRecord.load(folder), read_config(folder)))
+        except RunError as error:
+            damaged.append(f"left out: {error}")
+    return runs, damaged
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved config of a run folder as plain data; empty if there is none.
+
+    Raises:
+        RunError: the file is no YAML mapping.
+    """
+    path = folder / "config.yaml"
+    if not path.exists():
+        return {}
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except Exception as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(f"{path} is damaged and cannot be read as YAML: {first_line}.") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path} is damaged: it should hold a mapping.")
+    return {str(key): value for key, value in content.items()}
+
+
+def group_runs(runs: Sequence[Run]) -> list[Group]:
+    """Group runs over seeds; groups that share data and method get their differences as label."""
+    by_key: dict[tuple, list[Run]] = defaultdict(list)
+    for run in runs:
+        record = run.record
+        settings = tuple(sorted(run.settings.items()))
+        by_key[(record.data, record.method, settings)].append(run)
+    groups = [
+        Group(key[1], sorted(members, key=lambda run: run.record.seed))
+        for key, members in by_key.items()
+    ]
+    _tell_apart(groups)
+    return sorted(groups, key=lambda group: (group.first.data, group.label))
+
+
+def _tell_apart(groups: Sequence[Group]) -> None:
+    """Set `differing` and `label` of the groups that share data and method."""
+    alike: dict[tuple[str, str], list[Group]] = defaultdict(list)
+    for group in groups:
+        alike[(group.first.data, group.first.method)].append(group)
+    for members in alike.values():
+        settings = [group.runs[0].settings for group in members]
+        keys = sorted({key for flat in settings for key in flat}, key=_by_telling_power)
+        columns = {key: tuple(flat.get(key) for flat in settings) for key in keys}
+        differing = {key: column for key, column in columns.items() if len(set(column)) > 1}
+        shown = _shown_keys(differing)
+        for index, group in enumerate(members):
+            group.differing = {key: _plain(column[index]) for key, column in differing.items()}
+            group.label = _label(group.first.method, group.differing, shown)
+
+
+def _shown_keys(differing: dict[str, tuple]) -> list[str]:
+    """Keys for the labels: those needed to tell all apart first, then others up to a limit.
+
+    A key that only repeats another (an interpolation), or that follows from the preset, is left
+    out; `Group.differing` has all.
+    """
+    own = _independent(differing)
+    needed: list[str] = []
+    for key in own:
+        if _distinct(differing, [*needed, key]) > _distinct(differing, needed):
+            needed.append(key)
+    others = [key for key in own if key not in needed]
+    return needed + others[: max(0, MAX_LABEL_KEYS - len(needed))]
+
+
+def _independent(differing: dict[str, tuple]) -> list[str]:
+    preset = differing.get(PRESET_KEY)
+    kept: dict[tuple, str] = {}
+    for key, column in differing.items():
+        implied = preset is not None and len(set(zip(preset, column, strict=True))) == len(
+            set(preset)
+        )
+        if key == PRESET_KEY or not implied:
+            kept.setdefault(column, key)
+    return list(kept.values())
+
+
+def _distinct(differing: dict[str, tuple], keys: Sequence[str]) -> int:
+    return len(set(zip(*(differing[key] for key in keys), strict=True))) if keys else 1
+
+
+def _label(method: str, differing: dict[str, str], shown: Sequence[str]) -> str:
+    parts = [f"{'preset' if key == PRESET_KEY else key}={differing[key]}" for key in shown]
+    return f"{method} ({', '.join(parts)})" if parts else method
+
+
+def _drop_doubles(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    """Keep one run (the newest) of each seed and settings: a run must not count twice."""
+    newest: dict[tuple, Run] = {}
+    sentences = []
+    for run in sorted(runs, key=lambda r: (r.folder / FILE_NAME).stat().st_mtime, reverse=True):
+        record = run.record
+        key = (record.data, record.method, record.seed, tuple(sorted(run.settings.items())))
+        if key in newest:
+            sentences.append(
+                f"left out: {run.folder} has the seed and settings of {newest[key].folder}, "
+                "which is newer."
+            )
+        newest.setdefault(key, run)
+    return list(newest.values()), sentences
+
+
+def _incomplete_sentence(run: Run) -> str:
+    record = run.record
+    reason = f": {record.error}" if record.error else ""
+    return (
+        f"left out: {run.folder} ({record.method} on {record.data}, seed {record.seed}) has "
+        f"{len(record.rows)} of {record.num_tasks} tasks, status {record.status}{reason}"
+    )
+
+
+def _is_setting(key: str) -> bool:
+    """Whether a key decides a run's numbers, the run's own seed apart."""
+    section, *rest = key.split(".")
+    own_seed = section == "seed" or (rest == ["seed"] and section not in MEASUREMENT)
+    return section in (*IDENTITY, *MEASUREMENT) and key not in ELSEWHERE and not own_seed
+
+
+def _flatten(content: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:  # noqa: ANN401
+    if isinstance(content, dict) and content:
+        for key, value in content.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, content
+
+
+def _by_telling_power(key: str) -> tuple[int, int, str]:
+    """The preset first, then the training section, then shallow keys before deep ones."""
+    rank = 0 if key == PRESET_KEY else 1 if key.startswith("training.") else 2
+    return rank, key.count("."), key
+
+
+def _plain(text: str | None) -> str:
+    """A JSON text as people write it in a label."""
+    if text is None:
+        return "unset"
+    value = json.loads(text)
+    return value if isinstance(value, str) else text

@@ -1,0 +1,198 @@
+"""The report: one HTML file with everything in it, for any browser, offline, on screen or paper."""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lgan import __version__
+from lgan.errors import RunError
+from lgan.results import figures
+from lgan.results.collect import Collection, Group
+from lgan.results.tables import Table, comparison_tables
+
+METRIC = "accuracy_generated"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as a `data:` URI, with the text for those who cannot see it."""
+
+    uri: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class MethodPart:
+    """What the report shows of one method."""
+
+    anchor: str
+    label: str
+    declaration: str
+    seeds: list[int]
+    curves: Picture | None
+    matrices: list[Picture]
+    samples: Picture | None
+    retention: str
+    parameters: list[dict[str, Any]]
+    references: dict[str, Any]
+    differing: dict[str, str]
+    settings: str
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """What the report shows of one data set."""
+
+    name: str
+    tables: list[Table]
+    notes: list[str]
+    tasks: list[dict[str, Any]]
+    curves: Picture | None
+    methods: list[MethodPart]
+
+
+def render(found: Collection, title: str = "lgan report") -> str:
+    """The report as HTML text; all names are escaped, nothing is loaded from elsewhere.
+
+    Raises:
+        RunError: there is no complete run, or a file of samples is damaged.
+    """
+    if not found.groups:
+        raise RunError("there is no complete run to report on. " + " ".join(found.warnings))
+    tables = comparison_tables(found)
+    parts = [
+        _data_part(index, table, found.of_data(table.title)) for index, table in enumerate(tables)
+    ]
+    environment = Environment(
+        loader=PackageLoader("lgan.results", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html.j2")
+    return template.render(title=title, parts=parts, warnings=found.warnings, version=__version__)
+
+
+def _data_part(index: int, table: Table, groups: list[Group]) -> DataPart:
+    measured = [group for group in groups if METRIC in group.first.metric_names()]
+    curves = None
+    if measured:
+        curves = _picture(
+            figures.mean_curves(measured, METRIC),
+            f"Mean {METRIC} of the tasks seen so far after each task on {table.title}: "
+            + "; ".join(_ends(group) for group in measured),
+            "Mean over the tasks seen so far, after each task; the band is ± 1 standard deviation "
+            "over seeds.",
+        )
+    methods = [_method_part(f"m{index}-{i}", group) for i, group in enumerate(groups)]
+    return DataPart(table.title, split(table), table.notes, groups[0].first.tasks, curves, methods)
+
+
+def split(table: Table, most: int = 7) -> list[Table]:
+    """Cut a table too wide for a page into tables of at most so many columns beside the name."""
+    count = math.ceil((len(table.titles) - 1) / most)
+    width = math.ceil((len(table.titles) - 1) / count)
+    parts = []
+    for index in range(count):
+        shown = [0, *range(1 + index * width, min(1 + (index + 1) * width, len(table.titles)))]
+        title = table.title if count == 1 else f"{table.title} ({index + 1} of {count})"
+        rows = [[row[i] for i in shown] for row in table.rows]
+        titles, keys = [table.titles[i] for i in shown], [table.keys[i] for i in shown]
+        parts.append(Table(title, titles, keys, rows))
+    return parts
+
+
+def _method_part(anchor: str, group: Group) -> MethodPart:
+    first = group.first
+    curves = None
+    if METRIC in first.metric_names():
+        curves = _picture(
+            figures.task_curves(group, METRIC),
+            f"{METRIC} of each task after each later task, {group.label}: {_ends(group)}",
+            "Each task from when it was learnt to the end, mean over seeds.",
+        )
+    names = [name for name in sorted(first.metric_names())
+             if name.startswith((METRIC, "fid_", "accuracy_single_head"))]  # fmt: skip
+    return MethodPart(
+        anchor=anchor,
+        label=group.label,
+        declaration=first.declaration,
+        seeds=[record.seed for record in group.records],
+        curves=curves,
+        matrices=[_matrix_picture(group, name) for name in names],
+        samples=_samples_picture(group),
+        retention=retention_sentence(group),
+        parameters=[{"task": row["task"] + 1, **(row.get("parameters") or {})}
+                    for row in first.rows],
+        references=first.references,
+        differing=group.differing,
+        settings=yaml.safe_dump(group.runs[0].config, sort_keys=False, allow_unicode=True),
+    )  # fmt: skip
+
+
+def retention_sentence(group: Group) -> str:
+    """Whether images of old tasks from fixed noise stayed the same bits, over all seeds."""
+    drifts = [
+        entry
+        for record in group.records
+        for row in record.rows
+        for entry in (row.get("retention") or [])[: row["task"]]
+    ]
+    if not drifts:
+        return "not measured"
+    if all(entry.get("exact") for entry in drifts):
+        return "exact: images of old tasks from fixed noise never changed by a bit"
+    last = [entry for record in group.records
+            for entry in (record.rows[-1].get("retention") or [])[:-1]]  # fmt: skip
+    largest = max((entry["max_drift"] for entry in last), default=0.0)
+    mean = sum(entry["mean_drift"] for entry in last) / max(1, len(last))
+    return (
+        f"drift: after the last task, pixels of old tasks' images from fixed noise have moved by "
+        f"{mean:.3g} on average, {largest:.3g} at most (pixel range 2)"
+    )
+
+
+def _matrix_picture(group: Group, metric: str) -> Picture:
+    unit = ", in %" if metric.startswith("accuracy") else ""
+    return _picture(
+        figures.matrix_heatmap(group, metric),
+        f"Result matrix of {metric}, {group.label}; last row: "
+        + ", ".join(f"{value:.3g}" for value in figures.mean_matrix(group, metric)[-1]),
+        f"{metric}{unit}, mean over seeds",
+    )
+
+
+def _samples_picture(group: Group) -> Picture | None:
+    run = group.runs[0]
+    grid = figures.sample_grid(run)
+    if grid is None:
+        return None
+    count = sum(len(task["classes"]) for task in run.record.tasks)
+    return _picture(
+        grid,
+        f"Generated images, {group.label}: {count} classes (rows) after each of "
+        f"{len(run.record.rows)} tasks (columns), from the same noise",
+        f"Images from fixed noise, the same in every column, seed {run.record.seed}. A class "
+        "stands in its row from the task that taught it.",
+    )
+
+
+def _ends(group: Group) -> str:
+    last = figures.mean_matrix(group, METRIC)[-1]
+    return (
+        f"{group.label} ends at {100 * last.mean():.1f} % over all tasks, "
+        f"{100 * last[0]:.1f} % on the first"
+    )
+
+
+def _picture(png: bytes, alt: str, caption: str) -> Picture:
+    uri = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+    return Picture(uri, alt, caption)

@@ -1,0 +1,237 @@
+"""Comparison tables over seeds, and their renderers: Markdown, LaTeX (booktabs), CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lgan.errors import ConfigError, RunError
+from lgan.results.collect import Collection, Group
+from lgan.results.columns import COUNT, PERCENT, SECONDS, Column, default_columns
+from lgan.results.record import RunRecord
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number over seeds, or a text (`mean` is None). `text` is plain, not escaped."""
+
+    text: str
+    mean: float | None = None
+    sd: float | None = None
+    n: int = 0
+
+
+@dataclass
+class Table:
+    """Plain texts and numbers; the renderers escape them for their format."""
+
+    title: str
+    titles: list[str]
+    keys: list[str]
+    rows: list[list[Cell]]
+    notes: list[str] = field(default_factory=list)
+
+
+def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -> list[Table]:
+    """One table per data set, a row per method, mean ± standard deviation over seeds.
+
+    Args:
+        found: of `lgan.results.collect.collect`.
+        columns: keys of the columns to show (see `lgan.results.columns`); None for all.
+
+    Raises:
+        RunError: there is no complete run.
+        ConfigError: a key is none of the columns.
+    """
+    if not found.groups:
+        raise RunError("there is no complete run to tabulate. " + " ".join(found.warnings))
+    if columns:
+        _check_keys(columns, [run.record for group in found.groups for run in group.runs])
+    return [_comparison(name, found.of_data(name), columns) for name in found.data_names]
+
+
+def _check_keys(keys: Sequence[str], records: Sequence[RunRecord]) -> None:
+    known = [column.key for column in default_columns(records)]
+    for key in keys:
+        if key not in known:
+            raise ConfigError(f"columns: '{key}' is none of {', '.join(known)}.")
+
+
+def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) -> Table:
+    records = [record for group in groups for record in group.records]
+    columns = [c for c in default_columns(records) if not keys or c.key in keys]
+    filled = [c for c in columns if any(not math.isnan(value) for value in map(c.read, records))]
+    rows = [
+        [
+            Cell(group.label),
+            Cell(group.first.declaration or "–"),
+            Cell(str(len(group.runs)), float(len(group.runs)), None, len(group.runs)),
+            *(over_seeds(group.records, column) for column in filled),
+        ]
+        for group in groups
+    ]
+    titles = ["method", "declares", "seeds", *(column.title for column in filled)]
+    table_keys = ["method", "declares", "seeds", *(column.key for column in filled)]
+    return Table(data, titles, table_keys, rows, _notes(groups))
+
+
+def over_seeds(records: Sequence[RunRecord], column: Column) -> Cell:
+    """Mean ± sample standard deviation; says `n` where a number is missing for some seed."""
+    values = [value for value in map(column.read, records) if not math.isnan(value)]
+    if not values:
+        return Cell("–")
+    mean = float(np.mean(values))
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    text = format_value(mean, sd, column.kind)
+    if len(values) < len(records):
+        text += f" (n={len(values)})"
+    return Cell(text, mean, sd, len(values))
+
+
+def format_value(mean: float, sd: float | None, kind: str) -> str:
+    """A number as people read it: fractions in percent, counts with thousands separators."""
+    if kind == COUNT:
+        return f"{mean:,.0f}" + (f" ± {sd:,.0f}" if sd else "")
+    scale, digits = (100.0, 1) if kind == PERCENT else (1.0, 0 if kind == SECONDS else 2)
+    text = f"{mean * scale:.{digits}f}"
+    return text if sd is None else f"{text} ± {sd * scale:.{digits}f}"
+
+
+def _notes(groups: Sequence[Group]) -> list[str]:
+    records = [record for group in groups for record in group.records]
+    classifiers = sorted({str(r.references.get("classifier", "?")) for r in records})
+    notes = ["Mean ± sample standard deviation over seeds, after the last task."]
+    notes.append(
+        f"accuracy_generated and diversity belong to generated images; judged by the evaluation "
+        f"classifier {', '.join(classifiers)}."
+    )
+    if len(classifiers) > 1:
+        notes.append("The rows were judged by different classifiers: compare with care.")
+    notes += [
+        f"{group.label} breaks the rule of one task's data at a time: {group.first.declaration}."
+        for group in groups
+        if group.first.declaration
+    ]
+    return notes
+
+
+# ------------------------------------------------------------------------------------ renderers
+
+
+def markdown(tables: Iterable[Table]) -> str:
+    """All tables as GitHub Markdown; every text is escaped."""
+    return "\n".join(_markdown(table) for table in tables)
+
+
+def _markdown(table: Table) -> str:
+    lines = [f"### {escape_markdown(table.title)}", ""]
+    lines.append(_markdown_row(table.titles))
+    lines.append(_markdown_rule(table))
+    lines += [_markdown_row([cell.text for cell in row]) for row in table.rows]
+    lines += ["", *(f"- {escape_markdown(note)}" for note in table.notes), ""]
+    return "\n".join(lines)
+
+
+def _markdown_row(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(escape_markdown(text) for text in texts) + " |"
+
+
+def _markdown_rule(table: Table) -> str:
+    return "|" + "|".join("---:" if n else "---" for n in _numeric(table)) + "|"
+
+
+def latex(tables: Iterable[Table]) -> str:
+    r"""All tables as LaTeX with booktabs (`\usepackage{booktabs}`); every text is escaped."""
+    return "\n".join(["% needs \\usepackage{booktabs}", *(_latex(table) for table in tables)])
+
+
+def _latex(table: Table) -> str:
+    spec = "".join("r" if numeric else "l" for numeric in _numeric(table))
+    lines = ["\\begin{table}", "\\centering", f"\\caption{{{escape_latex(table.title)}}}"]
+    lines += [f"\\begin{{tabular}}{{{spec}}}", "\\toprule", _latex_row(table.titles), "\\midrule"]
+    lines += [_latex_row([cell.text for cell in row]) for row in table.rows]
+    lines += ["\\bottomrule", "\\end{tabular}"]
+    lines += [f"\\par\\footnotesize {escape_latex(note)}" for note in table.notes]
+    return "\n".join([*lines, "\\end{table}", ""])
+
+
+def _latex_row(texts: Sequence[str]) -> str:
+    # Braces keep a leading "[" from being read as the optional argument of the line break before.
+    return " & ".join(f"{{{escape_latex(text)}}}" for text in texts) + r" \\"
+
+
+def to_csv(tables: Iterable[Table]) -> str:
+    """All tables in long columns for programs: raw numbers, `<key>`, `<key>_sd`, `<key>_n`.
+
+    Accuracies are fractions. The columns of all tables are joined; a first column names the data.
+    """
+    listed = list(tables)
+    rows = [row for table in listed for row in _csv_rows(table)]
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, keys, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _csv_rows(table: Table) -> list[dict[str, str]]:
+    rows = []
+    for cells in table.rows:
+        row = {"data": escape_csv(table.title)}
+        for key, cell in zip(table.keys, cells, strict=True):
+            if cell.mean is None:
+                row[escape_csv(key)] = "" if cell.text == "–" else escape_csv(cell.text)
+            else:
+                row |= _csv_number(escape_csv(key), cell)
+        rows.append(row)
+    return rows
+
+
+def _csv_number(key: str, cell: Cell) -> dict[str, str]:
+    if key == "seeds":
+        return {key: str(cell.n)}
+    sd = "" if cell.sd is None else repr(cell.sd)
+    return {key: repr(cell.mean), f"{key}_sd": sd, f"{key}_n": str(cell.n)}
+
+
+def _numeric(table: Table) -> list[bool]:
+    return [any(row[i].mean is not None for row in table.rows) for i in range(len(table.titles))]
+
+
+def escape_markdown(text: str) -> str:
+    """Make a text inert in Markdown: no markup, no HTML, no table or line break."""
+    flat = " ".join(text.split())
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", flat)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
+    "±": r"$\pm$", "–": "--", "↑": r"$\uparrow$", "↓": r"$\downarrow$",
+}  # fmt: skip
+
+
+def escape_latex(text: str) -> str:
+    """Make a text inert in LaTeX; our own ±, – and arrows become their commands."""
+    return "".join(_LATEX.get(char, char) for char in " ".join(text.split()))
+
+
+def escape_csv(text: str) -> str:
+    """Keep a spreadsheet from reading a text as a formula (the csv module does the quoting)."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+RENDERERS: dict[str, Callable[[Iterable[Table]], str]] = {
+    "markdown": markdown,
+    "latex": latex,
+    "csv": to_csv,
+}

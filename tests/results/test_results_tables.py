@@ -1,0 +1,168 @@
+"""Numbers of the comparison table, worked by hand, and inert renderings."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from lgan.errors import ConfigError, RunError
+from lgan.results.collect import collect
+from lgan.results.tables import (
+    Table,
+    comparison_tables,
+    escape_csv,
+    escape_latex,
+    escape_markdown,
+    latex,
+    markdown,
+    to_csv,
+)
+
+
+def cell(table: Table, label: str, key: str):
+    rows = {row[0].text: row for row in table.rows}
+    return rows[label][table.keys.index(key)]
+
+
+@pytest.fixture
+def table(runs: Path) -> Table:
+    [found] = comparison_tables(collect(runs))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("key", "mean", "sd", "text"),
+    [
+        # seeds end at (0.5 + 0.8) / 2 = 0.65 and (0.6 + 0.7) / 2 = 0.65
+        ("accuracy_generated", 0.65, 0.0, "65.0 ± 0.0"),
+        # 0.5 and 0.6: sd = 0.1 / sqrt(2)
+        ("accuracy_first_task", 0.55, 0.1 / 2**0.5, "55.0 ± 7.1"),
+        # 0.9 - 0.5 and 0.8 - 0.6
+        ("forgetting", 0.3, 0.2 / 2**0.5, "30.0 ± 14.1"),
+        # (0.9 + 0.65) / 2 and (0.8 + 0.65) / 2
+        ("aiq_accuracy", 0.75, 0.05 / 2**0.5, "75.0 ± 3.5"),
+        # AFQ 16 and 20; AIQ (10 + 16) / 2 and (14 + 20) / 2
+        ("afq_fid_classifier", 18.0, 4 / 2**0.5, "18.00 ± 2.83"),
+        ("aiq_fid_classifier", 15.0, 4 / 2**0.5, "15.00 ± 2.83"),
+        ("diversity", 0.9, 0.0, "0.90 ± 0.00"),
+        ("classifier", 0.98, 0.0, "98.0 ± 0.0"),
+        ("parameters_total", 1500.0, 0.0, "1,500"),
+        ("train_seconds", 4.0, 0.0, "4 ± 0"),
+    ],
+)
+def test_numbers_by_hand(table: Table, key: str, mean: float, sd: float, text: str):
+    found = cell(table, "sft", key)
+    assert found.mean == pytest.approx(mean)
+    assert found.sd == pytest.approx(sd)
+    assert found.text == text
+
+
+def test_one_seed_has_no_spread(table: Table):
+    found = cell(table, "joint", "accuracy_first_task")
+    assert (found.text, found.sd, found.n) == ("50.0", None, 1)
+
+
+def test_broken_rules_stand_in_the_table(table: Table):
+    assert cell(table, "joint", "declares").text == "uses all real data"
+    assert cell(table, "sft", "declares").text == "–"
+
+
+def test_columns_nobody_fills_are_left_out(table: Table):
+    assert "accuracy_reverse" not in table.keys
+
+
+def test_fid_titles_name_extractor_and_counts(table: Table):
+    title = table.titles[table.keys.index("afq_fid_classifier")]
+    assert title == "AFQ of FID (classifier, N=100 per class, test=100) ↓"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"feature_extractor_key": "features-2"},
+        {"samples_per_class": 50},
+        {"reference_images": {"0": 10, "1": 60}},
+    ],
+)
+def test_fids_of_other_features_or_counts_get_their_own_column(make_run, tmp_path, changed):
+    make_run("sft")
+    make_run("ra", references=changed)
+    [table] = comparison_tables(collect(tmp_path))
+    columns = [key for key in table.keys if key.startswith("afq_fid_classifier")]
+    assert len(columns) == 2
+    for label in ("sft", "ra"):
+        texts = [cell(table, label, key).text for key in columns]
+        assert sorted(texts) == ["16.00", "–"]
+
+
+def test_fid_of_inception_and_classifier_are_two_columns(make_run, tmp_path):
+    make_run("sft")
+    make_run("ra", fid="fid_inception")
+    [table] = comparison_tables(collect(tmp_path))
+    assert cell(table, "sft", "afq_fid_inception").text == "–"
+    assert cell(table, "ra", "afq_fid_inception").text == "16.00"
+
+
+def test_a_number_missing_for_one_seed_says_how_many_it_is_of(make_run, tmp_path):
+    make_run("sft", 0)
+    make_run("sft", 1, references={"samples_per_class": 50})
+    [table] = comparison_tables(collect(tmp_path))
+    texts = [cell(table, "sft", key).text for key in table.keys if key.startswith("afq")]
+    assert sorted(texts) == ["16.00 (n=1)", "20.00 (n=1)"]
+
+
+def test_one_table_per_data_set(make_run, tmp_path):
+    make_run("sft")
+    make_run("sft", data="mnist")
+    assert [t.title for t in comparison_tables(collect(tmp_path))] == ["digits", "mnist"]
+
+
+def test_chosen_columns_and_unknown_ones(runs: Path):
+    [table] = comparison_tables(collect(runs), ["forgetting"])
+    assert table.keys == ["method", "declares", "seeds", "forgetting"]
+    with pytest.raises(ConfigError, match="'nonsense' is none of tasks, accuracy_generated"):
+        comparison_tables(collect(runs), ["nonsense"])
+
+
+def test_only_incomplete_runs_is_an_error_that_names_them(make_run, tmp_path):
+    make_run("sft", rows=1)
+    with pytest.raises(RunError, match="no complete run.*1 of 2 tasks"):
+        comparison_tables(collect(tmp_path))
+
+
+def test_csv_reads_back_as_raw_numbers(table: Table):
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(to_csv([table])))}
+    assert set(rows) == {"sft", "joint", "a_b&c%"}
+    assert float(rows["sft"]["forgetting"]) == pytest.approx(0.3)
+    assert float(rows["sft"]["forgetting_sd"]) == pytest.approx(0.2 / 2**0.5)
+    assert (rows["sft"]["seeds"], rows["sft"]["forgetting_n"]) == ("2", "2")
+    assert rows["joint"]["forgetting_sd"] == ""
+
+
+def test_markdown_has_as_many_cells_in_every_line(table: Table):
+    table.rows[0][0] = type(table.rows[0][0])("pipe | in\nname")
+    lines = [line for line in markdown([table]).splitlines() if line.startswith("|")]
+    cells = {line.replace("\\|", "").count("|") for line in lines}
+    assert len(lines) == 2 + len(table.rows)
+    assert cells == {len(table.titles) + 1}
+
+
+def test_latex_is_escaped_and_uses_booktabs(table: Table):
+    text = latex([table])
+    assert r"a\_b\&c\%" in text
+    assert "a_b&c%" not in text
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
+    for line in body.splitlines()[1:]:
+        assert line.replace(r"\&", "").count("&") == len(table.titles) - 1
+        assert line.endswith(r"\\")
+
+
+def test_escapes():
+    assert escape_markdown("<b>*x*_y_|[a](b)`") == r"&lt;b&gt;\*x\*\_y\_\|\[a\](b)\`"
+    assert escape_latex("50% {a}\\~^$#") == (
+        r"50\% \{a\}\textbackslash{}\textasciitilde{}\textasciicircum{}\$\#"
+    )
+    assert [escape_csv(text) for text in ("=1+1", "@x", "sft")] == ["'=1+1", "'@x", "sft"]
