@@ -105,7 +105,10 @@ class PaperTable:
     def overrides(self, run: str, method: str, budget: str, seed: int) -> list[str]:
         """What to say to lgan-train for one run; later overrides win, the budget's come last."""
         chosen = self.budgets[budget]
-        own = (chosen.get("runs") or {}).get(run) or []
+        own = [
+            *((chosen.get("runs") or {}).get(run) or []),
+            *((chosen.get("methods") or {}).get(method) or []),
+        ]
         return [*self.runs[run], *self.methods[method], *chosen.get("overrides", []), *own,
                 f"seed={seed}"]  # fmt: skip
 

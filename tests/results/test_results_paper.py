@@ -195,6 +195,8 @@ def test_paper_budget_has_the_papers_iterations():
     smoke = compose_run(table.overrides("svhn", "sft", "smoke", 0))
     assert (smoke.training.steps, smoke.data.num_tasks) == (3, 2)
     assert smoke.evaluation.samples_per_class == 16
+    assert compose_run(table.overrides("mnist", "ewc_gan", "smoke", 0)).method.fisher_samples == 16
+    assert compose_run(table.overrides("mnist", "ewc_gan", "paper", 0)).method.fisher_samples > 16
 
 
 def test_data_root_may_hold_a_folder_per_data_set(tmp_path: Path):
