@@ -60,6 +60,7 @@ class SequenceRunner:
         self.method.end_task(task)
         context.row |= {
             "task": task,
+            "metrics": [{} for _ in range(task + 1)],
             "steps": self.method.step,
             "train_seconds": time.perf_counter() - began,
         }

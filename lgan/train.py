@@ -36,11 +36,15 @@ def train(config: DictConfig) -> Path:
         TrainingDivergedError: a loss or weight is no longer finite.
     """
     # Imported here: Lightning takes seconds, and `--help` needs none of it.
+    import torch
+
     from lgan import build, loggers
     from lgan.sequence import SequenceRunner
 
     register_resolvers()
     quieten()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
     folder = RunFolder(config.run_dir)
     if is_complete(folder, config):
         print(f"complete already, nothing to do: {folder.path}", flush=True)
