@@ -9,7 +9,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -71,6 +71,10 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
 
+    def load_config(self) -> DictConfig:
+        """Return the config that the run was started with."""
+        return cast(DictConfig, OmegaConf.load(self.config))
+
     def border(self, task: int) -> Path:
         """Return where the state after a finished task is kept."""
         return self.checkpoints / f"task{task}.pt"
@@ -94,7 +98,7 @@ class RunFolder:
             write_json(self.path / "environment.json", environment())
             write_atomically(self.config, lambda path: path.write_text(text))
             return
-        changes = differences(identity(OmegaConf.load(self.config)), identity(config))
+        changes = differences(identity(self.load_config()), identity(config))
         if changes:
             raise RunError(
                 f"{self.path} holds a run with another configuration (run -> asked): "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lgan.cli import friendly_errors
 from lgan.config_path import config_path
@@ -46,8 +46,7 @@ def load_run(path: str | Path, after: int | None = None) -> tuple[LifelongGAN, d
             f"run={path} has {finished} finished tasks; after={after} is none of 0..{finished - 1}."
         )
     border = load_tensors(folder.border(after))
-    config = OmegaConf.load(folder.config)
-    method = build_method(config, tuple(border["image_shape"]), border["num_classes"])
+    method = build_method(folder.load_config(), tuple(border["image_shape"]), border["num_classes"])
     method.load_border_state(border)
     method.task_classes = [tuple(classes) for classes in border["task_classes"]]
     del border["state"]
@@ -72,7 +71,7 @@ def draw(method: LifelongGAN, classes: list[int], count: int, seed: int) -> Tens
     """Return `count` images of each class, uint8 (classes, count, C, H, W)."""
     import torch
 
-    from lgan.callbacks.samples import to_uint8
+    from lgan.data.images import to_uint8
     from lgan.seeding import Noise
 
     noise = Noise(seed)

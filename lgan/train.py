@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -57,7 +57,7 @@ def train(config: DictConfig) -> Path:
     status = "failed"
     try:
         for logger in open_loggers:
-            logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+            logger.log_hyperparams(plain(config))
         SequenceRunner(
             method=method,
             datamodule=datamodule,
@@ -75,6 +75,11 @@ def train(config: DictConfig) -> Path:
     finally:
         loggers.close(open_loggers, status)
     return folder.path
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return a config as plain data, all references resolved."""
+    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
 
 
 def is_complete(folder: RunFolder, config: DictConfig) -> bool:

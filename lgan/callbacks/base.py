@@ -45,8 +45,10 @@ class Learner(Protocol):
         """Return images of the classes from fresh noise."""
         ...
 
-    def classify(self, images: Tensor) -> Tensor | None:
-        """Return class logits, or None without a classifier."""
+    has_classifier: bool
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Return class logits; only where there is a classifier."""
         ...
 
     def parameter_counts(self) -> dict[str, int]:

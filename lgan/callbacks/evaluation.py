@@ -41,7 +41,7 @@ class EvaluateTasks(TaskCallback):
         def sampler(labels: Tensor) -> Tensor:
             return method.sample(labels, noise)
 
-        head = method.classify if self._has_classifier(context) else None
+        head = method.classify if method.has_classifier else None
         result = self.evaluator.evaluate(sampler, head, context.task)
         context.row |= {
             "metrics": result.metrics,
@@ -51,11 +51,6 @@ class EvaluateTasks(TaskCallback):
         }
         context.references |= self.evaluator.references
         self._log(context)
-
-    @staticmethod
-    def _has_classifier(context: TaskContext) -> bool:
-        blank = torch.zeros(1, *context.datamodule.image_shape, device=context.method.device)
-        return context.method.classify(blank) is not None
 
     @staticmethod
     def _log(context: TaskContext) -> None:

@@ -13,5 +13,5 @@ class CountParameters(TaskCallback):
         counts = context.method.parameter_counts()
         context.row["parameters"] = counts
         for logger in context.loggers:
-            numbers = {f"parameters/{name}": count for name, count in counts.items()}
+            numbers = {f"parameters/{name}": float(count) for name, count in counts.items()}
             logger.log_metrics(numbers, step=context.step)

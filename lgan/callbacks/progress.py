@@ -23,7 +23,8 @@ class SequenceProgress(ProgressBar):
 
     def __init__(self, every: int = 20) -> None:
         super().__init__()
-        self.every, self._bar, self._on = every, None, True
+        self.every, self._on = every, True
+        self._bar: tqdm | None = None
 
     def disable(self) -> None:
         """Show nothing (Lightning calls this on every rank but the first)."""

@@ -10,19 +10,16 @@ from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
+from lgan.data.images import to_uint8
 from lgan.files import load_tensors, save_tensors, write_atomically
 from lgan.loggers import log_image
+from lgan.networks.factory import noise_length
 from lgan.seeding import Noise
 
 
 def digest(images: Tensor) -> str:
     """Return a hash of the exact bits of a tensor of images."""
     return hashlib.sha256(images.contiguous().cpu().numpy().tobytes()).hexdigest()[:16]
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Turn images in [-1, 1] into uint8."""
-    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 class FixedNoiseSamples(TaskCallback):
@@ -57,7 +54,7 @@ class FixedNoiseSamples(TaskCallback):
         path = folder / "noise.pt"
         if not path.exists():
             rows = self.per_class * method.noise_rows
-            drawn = Noise(self.seed).normal(classes, rows, method.generator.z_dim)
+            drawn = Noise(self.seed).normal(classes, rows, noise_length(method.generator))
             save_tensors(path, {"noise": drawn})
         return load_tensors(path)["noise"].to(method.device)
 

@@ -10,7 +10,7 @@ import lightning as L  # noqa: N812  (Lightning's own convention)
 import torch
 from torch import Tensor
 
-from lgan.data.images import FileImages, Images, ImageSplits, to_float
+from lgan.data.images import FileImages, Images, ImageSplits, TensorImages, to_float
 from lgan.data.loader import BatchLoader, StreamingLoader, check_batch_size
 from lgan.data.tasks import Task, TaskSequence
 from lgan.errors import ConfigError, TaskAccessError
@@ -212,6 +212,9 @@ class TaskSequenceDataModule(L.LightningDataModule):
         index = self.current
         seen = self.sequence.seen(index) if self.cumulative else self.sequence[index].classes
         images = self.splits.train.of_classes(seen)
+        if isinstance(images, TensorImages) and self.trainer:
+            # Batches are then indexed where they are used, and nothing is copied per step.
+            images = images.to(self.trainer.strategy.root_device)
         settings = (images, self.batch_size, self.draws, self.steps, self.seed, index)
         rank, world = self._place()
         self._loader = (

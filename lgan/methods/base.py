@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.errors import RunError, TrainingDivergedError
-from lgan.networks.factory import NetworkFactory
+from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.objectives.acgan import ACGAN, Batch
 from lgan.seeding import Noise
 
@@ -48,6 +48,8 @@ class LifelongGAN(L.LightningModule):
     """The rule of the protocol that the method breaks, printed in every table; "" for none."""
     cumulative_data: ClassVar[bool] = False
     """Whether the method trains on the data of all tasks so far (which breaks the rule)."""
+    has_classifier: bool = True
+    """Whether `classify` knows all classes learnt."""
     noise_rows: int = 1
     """How many rows of noise `generate` takes per image."""
 
@@ -106,8 +108,8 @@ class LifelongGAN(L.LightningModule):
         """
         return self.generator(z, labels)
 
-    def classify(self, images: Tensor) -> Tensor | None:
-        """Return class logits (B, num_classes) of real images; None without a classifier."""
+    def classify(self, images: Tensor) -> Tensor:
+        """Return class logits (B, num_classes) of real images (B, C, H, W)."""
         return self.discriminator(images)[1]
 
     def structure(self) -> dict[str, Any]:
@@ -148,7 +150,7 @@ class LifelongGAN(L.LightningModule):
 
     def sample(self, labels: Tensor, noise: Noise) -> Tensor:
         """Return images of classes `labels` (B,) from fresh noise."""
-        z = noise.normal(len(labels) * self.noise_rows, self.generator.z_dim)
+        z = noise.normal(len(labels) * self.noise_rows, noise_length(self.generator))
         return self.generate(z, labels)
 
     def setup(self, stage: str) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
-from lgan.networks.factory import NetworkFactory
+from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.objectives.acgan import ACGAN, Batch
 
 
@@ -55,7 +55,6 @@ class DGR(LifelongGAN):
         solver: `(image_shape, num_classes) -> classifier`.
         ratio: weight of the new task; None for 1 / (number of tasks so far), the equal share.
         noise_rows: images generated per image asked for, among which the solver picks.
-        *args: see `LifelongGAN`.
         **kwargs: see `LifelongGAN`.
 
     Raises:
@@ -67,7 +66,7 @@ class DGR(LifelongGAN):
 
     def __init__(
         self,
-        *args: Any,  # noqa: ANN401
+        *,
         networks: NetworkFactory,
         objective: ACGAN,
         solver: Callable[..., nn.Module],
@@ -80,7 +79,7 @@ class DGR(LifelongGAN):
         objective = copy.copy(objective)
         objective.class_weight = 0.0
         unconditional = networks.unconditional()
-        super().__init__(*args, networks=unconditional, objective=objective, **kwargs)
+        super().__init__(networks=unconditional, objective=objective, **kwargs)
         self.solver = networks.build(solver, "solver")
         self.ratio, self.noise_rows = ratio, noise_rows
         self.register_module("old_generator", None)
@@ -121,7 +120,7 @@ class DGR(LifelongGAN):
         """Return the batch with as many replays, labelled by the old solver, behind it."""
         assert self.old_generator is not None and self.old_solver is not None
         count = len(batch["y"])
-        z = self.noise.normal(count, self.generator.z_dim)
+        z = self.noise.normal(count, noise_length(self.generator))
         images = self.old_generator(z, torch.zeros_like(batch["y"]))
         logits = self.old_solver(images)
         known = torch.tensor(self.old_classes, device=logits.device)

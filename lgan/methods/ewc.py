@@ -17,6 +17,7 @@ from torch.nn.utils import parameters_to_vector
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.mergan import one_of
+from lgan.networks.factory import noise_length
 from lgan.objectives.acgan import Batch
 from lgan.seeding import Noise
 
@@ -137,9 +138,10 @@ class EWCGAN(LifelongGAN):
         known = self.task_classes[first : task + 1]
         classes = torch.tensor([c for group in known for c in group], device=self.device)
         labels = classes[torch.arange(self.fisher_samples, device=self.device) % len(classes)]
-        z = noise.normal(len(labels), self.generator.z_dim)
+        z = noise.normal(len(labels), noise_length(self.generator))
         batches = zip(z.split(self.fisher_batch), labels.split(self.fisher_batch), strict=True)
-        return sum(self._batch_fisher(*batch) for batch in batches).detach() / len(labels)
+        total = torch.stack([self._batch_fisher(*batch) for batch in batches]).sum(0)
+        return total.detach() / len(labels)
 
     def _batch_fisher(self, z: Tensor, labels: Tensor) -> Tensor:
         parameters: list[Tensor] = list(self.generator.parameters())

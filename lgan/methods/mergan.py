@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
+from lgan.networks.factory import noise_length
 from lgan.objectives.acgan import Batch
 
 
@@ -68,7 +69,7 @@ class MemoryReplay(LifelongGAN):
     def replay(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return fresh noise (B, z_dim) and the snapshot's images (B, C, H, W) for it."""
         assert self.snapshot is not None
-        z = self.noise.normal(len(labels), self.generator.z_dim)
+        z = self.noise.normal(len(labels), noise_length(self.generator))
         return z, self.snapshot(z, labels)
 
 
@@ -114,7 +115,7 @@ class MeRGANJTR(MemoryReplay):
         return {
             "x": torch.cat([batch["x"], images]),
             "y": torch.cat([batch["y"], labels]),
-            "z": torch.cat([self.noise.normal(count, self.generator.z_dim), z]),
+            "z": torch.cat([self.noise.normal(count, noise_length(self.generator)), z]),
             "weight": torch.cat(
                 [z.new_full((count,), current / count), z.new_full((len(z),), old / len(z))]
             ),

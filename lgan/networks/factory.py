@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol, cast
 
 import torch
 from torch import nn
 
 from lgan.seeding import mix
+
+
+class Generator(Protocol):
+    """What methods and objectives know of a generator, beside its being an `nn.Module`."""
+
+    z_dim: int
+
+
+def noise_length(generator: nn.Module) -> int:
+    """Return the length of the noise that a generator takes."""
+    return cast(Generator, generator).z_dim
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
+from lgan.networks.factory import noise_length
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.seeding import Noise
 
@@ -88,7 +89,7 @@ class ACGAN:
 
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) for the batch's classes and noise."""
-        z = batch["z"] if "z" in batch else noise.normal(len(batch["y"]), generator.z_dim)
+        z = batch["z"] if "z" in batch else noise.normal(len(batch["y"]), noise_length(generator))
         return generator(z, batch["y"])
 
     def discriminator_loss(
