@@ -1,0 +1,1 @@
+"""Speed of lgan, measured on synthetic data: `python -m benchmarks.run [--quick]`."""

@@ -1,0 +1,91 @@
+"""What the benchmarks share: rows of a table, synthetic data, configs, peak memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.data.images import ImageSplits, TensorImages
+from lgan.results.paper_cli import compose_run
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement.
+
+    Args:
+        what: what was measured.
+        measured: both sides, with units.
+        ratio: median over the repetitions' ratios.
+        target: as printed.
+        met: whether the target is met.
+    """
+
+    what: str
+    measured: str
+    ratio: float
+    target: str
+    met: bool
+
+
+def render(title: str, rows: Sequence[Row]) -> str:
+    """Return a Markdown table of rows."""
+    lines = [f"## {title}", "", "| what | measured | ratio | target | |", "|---|---|---:|---|---|"]
+    for row in rows:
+        verdict = "ok" if row.met else "missed"
+        lines.append(
+            f"| {row.what} | {row.measured} | {row.ratio:.3f} | {row.target} | {verdict} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def spread(ratios: Sequence[float]) -> str:
+    """Return the range and number of the repetitions' ratios."""
+    return f"{min(ratios):.2f} to {max(ratios):.2f} over {len(ratios)} repetitions"
+
+
+def synthetic(
+    root: str | None = None, size: int = 32, per_class: int = 128, num_classes: int = 10
+) -> ImageSplits:
+    """Return random uint8 pictures (1, size, size), with `per_class` of each class to train on.
+
+    Args:
+        root: ignored; nothing is read.
+        size: height and width.
+        per_class: training pictures of each class.
+        num_classes: number of classes.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(count: int) -> TensorImages:
+        shape = (count * num_classes, 1, size, size)
+        pixels = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        return TensorImages(pixels, torch.arange(len(pixels)) % num_classes)
+
+    names = tuple(str(c) for c in range(num_classes))
+    return ImageSplits("synthetic", draw(per_class), draw(1), draw(1), names)
+
+
+def compose(overrides: Sequence[str], size: int, per_class: int) -> DictConfig:
+    """Return lgan-train's config on the CPU, with synthetic data in place of the data set's."""
+    config = compose_run(["trainer=cpu", *overrides])
+    config.data.splits = OmegaConf.create(
+        {
+            "_target_": "benchmarks.common.synthetic",
+            "_partial_": True,
+            "size": size,
+            "per_class": per_class,
+        }
+    )
+    return config
+
+
+def peak_memory() -> float:
+    """Return the process's peak resident memory so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,44 @@
+"""Measure lgan's speed and print Markdown: `python -m benchmarks.run [--quick]`.
+
+Every ratio compares two things measured in the same process, in turns. A missed target is printed
+and changes nothing else: the exit code is 0, as times are the machine's as much as the code's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+
+import torch
+
+from benchmarks.common import peak_memory, render
+from benchmarks.loading import loading_rows
+from benchmarks.steps import framework_rows, task_rows, use_one_thread
+from lgan.train import quieten
+
+PARTS = (
+    ("Training step: lgan / bare PyTorch loop", framework_rows),
+    ("Step in the last task / in the second (ten tasks, mergan32, batch 64)", task_rows),
+    ("Batches per second: lgan's loader / torch DataLoader", loading_rows),
+)
+
+
+def main() -> None:
+    """Run all benchmarks and print each table when it is measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, about a minute")
+    quick = parser.parse_args().quick
+    use_one_thread()
+    quieten()
+    where = f"torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}"
+    print(f"# Benchmarks ({'quick' if quick else 'full'})\n\n{where}, one CPU thread; medians.\n")
+    peaks = []
+    for title, measure in PARTS:
+        print(render(title, measure(quick)), flush=True)
+        peaks.append((title, peak_memory()))
+    print("## Peak memory (resident, whole process, so far)\n\n| after | MiB |\n|---|---:|")
+    print("\n".join(f"| {title} | {peak:.0f} |" for title, peak in peaks))
+
+
+if __name__ == "__main__":
+    main()
