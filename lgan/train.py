@@ -130,6 +130,7 @@ def quieten() -> None:
     for pattern in (
         ".*does not have many workers.*",
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+        ".*number of training batches .* is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",
     ):
         warnings.filterwarnings("ignore", pattern)
