@@ -1,0 +1,65 @@
+"""Fixed noise, digests and drift, on a method whose images are known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+from lgan.callbacks.base import TaskContext
+from lgan.callbacks.samples import FixedNoiseSamples, digest
+from lgan.data.tasks import TaskSequence
+from lgan.files import load_tensors
+
+
+class Shifting(nn.Module):
+    """Shows its noise as 1x1x2 pictures, plus a shift that later tasks may change."""
+
+    noise_rows, name, total_steps, device = 1, "shifting", 0, torch.device("cpu")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = SimpleNamespace(z_dim=2)
+        self.shift = 0.0
+
+    def generate(self, z, labels):
+        return torch.tanh(z)[:, None, None, :] * 0.5 + self.shift
+
+
+def end_of(task, method, folder) -> TaskContext:
+    datamodule = SimpleNamespace(num_classes=4, sequence=TaskSequence(4, 2))
+    context = TaskContext(method, datamodule, task, folder)
+    FixedNoiseSamples(per_class=3).on_task_end(context)
+    return context
+
+
+def test_exact_retention_is_seen_and_so_is_drift(tmp_path) -> None:
+    method = Shifting()
+    first = end_of(0, method, tmp_path).row["retention"]
+    assert first[0]["exact"] and first[0]["max_drift"] == 0
+    kept = end_of(1, method, tmp_path).row["retention"]
+    assert kept[0]["digest"] == first[0]["digest"] and kept[0]["exact"]
+    method.shift = 0.25
+    moved = end_of(1, method, tmp_path).row["retention"]
+    assert not moved[0]["exact"] and moved[0]["digest"] != first[0]["digest"]
+    assert abs(moved[0]["mean_drift"] - 0.25) < 1e-6
+    assert moved[1]["exact"], "the task just learnt is its own reference"
+
+
+def test_files_hold_every_class_learnt(tmp_path) -> None:
+    end_of(0, Shifting(), tmp_path)
+    end_of(1, Shifting(), tmp_path)
+    saved = load_tensors(tmp_path / "samples/task1.pt")
+    assert saved["classes"] == [0, 1, 2, 3]
+    assert saved["images"].shape == (4, 3, 1, 1, 2) and saved["images"].dtype == torch.uint8
+    noise = load_tensors(tmp_path / "samples/noise.pt")["noise"]
+    expected = ((torch.tanh(noise[2, 1]) * 0.5 + 1) * 127.5).round().to(torch.uint8)
+    assert saved["images"][2, 1, 0, 0].tolist() == expected.tolist()
+
+
+def test_digest_sees_a_single_bit() -> None:
+    images = torch.zeros(2, 1, 2, 2)
+    other = images.clone()
+    other[1, 0, 1, 1] = 1e-45
+    assert digest(images) == digest(images.clone()) != digest(other)
