@@ -70,3 +70,8 @@ def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (any JSON val
     """Write a JSON file atomically, indented for people."""
     text = json.dumps(content, indent=1, allow_nan=True)
     write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def safe_name(name: str) -> str:
+    """Return a name from outside as one that cannot leave its folder."""
+    return "".join(c if c.isalnum() or c in "-_ " else "_" for c in name) or "_"

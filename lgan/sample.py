@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from lgan.cli import friendly_errors
 from lgan.config_path import config_path
 from lgan.errors import ConfigError, RunError
+from lgan.files import safe_name
 from lgan.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -85,17 +86,12 @@ def save_images(images: Tensor, names: list[str], output: Path) -> None:
     from torchvision.utils import save_image
 
     for name, rows in zip(names, images, strict=True):
-        folder = output / _safe(name)
+        folder = output / safe_name(name)
         folder.mkdir(parents=True, exist_ok=True)
         for index, image in enumerate(rows):
             save_image(image.float() / 255, folder / f"{index:05d}.png")
     grid = images.flatten(0, 1).float() / 255
     save_image(grid, output / "grid.png", nrow=images.shape[1], padding=1)
-
-
-def _safe(name: str) -> str:
-    """Return a class name that cannot leave its folder."""
-    return "".join(c if c.isalnum() or c in "-_ " else "_" for c in name) or "_"
 
 
 @friendly_errors

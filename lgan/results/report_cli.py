@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from omegaconf import DictConfig
 
 from lgan.cli import friendly_errors, warn
 from lgan.config_path import config_path
+from lgan.files import safe_name, write_atomically
 from lgan.results.table_cli import as_list, write_text
+
+if TYPE_CHECKING:
+    from lgan.results.collect import Collection
 
 
 @friendly_errors
@@ -24,6 +30,35 @@ def _report_main(config: DictConfig) -> None:
     for sentence in found.warnings:
         warn(sentence)
     print(f"written: {output}")
+    if config.figures is not None:
+        print(f"written: {save_figures(found, Path(config.figures))} figures in {config.figures}")
+
+
+def save_figures(found: Collection, folder: Path) -> int:
+    """Write the report's main figures as PNG files, for READMEs and papers.
+
+    Returns:
+        Number of files: curves per data set, matrix and samples per method.
+    """
+    from lgan.results import figures
+
+    pictures: dict[str, bytes | None] = {}
+    for data in found.data_names:
+        groups = found.of_data(data)
+        pictures[f"{data}-curves"] = figures.mean_curves(groups)
+        for group in groups:
+            stem = safe_name(f"{data}-{group.label}")
+            pictures[f"{stem}-matrix"] = figures.matrix_heatmap(group, "accuracy_generated")
+            pictures[f"{stem}-samples"] = figures.sample_grid(group.runs[0])
+    written = {name: png for name, png in pictures.items() if png is not None}
+    for name, png in written.items():
+        write_atomically(folder / f"{name}.png", partial(write_bytes, png))
+    return len(written)
+
+
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write a file."""
+    path.write_bytes(content)
 
 
 def main() -> None:

@@ -53,6 +53,9 @@ def test_sweep_table_report_and_samples(tmp_path, cache) -> None:
         call("lgan.results.report_cli", f"runs={tmp_path}/runs", f"output={report}").returncode == 0
     )
     assert "data:image/png;base64" in report.read_text()
+    pictures = f"figures={tmp_path}/figures"
+    call("lgan.results.report_cli", f"runs={tmp_path}/runs", f"output={report}", pictures)
+    assert len(list((tmp_path / "figures").glob("digits-*.png"))) == 5
     out = f"output={tmp_path}/pictures"
     result = call("lgan.sample", f"run={folders[0]}", "task=0", "n=3", out)
     assert result.returncode == 0, result.stderr
