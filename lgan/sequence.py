@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 
 from lgan.callbacks.base import TaskContext
@@ -70,7 +71,11 @@ class SequenceRunner:
     def _fit(self, task: int) -> None:
         """Train one task; a checkpoint inside it is where training goes on."""
         trainer = self.make_trainer(
-            callbacks=self.callbacks, logger=self.loggers, default_root_dir=self.folder.path
+            callbacks=self.callbacks,
+            logger=self.loggers,
+            default_root_dir=self.folder.path,
+            # Lightning would put a bar of its own in place of one that was left out.
+            enable_progress_bar=any(isinstance(c, ProgressBar) for c in self.callbacks),
         )
         resume = self._checkpoint_inside(task)
         trainer.fit(self.method, datamodule=self.datamodule, ckpt_path=resume, weights_only=True)
