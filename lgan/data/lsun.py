@@ -9,7 +9,7 @@ from lgan.data.decoding import Decoder
 from lgan.data.image_folder import check_splits, hold_out_files, read_classes
 from lgan.data.images import ImageSplits
 from lgan.data.splitting import limit_per_class
-from lgan.errors import ConfigError, DataError
+from lgan.errors import DataError
 
 
 def lsun(
@@ -37,12 +37,12 @@ def lsun(
         Splits of `FileImages`, every header checked.
 
     Raises:
-        ConfigError: `root` is missing or a value is out of range.
-        DataError: a folder is absent or empty, or a file is no picture.
+        ConfigError: a value is out of range.
+        DataError: `root` is missing, a folder is absent or empty, or a file is no picture.
     """
     layout = "<category>/train and <category>/val with pictures (exported from LSUN's LMDB files)"
     if root is None:
-        raise ConfigError(
+        raise DataError(
             f"data.root=null: lsun needs the folder that holds {layout}; set data.root=/path/to/it."
         )
     base, decoder = Path(root).expanduser(), Decoder(size, 3, fit)

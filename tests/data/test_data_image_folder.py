@@ -134,7 +134,7 @@ def test_lsun(scenes: Path) -> None:
 
 
 def test_lsun_says_where_it_must_lie(scenes: Path) -> None:
-    with pytest.raises(ConfigError, match="data.root=null: lsun needs .*<category>/train"):
+    with pytest.raises(DataError, match="data.root=null: lsun needs .*<category>/train"):
         lsun()
     shutil.rmtree(scenes / "tower" / "val")
     with pytest.raises(DataError, match="tower/val is absent; data.root=.* <category>/val"):
