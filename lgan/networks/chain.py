@@ -1,0 +1,77 @@
+"""Who feeds whom: what a network must declare before its layers can be widened.
+
+A network that can grow has a method `chain() -> Chain`. *Units* are groups of channels that are as
+wide as each other wherever they appear: a layer makes units, the layers that read them (and the
+norms between) follow in width. Skips are declared by naming the same units twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from torch import nn
+
+from lgan.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Link:
+    """One layer of a chain.
+
+    Args:
+        layer: dotted name of an `nn.Conv2d`, `nn.ConvTranspose2d` or `nn.Linear` without bias.
+        source: the units it reads; None for the noise, which never grows.
+        units: the units it makes; several layers may make the same ones (a sum).
+        per_unit: output channels per unit (16 where a linear layer's outputs become 4x4 maps).
+    """
+
+    layer: str
+    source: str | None
+    units: str
+    per_unit: int = 1
+
+
+@dataclass(frozen=True)
+class Chain:
+    """All layers that a method may mask and widen, in the order in which they are computed.
+
+    Args:
+        links: the layers.
+        norms: dotted name of each `nn.BatchNorm2d` to the units it normalises.
+        head: dotted name of the head, a module of `lgan.networks.heads`.
+        head_source: the units that the head reads.
+        identities: dotted names of modules through which units pass unchanged, to those units
+            (see `lgan.networks.heads.Identity`); a unit mask must act there too.
+    """
+
+    links: tuple[Link, ...]
+    norms: dict[str, str]
+    head: str
+    head_source: str
+    identities: dict[str, str]
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Names of all units, in order of their first maker."""
+        return tuple(dict.fromkeys(link.units for link in self.links))
+
+    def makers(self, units: str) -> tuple[Link, ...]:
+        """Return the layers that make some units."""
+        return tuple(link for link in self.links if link.units == units)
+
+
+def chain_of(network: nn.Module) -> Chain:
+    """Return a network's chain.
+
+    Raises:
+        ConfigError: it declares none, so it cannot grow.
+    """
+    chain = cast(Callable[[], Chain] | None, getattr(network, "chain", None))
+    if chain is None:
+        raise ConfigError(
+            f"network: {type(network).__name__} declares no chain of layers, so its layers cannot "
+            "be masked and widened; choose a network with one, such as network=dgm/mnist."
+        )
+    return chain()

@@ -1,0 +1,165 @@
+"""DGM's networks for digits: a DCGAN without biases, and MeRGAN's discriminator with batch norm.
+
+Source: Ostapenko et al. 2019 (arXiv 1904.03137) and the official code (papers/dgm.md 1a, 1b). The
+code is for 32x32 images; other sides get as many layers as there are doublings.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from lgan.errors import ConfigError
+from lgan.networks.chain import Chain, Link
+from lgan.networks.heads import ClassHead, SharedHead
+from lgan.networks.shapes import ImageShape
+
+Init = Literal["xavier", "normal"]
+LEAK = 0.2
+
+
+def label_noise(z: Tensor, y: Tensor, num_classes: int) -> Tensor:
+    """Return the noise z (B, z_dim) with its first entries overwritten by the one-hot class."""
+    return torch.cat([F.one_hot(y, num_classes).to(z), z[:, num_classes:]], dim=1)
+
+
+@torch.no_grad()
+def init_weights(weight: Tensor, how: Init) -> None:
+    """Fill a weight by Xavier's uniform rule with gain sqrt(2), or from N(0, 0.02)."""
+    if how == "xavier":
+        nn.init.xavier_uniform_(weight, gain=math.sqrt(2))
+    else:
+        nn.init.normal_(weight, 0.0, 0.02)
+
+
+def doublings(image_shape: ImageShape, base_side: int, network: str) -> int:
+    """Return how often `base_side` is doubled to give the images' side.
+
+    Raises:
+        ConfigError: the images are not square, or their side is no such number.
+    """
+    _, height, width = image_shape
+    count = round(math.log2(height / base_side))
+    if height != width or count < 2 or base_side * 2**count != height:
+        raise ConfigError(
+            f"network={network}: images of {height}x{width} are not {base_side} * 2^k pixels wide "
+            "and high with k >= 2; resize the data or set network's base_side."
+        )
+    return count
+
+
+class DGMGenerator(nn.Module):
+    """Noise to images by transposed convolutions; the class overwrites the first noise entries.
+
+    54,912 weights at width 6 and 227,840 at width 20 for 32x32 images, without norms and head; the
+    head has 16 * width * C more.
+
+    Args:
+        image_shape: (C, H, W), square, `base_side` * 2^k.
+        num_classes: number of classes of the whole sequence.
+        width: channels of the last hidden layer; each before it has twice as many.
+        z_dim: length of the noise, more than `num_classes`.
+        base_side: side of the first maps.
+        init: "xavier" (DGMw's code) or "normal" (DGMa's).
+        head_per: one head per "task", or per "class".
+
+    Raises:
+        ConfigError: the images do not fit, or the noise is too short for the classes.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        width: int = 6,
+        z_dim: int = 128,
+        base_side: int = 4,
+        init: Init = "xavier",
+        head_per: Literal["task", "class"] = "task",
+    ) -> None:
+        super().__init__()
+        layers = doublings(image_shape, base_side, "dgm")
+        if z_dim <= num_classes:
+            raise ConfigError(
+                f"network.generator.z_dim={z_dim} must exceed the number of classes, "
+                f"{num_classes}: the one-hot class overwrites that many entries."
+            )
+        self.z_dim, self.num_classes = z_dim, num_classes
+        widths = [width * 2 ** (layers - 1 - i) for i in range(layers)]
+        self.project = nn.ConvTranspose2d(z_dim, widths[0], base_side, bias=False)
+        self.convolutions = nn.ModuleList(
+            nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=False)
+            for i, o in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.norms = nn.ModuleList(map(nn.BatchNorm2d, widths))
+        for layer in (self.project, *self.convolutions):
+            init_weights(layer.weight, init)  # type: ignore[arg-type]
+        for norm in self.norms:
+            nn.init.normal_(norm.weight, 1.0, 0.02)  # type: ignore[arg-type]
+        per_class = head_per == "class"
+        outputs = image_shape[0] * (num_classes if per_class else 1)
+        last = nn.ConvTranspose2d(width, outputs, 4, stride=2, padding=1, bias=False)
+        every = range(num_classes)
+        self.head = ClassHead(last, every, num_classes) if per_class else SharedHead(last)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
+        x = label_noise(z, y, self.num_classes)[:, :, None, None]
+        for layer, norm in zip((self.project, *self.convolutions), self.norms, strict=True):
+            x = torch.relu(norm(layer(x)))
+        return torch.tanh(self.head(x, y))
+
+    def chain(self) -> Chain:
+        """Return the layers that can be masked and widened."""
+        names = ["project", *(f"convolutions.{i}" for i in range(len(self.convolutions)))]
+        sources = [None, *names[:-1]]
+        return Chain(
+            links=tuple(Link(n, s, n) for n, s in zip(names, sources, strict=True)),
+            norms={f"norms.{i}": name for i, name in enumerate(names)},
+            head="head",
+            head_source=names[-1],
+            identities={},
+        )
+
+
+class DGMDiscriminator(nn.Module):
+    """Images to a score and class logits: MeRGAN's, with batch norm, and convolutions unbiased.
+
+    261,282 parameters for grey 32x32 images and one class output, 262,882 for colour; each
+    further output has 2,049 more.
+
+    Args:
+        image_shape: (C, H, W), square, `base_side` * 2^k.
+        num_classes: number of logits, all there from the start.
+        width: channels of the first layer, doubled at each further one.
+        base_side: side of the last maps.
+    """
+
+    def __init__(
+        self, image_shape: ImageShape, num_classes: int, width: int = 32, base_side: int = 4
+    ) -> None:
+        super().__init__()
+        layers = doublings(image_shape, base_side, "dgm")
+        widths = [image_shape[0], *(width * 2**i for i in range(layers))]
+        parts: list[nn.Module] = []
+        for index, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            layer = nn.Conv2d(inputs, outputs, 5, stride=2, padding=2, bias=False)
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+            parts.append(layer)
+            if index:
+                parts.append(nn.BatchNorm2d(outputs))
+                nn.init.normal_(parts[-1].weight, 1.0, 0.02)  # type: ignore[arg-type]
+            parts.append(nn.LeakyReLU(LEAK))
+        self.trunk = nn.Sequential(*parts, nn.Flatten())
+        features = widths[-1] * base_side**2
+        self.score = nn.Linear(features, 1)
+        self.classify = nn.Linear(features, num_classes)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, H, W)."""
+        features = self.trunk(x)
+        return self.score(features).squeeze(1), self.classify(features)

@@ -1,0 +1,85 @@
+"""The last layer of a generator, by task or by class."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Convolution = nn.Conv2d | nn.ConvTranspose2d
+AnyConvolution = TypeVar("AnyConvolution", nn.Conv2d, nn.ConvTranspose2d)
+
+
+def resized(layer: AnyConvolution, inputs: int, outputs: int) -> AnyConvolution:
+    """Return a fresh layer of the same kind with other numbers of channels, torch's own init."""
+    return type(layer)(
+        inputs,
+        outputs,
+        layer.kernel_size,  # type: ignore[arg-type]
+        stride=layer.stride,  # type: ignore[arg-type]
+        padding=layer.padding,  # type: ignore[arg-type]
+        bias=layer.bias is not None,
+    )
+
+
+class SharedHead(nn.Module):
+    """One convolution for all classes.
+
+    Args:
+        convolution: features to images.
+    """
+
+    def __init__(self, convolution: Convolution) -> None:
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return images before the tanh from features x (B, inputs, H, W) of classes y (B,)."""
+        return self.convolution(x)
+
+    def fresh(self, inputs: int, classes: Sequence[int]) -> SharedHead:
+        """Return a newly initialised head for `inputs` channels."""
+        return SharedHead(resized(self.convolution, inputs, self.convolution.out_channels))
+
+
+class ClassHead(nn.Module):
+    """A convolution for each class, computed at once; each image takes its class's.
+
+    Args:
+        convolution: features to the images of all classes, class after class.
+        classes: the class ids it is for, in order.
+        num_classes: number of class ids.
+    """
+
+    position: Tensor
+
+    def __init__(
+        self, convolution: Convolution, classes: Sequence[int], num_classes: int
+    ) -> None:
+        super().__init__()
+        self.convolution, self.channels = convolution, convolution.out_channels // len(classes)
+        position = torch.full((num_classes,), -1)
+        position[list(classes)] = torch.arange(len(classes))
+        self.register_buffer("position", position)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return images before the tanh from features x (B, inputs, H, W) of classes y (B,)."""
+        every = self.convolution(x).unflatten(1, (-1, self.channels))
+        return every[torch.arange(len(y), device=y.device), self.position[y]]
+
+    def fresh(self, inputs: int, classes: Sequence[int]) -> ClassHead:
+        """Return a newly initialised head for `inputs` channels and these classes."""
+        convolution = resized(self.convolution, inputs, self.channels * len(classes))
+        return ClassHead(convolution, classes, len(self.position))
+
+
+class Identity(nn.Identity):
+    """Units that pass unchanged, as a skip does: a module of its own so that masks can act on it."""
+
+
+def clone(module: nn.Module) -> nn.Module:
+    """Return an independent copy that takes no gradient."""
+    return copy.deepcopy(module).requires_grad_(False)
