@@ -58,6 +58,11 @@ def _accuracies() -> list[Column]:
                lambda record: number(record.references.get("classifier_test_accuracy"))),
         Column("accuracy_single_head", "accuracy_single_head, % ↑", PERCENT,
                _overall("accuracy_single_head")),
+        Column("accuracy_single_head_top5", "accuracy_single_head, top 5, % ↑", PERCENT,
+               _overall("accuracy_single_head_top5")),
+        Column("accuracy_single_head_selected",
+               "accuracy_single_head at the best validation step, % ↑", PERCENT,
+               _overall("accuracy_single_head_selected")),
         Column("accuracy_reverse", "accuracy_reverse, % ↑", PERCENT, _overall("accuracy_reverse")),
     ]  # fmt: skip
 

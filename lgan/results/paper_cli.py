@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +22,12 @@ from omegaconf.errors import OmegaConfBaseException
 from lgan.cli import friendly_errors
 from lgan.config_path import config_path
 from lgan.errors import ConfigError, RunError
-from lgan.results.table_cli import as_list, write_text
+from lgan.files import write_atomically
+from lgan.results.table_cli import as_list, write_bytes, write_text
 
 if TYPE_CHECKING:
-    from lgan.results.paper import PaperTable
+    from lgan.results.paper import Outcome
+    from lgan.results.paper_file import PaperTable
 
 
 def compose_run(overrides: list[str]) -> DictConfig:
@@ -90,7 +93,9 @@ def build_table(config: DictConfig, train: Callable[[DictConfig], Path]) -> str:
         ConfigError: a value does not fit.
         RunError: a run failed for another reason than absent data; the table is written before.
     """
-    from lgan.results.paper import PaperTable, render, run_all
+    from lgan.results.paper import run_all
+    from lgan.results.paper_file import PaperTable
+    from lgan.results.paper_render import render
 
     [path] = as_list(config.table, "table", "experiments/mergan/table1.yaml")
     table = PaperTable.load(Path(path))
@@ -107,8 +112,9 @@ def build_table(config: DictConfig, train: Callable[[DictConfig], Path]) -> str:
     outcomes = run_all(
         table, methods, config.budget, seeds, extra, lambda asked: train(compose_run(asked)), say
     )
-    text = render(table, methods, config.budget, outcomes)
     output = Path(config.runs) / f"{Path(path).stem}.md"
+    pictures = write_figures(table, methods, outcomes, output)
+    text = render(table, methods, config.budget, outcomes, pictures)
     write_text(output, text)
     say(f"written: {output}")
     failed = [outcome.problem for outcome in outcomes.values() if outcome.failed]
@@ -116,6 +122,31 @@ def build_table(config: DictConfig, train: Callable[[DictConfig], Path]) -> str:
         print(text, end="")
         raise RunError(f"{len(failed)} of the table's entries failed; the first: {failed[0]}")
     return text
+
+
+def write_figures(
+    table: PaperTable,
+    methods: list[str],
+    outcomes: dict[tuple[str, str], Outcome],
+    output: Path,
+) -> list[str]:
+    """Write a table's figures beside it, as `<stem>.png` or `<stem>-<name>.png`.
+
+    Returns:
+        The names of the files.
+    """
+    from lgan.results.paper_render import draw_figures
+
+    names = []
+    for key, picture in draw_figures(table, methods, outcomes).items():
+        path = output.with_name(f"{output.stem}-{key}.png" if key else f"{output.stem}.png")
+        if picture is None:
+            say(f"not drawn: {path.name}, no run has what it shows")
+            continue
+        write_atomically(path, partial(write_bytes, picture))
+        say(f"written: {path}")
+        names.append(path.name)
+    return names
 
 
 def dry_run(
@@ -129,7 +160,7 @@ def dry_run(
     lines = []
     for run in table.runs:
         for method in methods:
-            for seed in seeds:
+            for seed in [] if table.left_out(run, method, budget) else seeds:
                 overrides = [*table.overrides(run, method, budget, seed), *extra(run)]
                 compose_run(overrides)
                 lines.append(shlex.join(["lgan-train", *overrides]))

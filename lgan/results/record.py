@@ -114,6 +114,28 @@ class RunRecord:
         return cls(**{key: value for key, value in content.items() if key in known})
 
 
+def value_at(row: dict[str, Any], path: str) -> float:
+    """A number of a row by its path; NaN where it is absent.
+
+    Args:
+        row: of `RunRecord.rows`.
+        path: keys joined by dots (`disk.weights_fp32`); `*` adds up over all keys of a mapping
+            (`capacity.*.reserved`), `+` adds up paths.
+    """
+    terms = [_walk(row, term.strip().split(".")) for term in path.split("+")]
+    return float(sum(terms))
+
+
+def _walk(value: Any, keys: list[str]) -> float:  # noqa: ANN401  (any JSON value)
+    if not keys:
+        return number(value)
+    if not isinstance(value, dict):
+        return math.nan
+    if keys[0] == "*":
+        return sum((_walk(part, keys[1:]) for part in value.values()), 0.0) if value else math.nan
+    return _walk(value.get(keys[0]), keys[1:])
+
+
 def number(value: Any) -> float:  # noqa: ANN401  (any JSON value)
     """A JSON value as a float; NaN where it is absent or no number."""
     return float(value) if isinstance(value, int | float) else math.nan

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from lgan.cli import friendly_errors, warn
 from lgan.config_path import config_path
 from lgan.files import safe_name, write_atomically
-from lgan.results.table_cli import as_list, write_text
+from lgan.results.table_cli import as_list, write_bytes, write_text
 
 if TYPE_CHECKING:
     from lgan.results.collect import Collection
@@ -54,11 +54,6 @@ def save_figures(found: Collection, folder: Path) -> int:
     for name, png in written.items():
         write_atomically(folder / f"{name}.png", partial(write_bytes, png))
     return len(written)
-
-
-def write_bytes(content: bytes, path: Path) -> None:
-    """Write a file."""
-    path.write_bytes(content)
 
 
 def main() -> None:

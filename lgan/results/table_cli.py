@@ -31,6 +31,11 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write a file, as `write_atomically` asks for it."""
+    path.write_bytes(content)
+
+
 @friendly_errors
 def _table_main(config: DictConfig) -> None:
     # Imported here so that `--help` answers at once.

@@ -1,0 +1,234 @@
+"""A paper's table as data: a file of ours says what to run, another one what the paper says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lgan.errors import ConfigError
+
+KEYS = ("title", "numbers", "runs", "methods", "columns", "budgets")
+LOST = "lost"
+Cells = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the paper's table.
+
+    Args:
+        key: its key in the paper's numbers.
+        title: as printed.
+        run: key of the runs it is read from.
+        metric: of results.json; accuracies over all classes so far are read from `overall`,
+            feature distances are the mean over tasks, as the paper's are. With a dot it is a path
+            into a row, as `lgan.results.record.value_at` reads it.
+        after_task: number of tasks learnt (from 1); None for the last row.
+        stand_in: prefix of a metric shown, apart and without a difference, where `metric` was not
+            measured.
+        scale: factor from the record's unit to the paper's; None: 100 for accuracies, else 1.
+        digits: decimal places.
+        paper: key in the paper's numbers where it is not `key`.
+    """
+
+    key: str
+    title: str
+    run: str
+    metric: str
+    after_task: int | None = None
+    stand_in: str | None = None
+    scale: float | None = None
+    digits: int = 2
+    paper: str | None = None
+
+    def factor(self, metric: str) -> float:
+        """From the record's unit to the paper's: fractions are printed in percent."""
+        if self.scale is not None:
+            return self.scale
+        return 100.0 if metric.rpartition(".")[2].startswith("accuracy") else 1.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method of the table: a list of overrides, or a mapping of these fields.
+
+    Args:
+        overrides: what to say to lgan-train.
+        title: as printed; None: the method's key.
+        metric: read instead of the columns' own: one for all columns, or by column.
+        also: further metrics that stand in the remark, under their names.
+        runs: the only runs made with it; None for all.
+        not_run: why it is not run here, the paper's numbers only.
+    """
+
+    overrides: list[str] = field(default_factory=list)
+    title: str | None = None
+    metric: str | dict[str, str] | None = None
+    also: list[str] = field(default_factory=list)
+    runs: list[str] | None = None
+    not_run: str | None = None
+
+    def metric_of(self, column: Column) -> str:
+        """The metric to read for a column."""
+        if isinstance(self.metric, dict):
+            return self.metric.get(column.key, column.metric)
+        return self.metric or column.metric
+
+
+@dataclass(frozen=True)
+class PaperNumber:
+    """What a paper says in one cell.
+
+    Args:
+        value: the number; None if there is none.
+        lost: the paper has one, but our source of the paper lost it.
+        metric: what it is a number of, where that is not what the column says; a difference is
+            taken only from our value of the same metric.
+        note: printed beside it.
+    """
+
+    value: float | None = None
+    lost: bool = False
+    metric: str | None = None
+    note: str = ""
+
+    @property
+    def present(self) -> bool:
+        """Whether the paper has a number there, known to us or not."""
+        return self.lost or self.value is not None
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """The content of a table's file, with the paper's numbers."""
+
+    title: str
+    source: str
+    runs: dict[str, list[str]]
+    methods: dict[str, Entry]
+    columns: list[Column]
+    budgets: dict[str, dict[str, Any]]
+    numbers: Cells
+    metrics: Cells = field(default_factory=dict)
+    notes: Cells = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> PaperTable:
+        """Read a table's file and the paper's numbers it names (`numbers: file.yaml#key`).
+
+        Raises:
+            ConfigError: a file is absent, or not of the form experiments/README.md describes.
+        """
+        content = _read_yaml(path)
+        missing = [key for key in KEYS if key not in content]
+        if missing:
+            raise ConfigError(f"{path}: the keys {', '.join(missing)} are missing.")
+        file, _, key = str(content["numbers"]).partition("#")
+        paper = _read_yaml(path.parent / file).get(key)
+        if not isinstance(paper, dict):
+            raise ConfigError(f"{path}: numbers={content['numbers']} names no table of {file}.")
+        return cls(
+            title=content["title"],
+            source=paper.get("source", ""),
+            runs=content["runs"],
+            methods={name: _entry(path, name, of) for name, of in content["methods"].items()},
+            columns=[_column(path, column) for column in content["columns"]],
+            budgets=content["budgets"],
+            numbers=paper.get("values") or {},
+            metrics=paper.get("metrics") or {},
+            notes=paper.get("notes") or {},
+            remarks=[*(paper.get("remarks") or []), *(content.get("remarks") or [])],
+            figures=_figures(path, content.get("figure") or {}),
+        )
+
+    def choose(self, methods: Sequence[str] | None, budget: str) -> list[str]:
+        """The methods asked for, after a check of their names and the budget's.
+
+        Raises:
+            ConfigError: a method or the budget is not in the table.
+        """
+        if budget not in self.budgets:
+            raise ConfigError(f"budget={budget} is none of {', '.join(self.budgets)}.")
+        for method in methods or ():
+            if method not in self.methods:
+                raise ConfigError(f"methods: '{method}' is none of {', '.join(self.methods)}.")
+        return list(methods or self.methods)
+
+    def overrides(self, run: str, method: str, budget: str, seed: int) -> list[str]:
+        """What to say to lgan-train for one run; later overrides win, the budget's come last."""
+        chosen = self.budgets[budget]
+        own = [
+            *((chosen.get("runs") or {}).get(run) or []),
+            *((chosen.get("methods") or {}).get(method) or []),
+        ]
+        return [*self.runs[run], *self.methods[method].overrides, *chosen.get("overrides", []),
+                *own, f"seed={seed}"]  # fmt: skip
+
+    def left_out(self, run: str, method: str, budget: str) -> str | None:
+        """Why a method is not run on a data set with a budget, as a sentence; None if it is."""
+        entry = self.methods[method]
+        reason = entry.not_run
+        if reason is None and entry.runs is not None and run not in entry.runs:
+            reason = "the paper has no number for it"
+        if reason is None:
+            reason = (self.budgets[budget].get("leave_out") or {}).get(run)
+        return None if reason is None else f"not run here: {' '.join(str(reason).split())}"
+
+    def number(self, column: Column, method: str) -> PaperNumber:
+        """What the paper says of a method in a column."""
+        key = column.paper or column.key
+        value, metric, note = (
+            (cells.get(key) or {}).get(method) for cells in (self.numbers, self.metrics, self.notes)
+        )
+        lost = value == LOST
+        known = None if lost or value is None else float(value)
+        return PaperNumber(known, lost, metric, " ".join(str(note or "").split()))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"table: {path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"table: {path} is no YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"table: {path} should hold a mapping.")
+    return content
+
+
+def _column(path: Path, content: Any) -> Column:  # noqa: ANN401  (any YAML value)
+    try:
+        return Column(**content)
+    except TypeError as error:
+        raise ConfigError(f"{path}: columns: {error}.") from error
+
+
+def _entry(path: Path, name: str, content: Any) -> Entry:  # noqa: ANN401  (any YAML value)
+    if isinstance(content, list):
+        return Entry(overrides=content)
+    known = {known.name for known in fields(Entry)}
+    if not isinstance(content, dict) or not set(content) <= known:
+        raise ConfigError(
+            f"{path}: methods.{name} should be a list of overrides, or a mapping with keys of "
+            f"{', '.join(sorted(known))}."
+        )
+    return Entry(**content)
+
+
+def _figures(path: Path, content: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401  (any YAML)
+    """One figure under the name "", or several by name."""
+    named = {"": content} if isinstance(content, dict) and "_target_" in content else content
+    if not isinstance(named, dict) or not all(
+        isinstance(one, dict) and "_target_" in one for one in named.values()
+    ):
+        raise ConfigError(
+            f"{path}: figure should be a mapping with _target_, or several of them by name."
+        )
+    return named

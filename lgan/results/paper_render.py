@@ -1,0 +1,146 @@
+"""A paper's table as Markdown and figures: ours beside the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+
+from lgan.errors import ConfigError
+from lgan.results.collect import Group, Run
+from lgan.results.paper import Outcome, Reading, read, spread
+from lgan.results.paper_file import Column, PaperNumber, PaperTable
+from lgan.results.tables import escape_markdown
+
+Outcomes = dict[tuple[str, str], Outcome]
+
+
+def render(
+    table: PaperTable,
+    methods: Sequence[str],
+    budget: str,
+    outcomes: Outcomes,
+    pictures: Sequence[str] = (),
+) -> str:
+    """Markdown: ours (mean ± sd over seeds) beside the paper's, and the difference.
+
+    Where a method is read in another metric than its column's, every row says its metric. A row
+    that neither the paper nor we have a number for is left out.
+
+    Args:
+        table: as loaded.
+        methods: of the table.
+        budget: of the table.
+        outcomes: of `run_all`.
+        pictures: file names of figures to show below the table.
+    """
+    note = " ".join(str(table.budgets[budget].get("note", "")).split())
+    lines = [f"# {escape_markdown(table.title)}", "", f"Paper: {escape_markdown(table.source)}", ""]
+    lines += [f"Budget **{escape_markdown(budget)}**: {escape_markdown(note)}", ""]
+    metrics = any(entry.metric for entry in table.methods.values())
+    header = ["", "method", *(["metric of ours"] if metrics else []), "ours", "seeds", "paper",
+              "ours - paper", "remark"]  # fmt: skip
+    rule = ["---"] * (3 if metrics else 2) + ["---:"] * 4 + ["---"]
+    lines += ["| " + " | ".join(header) + " |", "|" + "|".join(rule) + "|"]
+    for column in table.columns:
+        for method in methods:
+            cells = _cells(table, column, method, outcomes[column.run, method], metrics)
+            if cells:
+                lines.append("| " + " | ".join(escape_markdown(cell) for cell in cells) + " |")
+    lines += ["", *(f"![{escape_markdown(name)}]({name})" for name in pictures), ""]
+    remarks = [f"- {' '.join(str(remark).split())}" for remark in table.remarks]
+    lines += [_escape_line(line) for line in [*remarks, *_classifier_lines(outcomes)]]
+    return "\n".join([*lines, ""])
+
+
+def _cells(
+    table: PaperTable, column: Column, method: str, outcome: Outcome, metrics: bool
+) -> list[str]:
+    entry, paper = table.methods[method], table.number(column, method)
+    if not outcome.records and not paper.present and entry.runs is not None:
+        return []
+    reading = read(column, entry.metric_of(column), outcome, entry.also)
+    same = paper.metric in (None, reading.metric)
+    ours, difference = "–", "–"
+    if reading.values:
+        ours = spread(reading.values, column.digits)
+        if paper.value is not None and same and reading.comparable:
+            difference = f"{float(np.mean(reading.values)) - paper.value:+,.{column.digits}f}"
+    shown = [reading.metric if reading.values else "–"] if metrics else []
+    return [column.title, entry.title or method, *shown, ours, str(len(reading.values)),
+            _stated(paper, column), difference, _remark(reading, paper, same)]  # fmt: skip
+
+
+def _stated(paper: PaperNumber, column: Column) -> str:
+    if paper.lost:
+        return "lost"
+    return "not reported" if paper.value is None else f"{paper.value:,.{column.digits}f}"
+
+
+def _remark(reading: Reading, paper: PaperNumber, same: bool) -> str:
+    other = [] if same or not paper.present else [f"the paper's number is {paper.metric}"]
+    return "; ".join(
+        dict.fromkeys([*reading.remarks, *other, *([paper.note] if paper.note else [])])
+    )
+
+
+def _classifier_lines(outcomes: Outcomes) -> list[str]:
+    """How good the judges are: accuracy on real test images, and the numbers of samples."""
+    lines = []
+    for (run, _), outcome in outcomes.items():
+        for record in outcome.records:
+            known = record.references
+            accuracy = known.get("classifier_test_accuracy")
+            if isinstance(accuracy, float):
+                lines.append(
+                    f"- {run}: evaluation classifier {known.get('classifier', '?')}, "
+                    f"{100 * accuracy:.2f} % on real test images; "
+                    f"{known.get('samples_per_class', '?')} generated images per class."
+                )
+    return list(dict.fromkeys(lines))
+
+
+def _escape_line(line: str) -> str:
+    """Escape a list item but for its dash."""
+    return f"- {escape_markdown(line.removeprefix('- '))}"
+
+
+def draw_figures(
+    table: PaperTable, methods: Sequence[str], outcomes: Outcomes
+) -> dict[str, bytes | None]:
+    """Draw what the table's file names under `figure`: name to PNG bytes.
+
+    A figure is a function `(groups, **parameters) -> PNG bytes | None`, given one group of runs
+    for each method that has records. Its key `run` picks the run's name (default: the first one),
+    `methods` some of the methods.
+
+    Returns:
+        None in place of a picture where no run has what it shows.
+
+    Raises:
+        ConfigError: a function cannot be called as the file says.
+    """
+    return {name: _draw(table, methods, outcomes, dict(of)) for name, of in table.figures.items()}
+
+
+def _draw(
+    table: PaperTable, methods: Sequence[str], outcomes: Outcomes, asked: dict[str, Any]
+) -> bytes | None:
+    run = asked.pop("run", next(iter(table.runs)))
+    chosen = asked.pop("methods", None) or methods
+    unknown = [name for name in chosen if name not in table.methods]
+    if run not in table.runs or unknown:
+        raise ConfigError(f"figure: {', '.join(unknown) or run} is none of the table's names.")
+    groups = [
+        Group(table.methods[name].title or name, [Run(Path(), one, {}) for one in made.records])
+        for name in methods
+        if name in chosen and (made := outcomes[run, name]).records
+    ]
+    try:
+        return instantiate(asked, _partial_=True, _convert_="all")(groups) if groups else None
+    except (InstantiationException, TypeError) as error:
+        raise ConfigError(f"figure: {asked['_target_']} cannot be drawn: {error}") from error
