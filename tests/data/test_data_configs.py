@@ -21,7 +21,23 @@ TRAINING = {
     "replay_samples",
     "replay_reduction",
 }
-OPTIONAL = {"short_alignment_weight"}
+DGM = {
+    "width",
+    "width_w",
+    "width_a",
+    "init",
+    "steps",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "mask_scale_w",
+    "mask_scale_a",
+    "sparsity_weight_w",
+    "sparsity_weight_a",
+    "penalty_weight",
+    "generator_class_weight",
+    "reset_discriminator",
+}
 
 
 def load(name: str) -> dict:
@@ -33,14 +49,14 @@ def load(name: str) -> dict:
 
 
 def test_each_data_set_has_one() -> None:
-    expected = "cifar10 digits fashion_mnist image_folder lsun mnist svhn"
+    expected = "cifar10 digits fashion_mnist image_folder imagenet50 lsun mnist svhn"
     assert expected.split() == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_keys_are_parameters(name: str) -> None:
     data, training = load(name)["data"], load(name)["training"]
-    assert data["name"] == name and set(training) - OPTIONAL == TRAINING
+    assert data["name"] == name and set(training) == TRAINING
     parameters = inspect.signature(get_class(data.pop("_target_"))).parameters
     assert set(data) == set(parameters), "all are shown, none is unknown"
     splits = data["splits"]
@@ -53,6 +69,16 @@ def test_its_keys_are_parameters(name: str) -> None:
         default = inspect.signature(function).parameters[key].default
         assert value == (list(default) if isinstance(default, tuple) else default)
     assert name.endswith(function.__name__)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dgm_has_all_its_numbers_and_no_other(name: str) -> None:
+    defaults = OmegaConf.load(FOLDER.parent / "train.yaml").dgm
+    given = load(name)["dgm"]
+    assert set(defaults) | set(given) == DGM
+    several = load(name)["data"]["classes_per_task"] > 1
+    weight = given.get("generator_class_weight", defaults.generator_class_weight)
+    assert (weight > 0) == several, "the classifier alone tells a task's classes apart"
 
 
 def test_the_embedded_set_works_as_configured() -> None:

@@ -1,0 +1,99 @@
+"""ImageNet-50: fifty of ImageNet's classes in small, from folders of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lgan.data.decoding import Decoder
+from lgan.data.image_folder import check_splits, class_folders, hold_out_files, read_classes
+from lgan.data.images import ImageSplits
+from lgan.data.splitting import limit_per_class
+from lgan.errors import ConfigError, DataError
+
+ALL_CLASSES = 1000
+# DGM's code: these of each hundred of the alphabetical list, hundred after hundred.
+OF_EACH_HUNDRED = (1, 15, 29, 45, 59, 65, 81, 89, 90, 99)
+HUNDREDS = 5
+LAYOUT = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG (ImageNet, one folder per class in both parts)"
+
+
+def imagenet50(
+    root: str | None = None,
+    classes: Sequence[str] | None = None,
+    size: int = 32,
+    fit: str = "crop",
+    train_limit_per_class: int | None = None,
+    validation_fraction: float = 0.0,
+    seed: int = 0,
+) -> ImageSplits:
+    """Read chosen classes of ``root/train/<wnid>`` and ``root/val/<wnid>``; val is the test part.
+
+    Which classes: `classes`, in that order; else, if ``root/train`` has all 1000 class folders,
+    the 50 of DGM's code (`paper_classes`); else every folder there, sorted by name.
+
+    Args:
+        root: the folder; required.
+        classes: wnids (names of class folders), or None.
+        size: pictures become ``(3, size, size)``.
+        fit: "crop" (shorter side to `size`, centre crop; the code's) or "stretch".
+        train_limit_per_class: keep only the first so many training pictures of each class, in
+            the order of their paths; null for all.
+        validation_fraction: share of each class held out of train; the code holds none out here.
+        seed: fixes what is held out; independent of the run's seed.
+
+    Returns:
+        Splits of `FileImages`, every header checked.
+
+    Raises:
+        ConfigError: a value is out of range, or `classes` names one twice.
+        DataError: `root` is missing, a class's folder is absent or empty, or a file is no picture.
+    """
+    if root is None:
+        raise DataError(
+            f"data.root=null: imagenet50 needs the folder that holds {LAYOUT}; set "
+            "data.root=/path/to/it."
+        )
+    base, decoder = Path(root).expanduser(), Decoder(size, 3, fit)
+    _require_folder(base / "train", base)
+    chosen = choose_classes(class_folders(base / "train"), classes)
+    for part in ("train", "val"):
+        for name in chosen:
+            _require_folder(base / part / name, base)
+    train = read_classes([base / "train" / name for name in chosen], decoder)
+    train = train.subset(limit_per_class(train.labels, train_limit_per_class))
+    train, validation = hold_out_files(
+        train, validation_fraction, seed, "data.splits.validation_fraction"
+    )
+    test = read_classes([base / "val" / name for name in chosen], decoder)
+    return check_splits(ImageSplits("imagenet50", train, validation, test, tuple(chosen)))
+
+
+def choose_classes(names: Sequence[str], classes: Sequence[str] | None) -> list[str]:
+    """Return the classes asked for; by default those of the paper if they can be told.
+
+    Args:
+        names: all class folders, sorted.
+        classes: the names wanted, or None.
+
+    Raises:
+        ConfigError: `classes` is empty or names one twice.
+    """
+    if classes is None:
+        return paper_classes(names) if len(names) == ALL_CLASSES else list(names)
+    if not classes or len(set(classes)) < len(classes):
+        raise ConfigError(
+            f"data.splits.classes={list(classes)} must name each class once and at least one; "
+            "null takes the default choice."
+        )
+    return list(classes)
+
+
+def paper_classes(names: Sequence[str]) -> list[str]:
+    """Return the 50 classes of DGM's code from the 1000 names in alphabetical order."""
+    return [names[100 * hundred + i] for hundred in range(HUNDREDS) for i in OF_EACH_HUNDRED]
+
+
+def _require_folder(folder: Path, base: Path) -> None:
+    if not folder.is_dir():
+        raise DataError(f"imagenet50: {folder} is absent; data.root={base} must hold {LAYOUT}.")

@@ -1,0 +1,173 @@
+"""DGM's networks for small natural images: a ResNet that can grow, and a ResNet-18 against it.
+
+Source: Ostapenko et al. 2019 (arXiv 1904.03137) and the official code for ImageNet-50 at 32x32
+(papers/dgm.md 1c). The code has no network for CIFAR-10; this one serves there too.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from lgan.errors import ConfigError
+from lgan.networks.chain import Chain, Link
+from lgan.networks.dgm import Init, doublings, init_weights, label_noise
+from lgan.networks.heads import ClassHead, Identity, SharedHead
+from lgan.networks.shapes import ImageShape
+
+BASE_SIDE = 4
+
+
+class DGMUpBlock(nn.Module):
+    """Pre-activation residual block that doubles the side; no layer has a bias.
+
+    The 1x1 convolution of the shortcut is there from the start, but acts only while input and
+    output differ in width. That is read off the features, so that layers may be swapped.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = nn.Conv2d(inputs, inputs, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(inputs)
+        self.conv2 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
+        self.identity = Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, inputs, H, W) to (B, outputs, 2H, 2W)."""
+        main = F.interpolate(torch.relu(self.norm1(x)), scale_factor=2.0)
+        main = self.conv2(torch.relu(self.norm2(self.conv1(main))))
+        carry = self.identity if x.shape[1] == main.shape[1] else self.shortcut
+        # A 1x1 convolution and nearest upsampling commute: this order costs a quarter.
+        return F.interpolate(carry(x), scale_factor=2.0) + main
+
+
+class DGMResNetGenerator(nn.Module):
+    """Noise to images by residual blocks; the class overwrites the first noise entries.
+
+    364,544 weights at width 64 for 32x32 images, without norms and head; 352,256 of them act while
+    all blocks are equally wide. A head for C channels has 577 * C more parameters.
+
+    Args:
+        image_shape: (C, H, W), square, 4 * 2^k.
+        num_classes: number of classes of the whole sequence.
+        width: channels of every block.
+        z_dim: length of the noise, more than `label_length`.
+        label_length: noise entries that the one-hot class overwrites; None for `num_classes`. The
+            code has 100 for 50 classes, which leaves 28 of 128 random.
+        head_per: one head per "class", as the code has it, or per "task".
+        init: "xavier" (the code's) or "normal".
+
+    Raises:
+        ConfigError: the images do not fit, or the one-hot class does not fit into the noise.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        width: int = 64,
+        z_dim: int = 128,
+        label_length: int | None = None,
+        head_per: Literal["class", "task"] = "class",
+        init: Init = "xavier",
+    ) -> None:
+        super().__init__()
+        count = doublings(image_shape, BASE_SIDE, "dgm")
+        self.z_dim, self.num_classes = z_dim, num_classes
+        self.label_length = _label_length(label_length, num_classes, z_dim)
+        self.project = nn.Linear(z_dim, BASE_SIDE**2 * width, bias=False)
+        self.blocks = nn.ModuleList(DGMUpBlock(width, width) for _ in range(count))
+        self.norm = nn.BatchNorm2d(width)
+        for link in self.chain().links:
+            init_weights(self.get_submodule(link.layer).weight, init)  # type: ignore[arg-type]
+        self.head = _head(width, image_shape[0], num_classes, head_per)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
+        x = self.project(label_noise(z, y, self.label_length))
+        x = x.unflatten(1, (-1, BASE_SIDE, BASE_SIDE))
+        for block in self.blocks:
+            x = block(x)
+        return torch.tanh(self.head(torch.relu(self.norm(x)), y))
+
+    def chain(self) -> Chain:
+        """Return the layers that can be masked and widened."""
+        links = [Link("project", None, "stem", per_unit=BASE_SIDE**2)]
+        norms: dict[str, str] = {}
+        identities: dict[str, str] = {}
+        inputs = "stem"
+        for index in range(len(self.blocks)):
+            block, hidden, outputs = f"blocks.{index}", f"h{index}", f"x{index}"
+            links += [
+                Link(f"{block}.conv1", inputs, hidden),
+                Link(f"{block}.conv2", hidden, outputs),
+                Link(f"{block}.shortcut", inputs, outputs),
+            ]
+            norms |= {f"{block}.norm1": inputs, f"{block}.norm2": hidden}
+            identities[f"{block}.identity"] = inputs
+            inputs = outputs
+        return Chain(tuple(links), norms | {"norm": inputs}, "head", inputs, identities)
+
+
+class DGMResNetDiscriminator(nn.Module):
+    """Images to a score and class logits by a ResNet-18 with a 3x3 stem and no pooling behind it.
+
+    12,246,081 parameters for colour images and ten logits without bias, 12,246,091 with. Weights
+    start as torchvision's ResNet has them.
+
+    Args:
+        image_shape: (C, H, W), at least 8x8.
+        num_classes: number of logits, all there from the start.
+        features: length of the features before score and logits.
+        aux_bias: give the logits a bias. In the code the first task's layer has none, and the
+            wider ones that replace it have.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        features: int = 2048,
+        aux_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        # The average over all places of the last maps is the code's 4x4 one at 32x32.
+        resnet = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=features)
+        resnet.conv1 = nn.Conv2d(image_shape[0], 64, 3, padding=1, bias=False)
+        nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
+        resnet.maxpool = nn.Identity()  # type: ignore[assignment]
+        self.trunk = nn.Sequential(resnet, nn.BatchNorm1d(features, momentum=0.01), nn.ReLU())
+        self.score = nn.Linear(features, 1)
+        self.classify = nn.Linear(features, num_classes, bias=aux_bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, H, W)."""
+        features = self.trunk(x)
+        return self.score(features).squeeze(1), self.classify(features)
+
+
+def _label_length(given: int | None, num_classes: int, z_dim: int) -> int:
+    length = num_classes if given is None else given
+    if not num_classes <= length < z_dim:
+        raise ConfigError(
+            f"network.generator.label_length={length} must be at least the number of classes, "
+            f"{num_classes}, and less than network.generator.z_dim={z_dim}: the one-hot class "
+            "overwrites that many noise entries."
+        )
+    return length
+
+
+def _head(
+    inputs: int, channels: int, num_classes: int, per: Literal["class", "task"]
+) -> ClassHead | SharedHead:
+    count = num_classes if per == "class" else 1
+    last = nn.Conv2d(inputs, channels * count, 3, padding=1)
+    if per == "class":
+        return ClassHead(last, range(num_classes), num_classes)
+    return SharedHead(last)
