@@ -19,8 +19,8 @@ from lgan.files import write_atomically, write_json
 
 IDENTITY = ("seed", "preset", "data", "network", "objective", "method", "training", "optimizer")
 """The sections of a config that decide what is learnt."""
-MEASUREMENT = ("evaluation",)
-"""The sections that decide how it is measured."""
+MEASUREMENT = ("evaluation", "selection")
+"""The sections that decide how it is measured; not every config has each of them."""
 ELSEWHERE = {"data.root", "data.in_memory", "data.memory_limit_mb", "data.num_workers",
              "evaluation.cache_dir"}  # fmt: skip
 """Keys within these sections that say where or how fast, not what."""
@@ -29,7 +29,7 @@ ELSEWHERE = {"data.root", "data.in_memory", "data.memory_limit_mb", "data.num_wo
 def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
     """Return the flat part of a config that decides a run's numbers, as {"a.b": value}."""
     flat: dict[str, Any] = {}
-    for section in (*IDENTITY, *MEASUREMENT):
+    for section in (name for name in (*IDENTITY, *MEASUREMENT) if name in config):
         value = config[section]
         if OmegaConf.is_config(value):
             value = OmegaConf.to_container(value, resolve=True)

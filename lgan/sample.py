@@ -69,7 +69,11 @@ def sample_classes(border: dict, task: int | None) -> list[int]:
 
 
 def draw(method: LifelongGAN, classes: list[int], count: int, seed: int) -> Tensor:
-    """Return `count` images of each class, uint8 (classes, count, C, H, W)."""
+    """Return `count` images of each class, uint8 (classes, count, C, H, W).
+
+    Raises:
+        RunError: the method has no generator.
+    """
     import torch
 
     from lgan.data.images import to_uint8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +17,8 @@ from lgan.results.record import FILE_NAME, RunRecord
 from lgan.run_folder import RunFolder, register_resolvers
 
 if TYPE_CHECKING:
+    from lightning import Callback
+
     from lgan.data.datamodule import TaskSequenceDataModule
     from lgan.methods.base import LifelongGAN
 
@@ -39,6 +42,7 @@ def train(config: DictConfig) -> Path:
     import torch
 
     from lgan import build, loggers
+    from lgan.callbacks.base import TaskCallback
     from lgan.sequence import SequenceRunner
 
     register_resolvers()
@@ -51,8 +55,12 @@ def train(config: DictConfig) -> Path:
         return folder.path
     datamodule = build.build_datamodule(config)
     method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
+    callbacks = build.build_callbacks(config)
+    for callback in callbacks:
+        if isinstance(callback, TaskCallback):
+            callback.check(method, datamodule)
     folder.open(config, config.resume)
-    record = open_record(folder, config, method, datamodule)
+    record = open_record(folder, config, method, datamodule, callbacks)
     open_loggers = build.build_loggers(config)
     status = "failed"
     try:
@@ -64,7 +72,7 @@ def train(config: DictConfig) -> Path:
             make_trainer=build.build_trainer_factory(config),
             folder=folder,
             record=record,
-            callbacks=build.build_callbacks(config),
+            callbacks=callbacks,
             loggers=open_loggers,
         ).run()
         status = "success"
@@ -94,8 +102,18 @@ def is_complete(folder: RunFolder, config: DictConfig) -> bool:
     return True
 
 
+def declaration_of(method: LifelongGAN, callbacks: Sequence[Callback]) -> str:
+    """Return all rules of the protocol that a run breaks, the method's first; "" for none."""
+    parts = [method.declaration, *(getattr(c, "declaration", "") for c in callbacks)]
+    return "; ".join(dict.fromkeys(part for part in parts if part))
+
+
 def open_record(
-    folder: RunFolder, config: DictConfig, method: LifelongGAN, datamodule: TaskSequenceDataModule
+    folder: RunFolder,
+    config: DictConfig,
+    method: LifelongGAN,
+    datamodule: TaskSequenceDataModule,
+    callbacks: Sequence[Callback] = (),
 ) -> RunRecord:
     """Return the record of the run in the folder, or a new one, marked as running."""
     if (folder.path / FILE_NAME).exists():
@@ -109,7 +127,7 @@ def open_record(
             preset=config.preset.name,
             seed=config.seed,
             num_tasks=datamodule.num_tasks,
-            declaration=method.declaration,
+            declaration=declaration_of(method, callbacks),
             tasks=[
                 {
                     "index": task.index,
@@ -132,6 +150,7 @@ def quieten() -> None:
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
         ".*number of training batches .* is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",
+        ".*module\\(s\\) in eval mode at the start of training.*",
     ):
         warnings.filterwarnings("ignore", pattern)
 

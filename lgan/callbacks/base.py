@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from lightning import Callback
@@ -45,6 +45,7 @@ class Learner(Protocol):
         """Return images of the classes from fresh noise."""
         ...
 
+    has_generator: bool
     has_classifier: bool
 
     def classify(self, images: Tensor) -> Tensor:
@@ -88,6 +89,12 @@ class TaskContext:
 
 class TaskCallback(Callback):
     """A Lightning callback that also hears of task borders."""
+
+    declaration: ClassVar[str] = ""
+    """The rule of the protocol that the callback breaks; stands with the method's in tables."""
+
+    def check(self, method: Learner, datamodule: TaskSequenceDataModule) -> None:
+        """Raise a ConfigError if the callback cannot do its work; called before a run begins."""
 
     def on_task_start(self, context: TaskContext) -> None:
         """Run before a task's fit."""

@@ -42,7 +42,9 @@ class EvaluateTasks(TaskCallback):
             return method.sample(labels, noise)
 
         head = method.classify if method.has_classifier else None
-        result = self.evaluator.evaluate(sampler, head, context.task)
+        result = self.evaluator.evaluate(
+            sampler if method.has_generator else None, head, context.task
+        )
         context.row |= {
             "metrics": result.metrics,
             "overall": result.overall,

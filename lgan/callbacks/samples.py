@@ -28,7 +28,7 @@ class FixedNoiseSamples(TaskCallback):
     Writes `samples/noise.pt`, and per task t `samples/task{t}.pt` (uint8 images by class) and
     `samples/task{t}.png` (a row per class). Adds to the record, for every task so far, a digest of
     its images in eval mode and how far they have drifted since the task was learnt: the same
-    digest is a proof of exact retention.
+    digest is a proof of exact retention. A method without a generator is passed over.
 
     Args:
         per_class: images per class.
@@ -42,6 +42,8 @@ class FixedNoiseSamples(TaskCallback):
     def on_task_end(self, context: TaskContext) -> None:
         """Draw, record, save and log."""
         method, folder = context.method, context.folder / "samples"
+        if not method.has_generator:
+            return
         method.eval()
         noise = self._noise(method, context.datamodule.num_classes, folder)
         tasks = context.datamodule.sequence.tasks[: context.task + 1]

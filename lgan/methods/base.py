@@ -48,6 +48,8 @@ class LifelongGAN(L.LightningModule):
     """The rule of the protocol that the method breaks, printed in every table; "" for none."""
     cumulative_data: ClassVar[bool] = False
     """Whether the method trains on the data of all tasks so far (which breaks the rule)."""
+    has_generator: bool = True
+    """Whether there is a generator; without one, `generator` is an empty module."""
     has_classifier: bool = True
     """Whether `classify` knows all classes learnt."""
     noise_rows: int = 1
@@ -65,7 +67,7 @@ class LifelongGAN(L.LightningModule):
         self.automatic_optimization = False
         self.name, self.networks, self.objective = name, networks, objective
         self.optimizer, self.seed = optimizer, seed
-        self.generator = networks.build_generator()
+        self.generator = networks.build_generator() if self.has_generator else nn.Identity()
         self.discriminator = networks.build_discriminator()
         self.task_index, self.step, self.total_steps = 0, 0, 0
         self.task_classes: list[tuple[int, ...]] = []
@@ -174,7 +176,9 @@ class LifelongGAN(L.LightningModule):
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         """Take one generator step and the steps of the other players that belong to it."""
         self.noise.reseed(self.seed, "noise", self.task_index, self.step)
-        optimizers = dict(zip(self.players, self.optimizers(), strict=True))
+        found = self.optimizers()  # of a single player Lightning gives no list
+        listed = found if isinstance(found, list) else [found]
+        optimizers = dict(zip(self.players, listed, strict=True))
         for player, batch in self.schedule(batches):
             others = [network for name, network in self.players.items() if name != player]
             with frozen(others):

@@ -185,14 +185,37 @@ def predict(
         among: the classes to choose from; None means all.
         batch_size: images per call.
     """
+    ranked = rank(classify, images, device, among, most=1, batch_size=batch_size)
+    return ranked.flatten()
+
+
+@torch.no_grad()
+def rank(
+    classify: Callable[[Tensor], Tensor],
+    images: Images,
+    device: torch.device | str,
+    among: Sequence[int] | None = None,
+    most: int = 5,
+    batch_size: int = 500,
+) -> Tensor:
+    """Return each image's most likely classes, best first, int64 (N, min(most, K)) on the CPU.
+
+    Of equal logits the class that comes first wins.
+
+    Args:
+        classify: images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
+        images: what to classify.
+        device: where `classify` computes.
+        among: the K classes to choose from; None means all.
+        most: at most so many classes per image.
+        batch_size: images per call.
+    """
     found = [torch.empty(0, dtype=torch.int64)]
     for indices in torch.arange(len(images)).split(batch_size):
         logits = classify(to_float(images.take(indices).to(device))).cpu()
-        if among is None:
-            found.append(logits.argmax(dim=1))
-        else:
-            allowed = torch.tensor(among)
-            found.append(allowed[logits[:, allowed].argmax(dim=1)])
+        allowed = torch.arange(logits.shape[1]) if among is None else torch.tensor(among)
+        order = logits[:, allowed].argsort(dim=1, descending=True, stable=True)
+        found.append(allowed[order[:, :most]])
     return torch.cat(found)
 
 

@@ -25,6 +25,7 @@ from lgan.metrics.classifier_training import (
     ClassifierTraining,
     TrainedClassifier,
     predict,
+    rank,
 )
 from lgan.metrics.features import FeatureExtractor, extract, real_features
 from lgan.metrics.sampling import Sampler, generate
@@ -33,6 +34,7 @@ from lgan.seeding import mix
 
 Head = Callable[[Tensor], Tensor]
 REVERSE = ("last", "every", "never")
+TOP = 5
 
 
 @dataclass
@@ -154,11 +156,14 @@ class Evaluator:
         self._reference = self._measure_reference(datamodule.num_classes, tasks, test)
         self.references = self._describe()
 
-    def evaluate(self, sampler: Sampler, head: Head | None, task_index: int) -> EvaluationRow:
+    def evaluate(
+        self, sampler: Sampler | None, head: Head | None, task_index: int
+    ) -> EvaluationRow:
         """Measure tasks 0..task_index.
 
         Args:
-            sampler: labels (B,) to images (B, C, H, W) in [-1, 1]; each call draws new noise.
+            sampler: labels (B,) to images (B, C, H, W) in [-1, 1]; each call draws new noise; None
+                for a method without a generator, of which only the head is measured.
             head: the model's own classifier, images (B, C, H, W) to logits (B, num_classes).
             task_index: the task that has just been trained, from 0.
 
@@ -169,24 +174,26 @@ class Evaluator:
         if self._reference is None or self._classifier is None:
             raise RunError("Evaluator.prepare must be called before Evaluator.evaluate.")
         tasks = self._reference.tasks[: task_index + 1]
-        seen = [label for classes in tasks for label in classes]
-        shape = self._reference.test.shape
-        images = generate(
-            sampler, seen, self.samples_per_class, self.batch_per_class, shape, self._device
-        )
-        generated = TensorImages(
-            images.flatten(0, 1), torch.tensor(seen).repeat_interleave(self.samples_per_class)
-        )
         row = EvaluationRow([{} for _ in tasks])
-        self._add_generated(row, generated, tasks, self._classifier.module)
+        generated = None if sampler is None else self._generate(sampler, tasks)
+        if generated is not None:
+            self._add_generated(row, generated, tasks, self._classifier.module)
         if head is not None:
-            self._add_on_real(row, "accuracy_single_head", head, tasks)
-        if self.with_fid:
+            self._add_on_real(row, "accuracy_single_head", head, tasks, top=True)
+        if generated is not None and self.with_fid:
             self._add_distances(row, generated, tasks)
         last = task_index == len(self._reference.tasks) - 1
-        if self.reverse == "every" or (self.reverse == "last" and last):
+        reverse = self.reverse == "every" or (self.reverse == "last" and last)
+        if generated is not None and reverse:
             self._add_reverse(row, generated, tasks)
         return row
+
+    def _generate(self, sampler: Sampler, tasks: list[tuple[int, ...]]) -> TensorImages:
+        assert self._reference is not None
+        seen, count = [label for classes in tasks for label in classes], self.samples_per_class
+        shape = self._reference.test.shape
+        images = generate(sampler, seen, count, self.batch_per_class, shape, self._device)
+        return TensorImages(images.flatten(0, 1), torch.tensor(seen).repeat_interleave(count))
 
     def _measure_reference(
         self, num_classes: int, tasks: list[tuple[int, ...]], test: Images
@@ -241,15 +248,28 @@ class Evaluator:
         row.add("diversity", diversity, tasks)
 
     def _add_on_real(
-        self, row: EvaluationRow, name: str, classify: Head, tasks: list[tuple[int, ...]]
+        self,
+        row: EvaluationRow,
+        name: str,
+        classify: Head,
+        tasks: list[tuple[int, ...]],
+        top: bool = False,
     ) -> None:
-        """Enter the accuracy on real test images, the classes seen so far to choose from."""
+        """Enter the accuracy on real test images, the classes seen so far to choose from.
+
+        With `top` also the fraction of images whose class is among the five most likely ones, once
+        there are more classes than that (DGM, Table 2).
+        """
         assert self._reference is not None
         seen = [label for classes in tasks for label in classes]
         test = self._reference.test.of_classes(seen)
-        right = predict(classify, test, self._device, among=seen) == test.labels
+        ranked = rank(classify, test, self._device, among=seen, most=TOP)
+        right = ranked == test.labels[:, None]
         counts = {label: len(_where(test, label)) for label in seen}
-        row.add(name, _per_class(right, test.labels, tasks), tasks, counts)
+        row.add(name, _per_class(right[:, 0], test.labels, tasks), tasks, counts)
+        if top and len(seen) > TOP:
+            within = _per_class(right.any(dim=1), test.labels, tasks)
+            row.add(f"{name}_top{TOP}", within, tasks, counts)
 
     def _add_distances(
         self, row: EvaluationRow, generated: TensorImages, tasks: list[tuple[int, ...]]

@@ -17,6 +17,7 @@ class Shifting(nn.Module):
     """Shows its noise as 1x1x2 pictures, plus a shift that later tasks may change."""
 
     noise_rows, name, total_steps, device = 1, "shifting", 0, torch.device("cpu")
+    has_generator = True
 
     def __init__(self) -> None:
         super().__init__()

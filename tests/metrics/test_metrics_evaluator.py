@@ -144,6 +144,49 @@ def test_single_head_chooses_among_seen_classes_and_counts_images(evaluator: Eva
     assert second.overall["accuracy_single_head"] == pytest.approx(8 / (5 + 6 + 7 + 8))
 
 
+def test_top_five_is_measured_from_six_classes_on(tmp_path: Path) -> None:
+    """Three tasks of two classes, one test image more of each class than of the one before."""
+    tasks = [SimpleNamespace(classes=(2, 0)), SimpleNamespace(classes=(1, 3)),
+             SimpleNamespace(classes=(5, 4))]  # fmt: skip
+
+    class SixClasses(FakeData):
+        num_classes, num_tasks, image_shape = 6, 3, (1, 6, 2)
+
+        def __init__(self) -> None:
+            self.tasks, order = tasks, torch.arange(6)
+            counts = order + 3  # 3, 4, 5, 6, 7, 8: 33 images
+            self.train = TensorImages(draw_six(order.repeat(8)), order.repeat(8))
+            labels = torch.repeat_interleave(order, counts)
+            self.test = TensorImages(draw_six(labels), labels)
+
+    def draw_six(labels: Tensor) -> Tensor:
+        images = torch.zeros(len(labels), 1, 6, 2, dtype=torch.uint8)
+        images[torch.arange(len(labels)), 0, labels] = 255
+        return images
+
+    evaluator = make(tmp_path, fid=False)
+    evaluator.prepare(SixClasses(), "cpu")
+    # the same order for every image: 2 3 0 1 5 4, so that class 4 is the only one not in five
+    logits = torch.tensor([[4.0, 3.0, 9.0, 5.0, 1.0, 2.0]])
+    row = evaluator.evaluate(None, lambda x: logits.expand(len(x), -1), 2)
+    assert row.overall["accuracy_single_head"] == pytest.approx(5 / 33)
+    assert row.overall["accuracy_single_head_top5"] == pytest.approx(26 / 33)
+    found = [metrics["accuracy_single_head_top5"] for metrics in row.metrics]
+    assert found == pytest.approx([1.0, 1.0, 8 / 15])
+    assert row.per_class["accuracy_single_head_top5"]["4"] == 0.0
+    four_seen = evaluator.evaluate(None, lambda x: logits.expand(len(x), -1), 1)
+    assert set(four_seen.overall) == {"accuracy_single_head"}
+
+
+def test_without_a_generator_only_the_head_is_measured(tmp_path: Path) -> None:
+    evaluator = make(tmp_path, reverse="every")
+    evaluator.prepare(FakeData(), "cpu")
+    row = evaluator.evaluate(None, lambda x: torch.ones(len(x), CLASSES), 1)
+    assert set(row.overall) == set(row.per_class) == {"accuracy_single_head"}
+    # all logits are equal: the class that was learnt first wins, 7 of 26 images
+    assert row.overall["accuracy_single_head"] == pytest.approx(7 / 26)
+
+
 def test_reverse_last_learns_from_generated_images_only(tmp_path: Path) -> None:
     evaluator = make(tmp_path, reverse="last", fid=False)
     evaluator.prepare(FakeData(), "cpu")

@@ -1,0 +1,138 @@
+"""Accuracy at the step with the best accuracy on real validation images, as DGM's code reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+from torch import nn
+
+from lgan.callbacks.base import Learner, TaskCallback, TaskContext
+from lgan.data.datamodule import TaskSequenceDataModule
+from lgan.data.images import Images
+from lgan.errors import ConfigError
+from lgan.metrics.classifier_training import predict
+
+
+@contextmanager
+def undisturbed(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Look at a network in evaluation mode and leave no trace of it.
+
+    Every submodule's own mode and the global random numbers are put back; there are no gradients,
+    and in evaluation mode no running statistics are updated.
+
+    Args:
+        module: what is looked at.
+        device: where it is.
+    """
+    modes = {part: part.training for part in module.modules()}
+    accelerators = [device] if device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices=accelerators):
+        module.eval()
+        try:
+            yield
+        finally:
+            for part, mode in modes.items():
+                part.training = mode
+
+
+class SelectByValidation(TaskCallback):
+    """Record the test accuracy at the step of the best validation accuracy (DGM, official code).
+
+    Every few generator steps of a task, and at its last one, the single head's accuracy on real
+    validation images is measured: arg-max over all classes seen, mean over the tasks seen. Where
+    it is better than ever in this task, the same is measured on the test images. Both use real
+    images of old classes, which a run with this callback declares. Training is not touched by it,
+    and the network does not go back to the step that was selected.
+
+    Adds `selected` to the task's row, and `accuracy_single_head_selected` to its overall numbers.
+
+    Args:
+        every: generator steps between two looks.
+
+    Raises:
+        ConfigError: it is less than 1.
+    """
+
+    declaration: ClassVar[str] = "selects by real validation data of old classes"
+
+    def __init__(self, every: int = 160) -> None:
+        if every < 1:
+            raise ConfigError(f"selection.every={every} must be at least 1.")
+        self.every = every
+        self.best: dict[str, float] | None = None
+        self._classes: list[int] = []
+        self._validation: list[Images] = []
+        self._test: list[Images] = []
+
+    def check(self, method: Learner, datamodule: TaskSequenceDataModule) -> None:
+        """Refuse a run without a classifier or without validation images of every task.
+
+        Raises:
+            ConfigError: what is needed is absent.
+        """
+        if not method.has_classifier:
+            raise ConfigError(
+                f"selection=paper needs a classifier over all classes, which method={method.name} "
+                "has not; choose selection=last."
+            )
+        lacking = [t for t in range(datamodule.num_tasks) if not datamodule.validation_images(t)]
+        if lacking:
+            raise ConfigError(
+                f"selection=paper needs validation images, of which data={datamodule.name} has "
+                f"none for task {lacking[0]}; set data.splits.validation (of some data "
+                "data.splits.validation_fraction) above 0, or choose selection=last."
+            )
+
+    def on_task_start(self, context: TaskContext) -> None:
+        """Forget the last task's best step, and fetch the images of the tasks seen."""
+        data, seen = context.datamodule, range(context.task + 1)
+        self.best = None
+        self._classes = list(data.sequence.seen(context.task))
+        self._validation = [data.validation_images(t) for t in seen]
+        self._test = [data.test_images(t) for t in seen]
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        """Look at the classifier every few steps, and at the task's last one."""
+        step = pl_module.step
+        if step % self.every and step < trainer.num_training_batches:
+            return
+        with undisturbed(pl_module, pl_module.device):
+            validation = self._accuracy(pl_module, self._validation)
+            if self.best is None or validation > self.best["validation_accuracy"]:
+                self.best = {
+                    "accuracy_single_head": self._accuracy(pl_module, self._test),
+                    "step": step,
+                    "validation_accuracy": validation,
+                }
+
+    def on_task_end(self, context: TaskContext) -> None:
+        """Add the best step to the task's row, and log its accuracy."""
+        if self.best is None:
+            return
+        accuracy = self.best["accuracy_single_head"]
+        context.row["selected"] = dict(self.best)
+        overall = context.row.setdefault("overall", {})
+        overall["accuracy_single_head_selected"] = accuracy
+        for logger in context.loggers:
+            name = "overall/accuracy_single_head_selected"
+            logger.log_metrics({name: accuracy}, step=context.step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best step so far, for a checkpoint inside the task."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the best step of a checkpoint inside the task."""
+        self.best = state_dict["best"]
+
+    def _accuracy(self, method: Learner, tasks: Sequence[Images]) -> float:
+        """Return the mean over tasks of the fraction of images whose class is found."""
+        found = [
+            (predict(method.classify, images, method.device, self._classes) == images.labels)
+            for images in tasks
+        ]
+        return sum(right.double().mean().item() for right in found) / len(found)

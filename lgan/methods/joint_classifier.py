@@ -1,0 +1,65 @@
+"""Joint training (JT) of a classifier alone: the upper bound of single-head accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lgan.errors import RunError
+from lgan.methods.base import LifelongGAN
+from lgan.objectives.acgan import Batch
+from lgan.seeding import Noise
+
+
+class JointClassifier(LifelongGAN):
+    """Train a discriminator's class head on the real data of all tasks so far (DGM, "JT").
+
+    Not incremental: each task starts from a fresh discriminator, of which only the class logits
+    are trained, by the cross entropy over the classes seen so far; there is no adversarial part
+    and no generator. A task takes as many steps as any other method's, `training.steps` times
+    `training.critic_steps`, all of them on the class loss.
+
+    Takes the arguments of `LifelongGAN`; of the objective nothing is used.
+    """
+
+    declaration: ClassVar[str] = "keeps all real data, classifier only"
+    cumulative_data: ClassVar[bool] = True
+    has_generator = False
+
+    @property
+    def players(self) -> dict[str, nn.Module]:
+        """The discriminator alone."""
+        return {"discriminator": self.discriminator}
+
+    def begin_task(self, task: int) -> None:
+        """Start from a fresh discriminator."""
+        self.discriminator = self.networks.build_discriminator(task).to(self.device)
+
+    def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
+        """Yield a step of the discriminator for each batch."""
+        for batch in batches:
+            yield "discriminator", batch
+
+    def loss(self, player: str, batch: Batch) -> Tensor:
+        """Return the mean cross entropy over the classes seen so far, a scalar."""
+        seen = torch.tensor([*self.old_classes, *self.task_classes[self.task_index]])
+        seen = seen.to(batch["y"].device)
+        position = (batch["y"][:, None] == seen).int().argmax(dim=1)
+        return F.cross_entropy(self.classify(batch["x"])[:, seen], position)
+
+    def sample(self, labels: Tensor, noise: Noise) -> Tensor:
+        """Refuse.
+
+        Raises:
+            RunError: always; there is no generator.
+        """
+        raise RunError(f"method={self.name} trains a classifier only: it has no images to give.")
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count the discriminator; nothing is trained or stored to generate."""
+        counts = super().parameter_counts()
+        return {name: counts[name] for name in ("discriminator", "total")}
