@@ -64,6 +64,7 @@ class SequenceRunner:
             "metrics": [{} for _ in range(task + 1)],
             "steps": self.method.step,
             "train_seconds": time.perf_counter() - began,
+            **self.method.report(),
         }
         self._announce("on_task_end", context)
         self._save(task, context)

@@ -95,6 +95,25 @@ class ExemplarMemory:
         rows = noise.integers(len(held), count).cpu()
         return held.take(rows), held.labels[rows]
 
+    def draw_of(self, labels: Tensor, noise: Noise) -> Tensor:
+        """Draw an exemplar of each class in `labels` (B,), with replacement.
+
+        Returns:
+            uint8 ``(B, C, H, W)``, on the CPU.
+
+        Raises:
+            ValueError: a class is not held.
+        """
+        missing = set(labels.tolist()) - set(self._kept)
+        if missing:
+            raise ValueError(f"the memory holds no pictures of the classes {sorted(missing)}")
+        ends = torch.tensor([0, *self.counts.values()]).cumsum(0)
+        places = {label: place for place, label in enumerate(self._kept)}
+        where = torch.tensor([places[label] for label in labels.tolist()])
+        # 2^31 divided by a class's few thousand pictures: the bias of the remainder is nothing.
+        rows = noise.integers(2**31 - 1, len(labels)).cpu() % (ends[where + 1] - ends[where])
+        return self.images().take(ends[where] + rows)
+
     def images(self) -> TensorImages:
         """Return all exemplars, class after class.
 

@@ -53,6 +53,8 @@ class LifelongGAN(L.LightningModule):
     has_classifier: bool = True
     """Whether `classify` knows all classes learnt."""
     noise_rows: int = 1
+    roles: ClassVar[dict[str, str]] = {}
+    """Further kinds of steps in the schedule, and whose optimizer takes them."""
     """How many rows of noise `generate` takes per image."""
 
     def __init__(
@@ -91,13 +93,16 @@ class LifelongGAN(L.LightningModule):
         """Consolidate what was learnt; called once, after the last step of `task`."""
 
     def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
-        """Yield (player, batch) for each optimizer step of one generator step."""
+        """Yield (player, batch) for each optimizer step of one generator step.
+
+        A role of `roles` may stand for a player: another loss, taken by that player's optimizer.
+        """
         for batch in batches:
             yield "discriminator", batch
         yield "generator", batches[-1]
 
     def loss(self, player: str, batch: Batch) -> Tensor:
-        """Return the loss that `player` minimises on `batch`, a scalar."""
+        """Return the loss that `player` (or a role) minimises on `batch`, a scalar."""
         loss = getattr(self.objective, f"{player}_loss")
         return loss(self.generator, self.discriminator, batch, self.noise)
 
@@ -131,6 +136,10 @@ class LifelongGAN(L.LightningModule):
             "discriminator": sum(p.numel() for p in self.discriminator.parameters()),
             "total": sum(tensor.numel() for tensor in self.state_dict().values()),
         }
+
+    def report(self) -> dict[str, Any]:
+        """Return what the method adds to a finished task's row in results.json, as plain data."""
+        return {}
 
     # ---------------------------------------------------------------------------------- the frame
 
@@ -179,14 +188,15 @@ class LifelongGAN(L.LightningModule):
         found = self.optimizers()  # of a single player Lightning gives no list
         listed = found if isinstance(found, list) else [found]
         optimizers = dict(zip(self.players, listed, strict=True))
-        for player, batch in self.schedule(batches):
+        for role, batch in self.schedule(batches):
+            player = self.roles.get(role, role)
             others = [network for name, network in self.players.items() if name != player]
             with frozen(others):
-                loss = self.loss(player, batch)
+                loss = self.loss(role, batch)
                 optimizers[player].zero_grad()
                 self.manual_backward(loss)
                 optimizers[player].step()
-            self.losses[player] = loss.detach()
+            self.losses[role] = loss.detach()
         self.step += 1
         self.total_steps += 1
 

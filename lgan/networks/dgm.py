@@ -28,7 +28,7 @@ def label_noise(z: Tensor, y: Tensor, num_classes: int) -> Tensor:
 
 
 @torch.no_grad()
-def init_weights(weight: Tensor, how: Init) -> None:
+def init_weights(weight: Tensor, how: str) -> None:
     """Fill a weight by Xavier's uniform rule with gain sqrt(2), or from N(0, 0.02)."""
     if how == "xavier":
         nn.init.xavier_uniform_(weight, gain=math.sqrt(2))

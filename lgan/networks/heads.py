@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TypeVar
-
 import torch
 from torch import Tensor, nn
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
-AnyConvolution = TypeVar("AnyConvolution", nn.Conv2d, nn.ConvTranspose2d)
 
 
-def resized(layer: AnyConvolution, inputs: int, outputs: int) -> AnyConvolution:
+def resized(layer: Convolution, inputs: int, outputs: int) -> Convolution:
     """Return a fresh layer of the same kind with other numbers of channels, torch's own init."""
     return type(layer)(
         inputs,
@@ -56,9 +53,7 @@ class ClassHead(nn.Module):
 
     position: Tensor
 
-    def __init__(
-        self, convolution: Convolution, classes: Sequence[int], num_classes: int
-    ) -> None:
+    def __init__(self, convolution: Convolution, classes: Sequence[int], num_classes: int) -> None:
         super().__init__()
         self.convolution, self.channels = convolution, convolution.out_channels // len(classes)
         position = torch.full((num_classes,), -1)

@@ -1,0 +1,1 @@
+"""Task-aware layers, and the conversion of plain networks to them."""

@@ -1,0 +1,307 @@
+"""A generator under masks that grows with its tasks: conversion, tasks, baking, accounts."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from lgan.layers.growth import LayerSize, Rule, code_rule, grown_by_units, grown_by_weights
+from lgan.layers.masked import (
+    MaskedLayer,
+    TaskHead,
+    TaskSpecific,
+    UnitGate,
+    UnitMaskedLayer,
+    WeightMaskedLayer,
+)
+from lgan.layers.masks import TaskMasks
+from lgan.layers.protocol import bake, replace, task_layers
+from lgan.networks.chain import Link, chain_of
+from lgan.networks.factory import noise_length
+from lgan.networks.heads import ClassHead, Identity, SharedHead
+from lgan.seeding import mix
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a growing generator does at a border.
+
+    Args:
+        fill: initialises new weights in place.
+        start: value of a later task's embeddings before training (the first task's is 0).
+        rule: outputs to add to a layer (masks of weights only).
+        seed: of new weights, norms and heads.
+    """
+
+    fill: Callable[[Tensor], None]
+    start: float = 0.0
+    rule: Rule = code_rule
+    seed: int = 0
+
+
+@dataclass
+class TaskShape:
+    """What a task's network looks like: its classes and the width of all units."""
+
+    classes: list[int]
+    widths: dict[str, int]
+
+
+def _fresh_norm(width: int, classes: Sequence[int]) -> nn.Module:
+    return nn.BatchNorm2d(width)
+
+
+class GrowingGenerator(nn.Module):
+    """A plain generator, converted: masked layers, a norm and a head for each task.
+
+    Args:
+        network: a plain generator that declares its `chain`; it is converted in place.
+        settings: what happens at a border.
+
+    Raises:
+        ConfigError: the network declares no chain, or a layer of it cannot be masked.
+    """
+
+    def __init__(self, network: nn.Module, settings: Settings) -> None:
+        super().__init__()
+        self.chain = chain_of(network)
+        self.network, self.settings, self.z_dim = network, settings, noise_length(network)
+        self.tasks: list[TaskShape] = []
+        self._first = {link.units: self._outputs(link) for link in self.chain.links}
+        self._convert()
+        self.layers = {link.layer: self._layer(link) for link in self.chain.links}
+
+    # ----------------------------------------------------------------- what the masks are made of
+
+    @abstractmethod
+    def convert_layer(self, link: Link, layer: Any) -> MaskedLayer:  # noqa: ANN401
+        """Return the masked layer that takes over a plain one."""
+
+    @property
+    @abstractmethod
+    def masks(self) -> dict[str, TaskMasks]:
+        """The masks that are learnt, by the name of the layer or units they belong to."""
+
+    @abstractmethod
+    def next_widths(self) -> dict[str, int]:
+        """Return the widths that the next task gets, after the last one was committed."""
+
+    # --------------------------------------------------------------------------------- the border
+
+    @property
+    def committed(self) -> int:
+        """Number of finished tasks."""
+        return len(self.tasks) - any(m.embedding is not None for m in self.masks.values())
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Width of all units as they now are."""
+        return self.tasks[-1].widths if self.tasks else self._first
+
+    def add_task(self, classes: Sequence[int]) -> None:
+        """Widen the network and start a task on it."""
+        self._start(TaskShape(list(classes), self.next_widths() if self.tasks else self._first))
+
+    def commit(self) -> None:
+        """Binarise the current task's masks and freeze its norms and head."""
+        for layer in task_layers(self):
+            layer.commit()
+
+    def bake(self, task: int) -> nn.Module:
+        """Return the plain network of a finished task, in eval mode."""
+        return bake(self.network, task).eval()
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1] of the current task, under soft masks."""
+        return self.network(z, y)
+
+    def protect(self) -> None:
+        """Take the gradients away from weights that older tasks use."""
+        for layer in self.layers.values():
+            layer.protect()
+
+    def set_scale(self, scale: float) -> None:
+        """Set s of the soft masks."""
+        for masks in self.masks.values():
+            masks.scale = scale
+
+    def structure(self) -> dict[str, Any]:
+        """Return classes and widths of all tasks, and how many of them are finished."""
+        return {"tasks": [asdict(task) for task in self.tasks], "committed": self.committed}
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Give a fresh generator the shape of a saved one; its tensors are loaded afterwards."""
+        for index, task in enumerate(structure["tasks"]):
+            self._start(TaskShape(**task))
+            if index < structure["committed"]:
+                self.commit()
+
+    # ---------------------------------------------------------------------------------- accounts
+
+    def masked_weights(self) -> int:
+        """Return the number of maskable weights."""
+        return sum(layer.weight.numel() for layer in self.layers.values())
+
+    def norms_and_heads(self) -> int:
+        """Return the numbers kept in all tasks' norms and heads, running statistics included."""
+        return sum(
+            tensor.numel()
+            for module in self.modules()
+            if isinstance(module, TaskSpecific)
+            for tensor in module.state_dict().values()
+            if tensor.is_floating_point()
+        )
+
+    def capacity(self) -> dict[str, dict[str, int]]:
+        """Return for each mask how much is reserved, new and reused after the last task."""
+        after = self.next_widths()
+        report = {}
+        for name, masks in self.masks.items():
+            task = masks.finished - 1
+            new, old = masks.of(task).cpu(), masks.cumulated(tasks=task)
+            units = next((k.units for k in self.chain.links if k.layer == name), name)
+            report[name] = {
+                "width": after[units],
+                "trained_size": new.numel(),
+                "reserved": int((new | old).sum()),
+                "newly": int((new & ~old).sum()),
+                "reused": int((new & old).sum()),
+            }
+        return report
+
+    # ---------------------------------------------------------------------------------- internals
+
+    def _convert(self) -> None:
+        # The head comes last: it may read masks that are made with the layers.
+        for link in self.chain.links:
+            plain = self.network.get_submodule(link.layer)
+            replace(self.network, link.layer, self.convert_layer(link, plain))
+        for name in self.chain.norms:
+            norm = self.network.get_submodule(name)
+            replace(self.network, name, TaskSpecific(norm, _fresh_norm))
+        for name, units in self.chain.identities.items():
+            replace(self.network, name, self.convert_identity(units))
+        head = cast(SharedHead | ClassHead, self.network.get_submodule(self.chain.head))
+        replace(self.network, self.chain.head, self.convert_head(head))
+
+    def convert_identity(self, units: str) -> nn.Module:
+        """Return what stands where units pass unchanged."""
+        return Identity()
+
+    def convert_head(self, head: SharedHead | ClassHead) -> TaskHead:
+        """Return the head of all tasks."""
+        return TaskHead(head)
+
+    def _outputs(self, link: Link) -> int:
+        layer = self.network.get_submodule(link.layer)
+        axis = int(isinstance(layer, nn.ConvTranspose2d))
+        return cast(Tensor, layer.weight).shape[axis] // link.per_unit
+
+    def _layer(self, link: Link) -> MaskedLayer:
+        return cast(MaskedLayer, self.network.get_submodule(link.layer))
+
+    def _start(self, shape: TaskShape) -> None:
+        index, start = len(self.tasks), self.settings.start if self.tasks else 0.0
+        self.tasks.append(shape)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(self.settings.seed, "grow", index))
+            for link, layer in zip(self.chain.links, self._layers(), strict=True):
+                inputs = layer.weight.shape[layer.in_axis]
+                if link.source is not None:
+                    inputs = shape.widths[link.source]
+                layer.grow(inputs, shape.widths[link.units] * link.per_unit, self.settings.fill)
+                layer.add_task(start)  # type: ignore[operator]
+            for name, units in self.chain.norms.items():
+                self._specific(name).add_task(shape.widths[units], shape.classes, False)
+            width = shape.widths[self.chain.head_source]
+            self._specific(self.chain.head).add_task(width, shape.classes, True)
+
+    def _layers(self) -> Iterator[MaskedLayer]:
+        return iter(self.layers.values())
+
+    def _specific(self, name: str) -> TaskSpecific:
+        return cast(TaskSpecific, self.network.get_submodule(name))
+
+
+class WeightMaskedGenerator(GrowingGenerator):
+    """DGMw: every weight has a mask. Takes the arguments of `GrowingGenerator`."""
+
+    def convert_layer(self, link: Link, layer: Any) -> MaskedLayer:  # noqa: ANN401
+        """Return the layer under masks of weights."""
+        return WeightMaskedLayer(layer)
+
+    @property
+    def masks(self) -> dict[str, TaskMasks]:
+        """The masks of weights by layer."""
+        return {name: cast(WeightMaskedLayer, layer).masks for name, layer in self.layers.items()}
+
+    def next_widths(self) -> dict[str, int]:
+        """Return the widths by the rule, from the weights that the last task newly reserved."""
+        sizes = {}
+        for name, layer in self.layers.items():
+            masks, shape = cast(WeightMaskedLayer, layer).masks, layer.shapes[-1]
+            last = masks.finished - 1
+            newly = masks.of(last).cpu() & ~masks.cumulated(tasks=last)
+            inputs, outputs = shape[layer.in_axis], shape[layer.out_axis]
+            sizes[name] = LayerSize(inputs, outputs, layer.area, int(newly.sum()))
+        return grown_by_weights(self.chain, sizes, self.widths, self.settings.rule)
+
+
+class UnitMaskedGenerator(GrowingGenerator):
+    """DGMa: every unit has a mask.
+
+    Args:
+        network: see `GrowingGenerator`.
+        settings: see `GrowingGenerator`.
+        leak: the published scheme, whose masks act before the batch norm and leak.
+    """
+
+    def __init__(self, network: nn.Module, settings: Settings, leak: bool = False) -> None:
+        self._leak = leak
+        self._units: dict[str, TaskMasks] = {}
+        super().__init__(network, settings)
+        self.units = nn.ModuleDict({k.replace(".", "_"): m for k, m in self._units.items()})
+
+    def convert_layer(self, link: Link, layer: Any) -> MaskedLayer:  # noqa: ANN401
+        """Return the layer under the masks of the units it reads and makes."""
+        makes = self._units.setdefault(link.units, TaskMasks())
+        reads = None if link.source is None else self._units[link.source]
+        return UnitMaskedLayer(layer, reads, makes, link.per_unit, self._leak)
+
+    def convert_identity(self, units: str) -> nn.Module:
+        """Return a gate: what passes a skip is under its own units' mask."""
+        return Identity() if self._leak else UnitGate(self._units[units])
+
+    def convert_head(self, head: SharedHead | ClassHead) -> TaskHead:
+        """Return the head of all tasks, under the mask of the units it reads."""
+        return TaskHead(head, None if self._leak else self._units[self.chain.head_source])
+
+    @property
+    def masks(self) -> dict[str, TaskMasks]:
+        """The masks of units by the units' name."""
+        return self._units
+
+    def commit(self) -> None:
+        """Binarise the units' masks too."""
+        super().commit()
+        for masks in self._units.values():
+            masks.commit()
+
+    def next_widths(self) -> dict[str, int]:
+        """Return one unit more for each that the last task newly reserved."""
+        newly = {}
+        for name, masks in self._units.items():
+            last = masks.finished - 1
+            newly[name] = int((masks.of(last).cpu() & ~masks.cumulated(tasks=last)).sum())
+        return grown_by_units(newly, self.widths)
+
+    def _start(self, shape: TaskShape) -> None:
+        device, start = next(self.parameters()).device, self.settings.start if self.tasks else 0.0
+        super()._start(shape)
+        for name, masks in self._units.items():
+            masks.add_task((shape.widths[name],), device, start)

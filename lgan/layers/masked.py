@@ -1,0 +1,354 @@
+"""Layers under masks: of single weights (DGMw) or of units (DGMa), and layers for one task each.
+
+DGMa's masks of units are masks of weights too: a unit switched off is an input column of zeros in
+every layer that reads it, the head included. That equals a mask after the ReLU, the place where
+nothing leaks (papers/dgm.md 6.7). The published scheme, a mask before the batch norm, zeroes output
+rows instead (`leak=paper`): batch norm's offset then passes for a unit that is off.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial, singledispatch
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.layers.masks import TaskMasks
+from lgan.layers.protocol import TaskLayer
+from lgan.networks.heads import ClassHead, SharedHead, clone
+
+Operation = Callable[[Tensor, Tensor], Tensor]
+
+
+@singledispatch
+def operation(layer: nn.Module) -> Operation:
+    """Return `(x, weight) -> y` as a plain layer computes it.
+
+    Raises:
+        ConfigError: layers of this kind cannot be masked.
+    """
+    raise ConfigError(
+        f"network: a {type(layer).__name__} cannot be masked; the layers of a chain must be "
+        "Linear, Conv2d or ConvTranspose2d."
+    )
+
+
+@operation.register
+def _(layer: nn.Linear) -> Operation:
+    return F.linear
+
+
+@operation.register
+def _(layer: nn.Conv2d) -> Operation:
+    return partial(F.conv2d, stride=layer.stride, padding=layer.padding)
+
+
+@operation.register
+def _(layer: nn.ConvTranspose2d) -> Operation:
+    return partial(
+        F.conv_transpose2d,
+        stride=layer.stride,
+        padding=layer.padding,  # type: ignore[arg-type]
+        output_padding=layer.output_padding,  # type: ignore[arg-type]
+    )
+
+
+class MaskedLayer(TaskLayer):
+    """A linear layer or convolution whose weight is multiplied by a mask.
+
+    Args:
+        layer: the plain layer that is taken over; it has no bias, which no mask would protect.
+
+    Raises:
+        ConfigError: the layer has a bias, or is of another kind.
+    """
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> None:
+        super().__init__()
+        if layer.bias is not None:
+            raise ConfigError(
+                f"network: a masked {type(layer).__name__} must have bias=False: a bias is shared "
+                "by all tasks and no mask protects it."
+            )
+        self.operation, self.weight = operation(layer), layer.weight
+        self.out_axis = int(isinstance(layer, nn.ConvTranspose2d))
+        self._plain = [layer]  # in a list: not a submodule
+        self.shapes: list[torch.Size] = []
+
+    @property
+    def in_axis(self) -> int:
+        """The axis of the weight that runs over inputs."""
+        return 1 - self.out_axis
+
+    @property
+    def area(self) -> int:
+        """Weights per pair of input and output."""
+        return self.weight[0, 0].numel()
+
+    def grow(self, inputs: int, outputs: int, fill: Callable[[Tensor], None]) -> None:
+        """Widen the weight: the old one in the corner, the rest as `fill` initialises it."""
+        shape = list(self.weight.shape)
+        shape[self.in_axis], shape[self.out_axis] = inputs, outputs
+        if torch.Size(shape) == self.weight.shape:
+            return
+        wider = torch.empty(shape)
+        fill(wider)
+        old = self.weight.detach()
+        wider[tuple(slice(0, n) for n in old.shape)] = old.cpu()
+        self.weight = nn.Parameter(wider.to(old.device))
+
+    def along(self, values: Tensor, axis: int) -> Tensor:
+        """Return one value per input or output, shaped to be multiplied with the weight."""
+        shape = [1] * self.weight.dim()
+        shape[axis] = -1
+        return values.view(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute as the current task, under its soft mask."""
+        return self.operation(x, self.weight * self.soft_mask())
+
+    def weight_of(self, task: int) -> Tensor:
+        """Return the plain weight of a finished task, in that task's shape."""
+        corner = tuple(slice(0, n) for n in self.shapes[task])
+        return self.weight.detach()[corner] * self.mask_of(task)
+
+    def bake(self, task: int) -> nn.Module:
+        """Return a plain layer with the weight of a finished task."""
+        plain = copy.copy(self._plain[0])
+        plain._parameters = {
+            "weight": nn.Parameter(self.weight_of(task), requires_grad=False),
+            "bias": None,
+        }
+        return plain
+
+    def protect(self) -> None:
+        """Take the gradient away from weights that older tasks use."""
+        if self.weight.grad is not None and len(self.shapes) > 1:
+            self.weight.grad.mul_(self.unprotected())
+
+    @abstractmethod
+    def soft_mask(self) -> Tensor:
+        """Return the current task's mask, to be multiplied with the weight."""
+
+    @abstractmethod
+    def mask_of(self, task: int) -> Tensor:
+        """Return a finished task's binary mask, to be multiplied with the weight's corner."""
+
+    @abstractmethod
+    def unprotected(self) -> Tensor:
+        """Return 1 where a weight may change and 0 where older tasks use it."""
+
+
+class WeightMaskedLayer(MaskedLayer):
+    """DGMw: a mask for every weight.
+
+    Args:
+        layer: the plain layer that is taken over.
+    """
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> None:
+        super().__init__(layer)
+        self.masks = TaskMasks()
+
+    def add_task(self, start: float) -> None:
+        """Start a task on the weight as it now is."""
+        self.shapes.append(self.weight.shape)
+        self.masks.add_task(tuple(self.weight.shape), self.weight.device, start)
+
+    def commit(self) -> None:
+        """Binarise the mask."""
+        self.masks.commit()
+
+    def soft_mask(self) -> Tensor:
+        """Return sigmoid(s e), in the weight's shape."""
+        return self.masks.soft()
+
+    def mask_of(self, task: int) -> Tensor:
+        """Return the binary mask, in the shape of the task's weight."""
+        return self.masks.of(task)
+
+    def unprotected(self) -> Tensor:
+        """Return 1 - m_old, in the weight's shape."""
+        assert self.masks.free is not None
+        return self.masks.free
+
+
+class UnitMaskedLayer(MaskedLayer):
+    """DGMa: masks of the units that a layer reads and makes; they belong to the network.
+
+    Args:
+        layer: the plain layer that is taken over.
+        reads: masks of the units it reads; None where it reads the noise.
+        makes: masks of the units it makes.
+        per_unit: outputs per unit.
+        leak: whether the mask acts on outputs, before the norm, as published.
+    """
+
+    def __init__(
+        self,
+        layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d,
+        reads: TaskMasks | None,
+        makes: TaskMasks,
+        per_unit: int,
+        leak: bool,
+    ) -> None:
+        super().__init__(layer)
+        self._units = (reads, makes)  # in a tuple: not submodules, several layers share them
+        self.per_unit, self.leak = per_unit, leak
+
+    def add_task(self, start: float) -> None:
+        """Start a task on the weight as it now is; the units' masks are started elsewhere."""
+        self.shapes.append(self.weight.shape)
+
+    def commit(self) -> None:
+        """Nothing of its own to do: the units' masks are binarised elsewhere."""
+
+    def soft_mask(self) -> Tensor:
+        """Return the mask of the inputs (of the outputs if it leaks)."""
+        reads, makes = self._units
+        if self.leak:
+            return self._outputs(makes.soft())
+        return self._inputs(reads.soft()) if reads is not None else self._one()
+
+    def mask_of(self, task: int) -> Tensor:
+        """Return the binary mask of the inputs (of the outputs if it leaks)."""
+        reads, makes = self._units
+        if self.leak:
+            return self._outputs(makes.of(task))
+        return self._inputs(reads.of(task)) if reads is not None else self._one()
+
+    def unprotected(self) -> Tensor:
+        """Return 1 - min(m_out, m_in) over the cumulated masks (HAT's rule)."""
+        reads, makes = self._units
+        assert makes.free is not None
+        free = self._outputs(makes.free)
+        return free if reads is None else torch.maximum(free, self._inputs(reads.free))  # type: ignore[arg-type]
+
+    def _inputs(self, values: Tensor) -> Tensor:
+        return self.along(values, self.in_axis)
+
+    def _outputs(self, values: Tensor) -> Tensor:
+        return self.along(values.repeat_interleave(self.per_unit), self.out_axis)
+
+    def _one(self) -> Tensor:
+        return torch.ones((), device=self.weight.device)
+
+
+class TaskSpecific(TaskLayer):
+    """A module of which every task has its own, such as a norm.
+
+    Args:
+        module: the first task's.
+        fresh: `(width, classes) -> module` for a further task.
+    """
+
+    def __init__(self, module: nn.Module, fresh: Callable[[int, Sequence[int]], nn.Module]) -> None:
+        super().__init__()
+        self.fresh = fresh
+        self.tasks = nn.ModuleList([module])
+        self.started = 0
+
+    def add_task(self, width: int, classes: Sequence[int], again: bool) -> None:
+        """Start a task; `again` makes a fresh module even for the first one."""
+        device = next(self.tasks.parameters()).device
+        if self.started < len(self.tasks):
+            if again:
+                self.tasks[0] = self.fresh(width, classes).to(device)
+        else:
+            self.tasks.append(self.fresh(width, classes).to(device))
+        self.started += 1
+
+    def commit(self) -> None:
+        """Freeze the current task's module."""
+        self.tasks[-1].requires_grad_(False)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Compute as the current task."""
+        return self.tasks[-1](*inputs)
+
+    def bake(self, task: int) -> nn.Module:
+        """Return a copy of a task's module."""
+        return clone(self.tasks[task])
+
+    def train(self, mode: bool = True) -> TaskSpecific:
+        """Switch the current task's module; those of finished tasks stay in eval mode."""
+        self.training = mode
+        for index, module in enumerate(self.tasks):
+            module.train(mode and index == len(self.tasks) - 1)
+        return self
+
+
+class TaskHead(TaskSpecific):
+    """A head for each task, under the mask of the units it reads (DGMa).
+
+    Args:
+        head: the first task's.
+        reads: masks of the units it reads; None if it reads all of them.
+    """
+
+    def __init__(self, head: SharedHead | ClassHead, reads: TaskMasks | None = None) -> None:
+        super().__init__(head, head.fresh)
+        self._reads = reads if reads is None else [reads]
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        """Return the current task's images before the tanh."""
+        if self._reads is not None:
+            x = x * self._reads[0].soft()[:, None, None]
+        return self.tasks[-1](x, y)
+
+    def bake(self, task: int) -> nn.Module:
+        """Return a copy of a task's head, its input columns masked."""
+        head = clone(self.tasks[task])
+        if self._reads is not None:
+            convolution = head.convolution
+            mask = self._reads[0].of(task)
+            shape = [1, 1, 1, 1]
+            shape[int(isinstance(convolution, nn.Conv2d))] = -1
+            convolution.weight.data.mul_(mask.view(shape))  # type: ignore[union-attr,operator]
+        return head
+
+
+class UnitGate(TaskLayer):
+    """Units that pass unchanged, under their own mask (DGMa on skips).
+
+    Args:
+        masks: of the units that pass.
+    """
+
+    def __init__(self, masks: TaskMasks) -> None:
+        super().__init__()
+        self._masks = [masks]
+
+    def commit(self) -> None:
+        """Nothing of its own to do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x (B, units, H, W) under the current soft mask."""
+        return x * self._masks[0].soft()[:, None, None]
+
+    def bake(self, task: int) -> nn.Module:
+        """Return a plain module that multiplies by a task's binary mask."""
+        return ChannelScale(self._masks[0].of(task).float())
+
+
+class ChannelScale(nn.Module):
+    """Multiply each channel by a constant.
+
+    Args:
+        scale: (C,).
+    """
+
+    scale: Tensor
+
+    def __init__(self, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x (B, C, H, W) scaled."""
+        return x * self.scale[:, None, None]

@@ -1,0 +1,434 @@
+"""Dynamic Generative Memory (Ostapenko et al., CVPR 2019, arXiv 1904.03137): DGMw and DGMa.
+
+The generator learns a mask together with the weights of each task. What a task's binary mask
+reserves is never changed again, and the network grows by what was reserved. A classifier on the
+discriminator's trunk learns all classes from replays. Where paper and code differ
+(papers/dgm.md 2, 3, 6), both can be had; past tasks always use binary masks, so that their images
+stay the same bit for bit.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import Any, ClassVar, cast
+
+import lightning as L
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lgan.callbacks.masks import CumulateMasks, ExpandLayers
+from lgan.data.memory import ExemplarMemory
+from lgan.errors import ConfigError
+from lgan.layers.disk import disk_bytes
+from lgan.layers.growing import (
+    GrowingGenerator,
+    Settings,
+    UnitMaskedGenerator,
+    WeightMaskedGenerator,
+)
+from lgan.layers.growth import code_rule, paper_rule
+from lgan.layers.masks import Annealing, sparsity
+from lgan.methods.base import LifelongGAN
+from lgan.methods.mergan import one_of
+from lgan.methods.replay import Draw, MixedReplay, StoredReplay, balanced_labels
+from lgan.networks.dgm import init_weights
+from lgan.networks.factory import noise_length
+from lgan.objectives.acgan import Batch
+from lgan.seeding import Noise
+
+BINS = 10
+
+
+@contextmanager
+def fixed_statistics(network: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of batch norms as they are."""
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+class DGM(LifelongGAN):
+    """What DGMw and DGMa share.
+
+    Args:
+        annealing: the scale of the masks over a task's steps.
+        sparsity_weight: lambda_RU, weight of the sparsity regulariser.
+        sparsity_ratio: alpha, by which it grows: "units" (units now over units at the start, the
+            digits' code), "weights" (the same with weights, ImageNet's code) or "none" (1).
+        expansion: "code" (the wider input counts as free room) or "paper" (it does not).
+        new_weights: initial values of weights added at an expansion, "normal" or "xavier".
+        embedding_start: embeddings of later tasks before training, in units of 1 / s_max; 0
+            (digits) or 6 (ImageNet's code).
+        generator_class_weight: of the classifier's loss in the generator's; null: 1 where a task
+            has several classes (which no mask tells apart), else 0.
+        replay: "balanced": one classifier step on a batch in which all classes weigh the same;
+            "per_class": t + 1 steps, a whole batch of each old task beside the current one (code).
+        replay_source: "fly": replays are drawn when they are needed; "set": for each task a set
+            is drawn once, as large per class as the current task (code).
+        real_ratio: share of real pictures kept of old classes, r; null for none.
+        real_total: real pictures kept in all, K; null for none.
+        reset_discriminator: whether each task starts with a fresh discriminator (digits) or with
+            a fresh score only (ImageNet).
+        statistics: whose batches the running statistics of the discriminator follow: "classifier"
+            or "all", critic's and generator's steps too (code); only the classifier reads them.
+        clip: largest norm of the generator's gradient, after the compensation.
+        networks: see `LifelongGAN`; the generator must declare its chain.
+        **kwargs: see `LifelongGAN`.
+
+    Raises:
+        ConfigError: a value is out of range, or the network cannot grow.
+    """
+
+    generator: GrowingGenerator
+    roles: ClassVar[dict[str, str]] = {"classifier": "discriminator"}
+
+    def __init__(
+        self,
+        *,
+        annealing: Annealing,
+        sparsity_weight: float = 0.0,
+        sparsity_ratio: str = "units",
+        expansion: str = "code",
+        new_weights: str = "normal",
+        embedding_start: float = 0.0,
+        generator_class_weight: float | None = None,
+        replay: str = "balanced",
+        replay_source: str = "fly",
+        real_ratio: float | None = None,
+        real_total: int | None = None,
+        reset_discriminator: bool = True,
+        statistics: str = "classifier",
+        clip: float = 1e4,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**kwargs)
+        rules = {"code": code_rule, "paper": paper_rule}
+        self.annealing, self.clip = annealing, clip
+        self.sparsity_weight = sparsity_weight
+        self.sparsity_ratio = one_of(
+            "method.sparsity_ratio", sparsity_ratio, ("units", "weights", "none")
+        )
+        self.replay = one_of("method.replay", replay, ("balanced", "per_class"))
+        self.replay_source = one_of("method.replay_source", replay_source, ("fly", "set"))
+        self.statistics = one_of("method.statistics", statistics, ("classifier", "all"))
+        self.reset_discriminator = reset_discriminator
+        self.generator_class_weight = generator_class_weight
+        settings = Settings(
+            fill=partial(
+                init_weights, how=one_of("method.new_weights", new_weights, ("normal", "xavier"))
+            ),
+            start=embedding_start / annealing.scale,
+            rule=rules[one_of("method.expansion", expansion, tuple(rules))],
+            seed=self.seed,
+        )
+        self.generator = self.convert(self.generator, settings)
+        self._start_size = self._size()
+        self.memory = self._make_memory(real_ratio, real_total)
+        self.masks = CumulateMasks()
+        self.top, self.task_steps = 1.0, 1
+        self.evolution: list[list[float]] = []
+        self._baked: dict[int, nn.Module] = {}
+        self._trained = 0
+        self._draw: Draw = self.draw_generated
+
+    @abstractmethod
+    def convert(self, network: nn.Module, settings: Settings) -> GrowingGenerator:
+        """Return a plain generator under masks."""
+
+    # ------------------------------------------------------------------------------ the task border
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """Return the callbacks that DGM is not itself without."""
+        return [ExpandLayers(), self.masks]
+
+    def begin_task(self, task: int) -> None:
+        """Start the discriminator anew; the generator was widened by `ExpandLayers`."""
+        self._baked, self.evolution = {}, []
+        if task and self.reset_discriminator:
+            self.discriminator = self.networks.build_discriminator(task).to(self.device)
+        elif task:
+            fresh = self.networks.build_discriminator(task)
+            self.discriminator.score = cast(nn.Module, fresh.score).to(self.device)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return fresh optimizers, without weight decay on the generator.
+
+        Raises:
+            ConfigError: the optimizer decays weights, which would move those that are protected.
+        """
+        optimizers = super().configure_optimizers()
+        for group in optimizers[0].param_groups:
+            if group.get("weight_decay"):
+                raise ConfigError(
+                    f"optimizer.weight_decay={group['weight_decay']} would move weights that old "
+                    f"tasks use; method={self.name} needs optimizer.weight_decay=0."
+                )
+        self._trained = sum(p.numel() for g in optimizers[0].param_groups for p in g["params"])
+        return optimizers
+
+    def on_fit_start(self) -> None:
+        """Prepare the replays."""
+        super().on_fit_start()
+        data = cast(Any, self.trainer).datamodule
+        self.task_steps = data.steps
+        self._prepare_replay(
+            len(data.training_images(self.task_index)) // len(self.task_classes[self.task_index])
+        )
+
+    def end_task(self, task: int) -> None:
+        """Binarise and cumulate the masks, and keep the real pictures that may be kept."""
+        self._record_masks()
+        self.masks.consolidate(self.generator)
+        self._baked = {}
+        self._draw = self.draw_generated
+        if self.memory is not None:
+            self.memory.add(cast(Any, self.trainer).datamodule.training_images(task))
+
+    # --------------------------------------------------------------------------------- the training
+
+    def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
+        """Yield the classifier's steps, then critic's and generator's (papers/dgm.md, 4.3)."""
+        self.top, scale = self.annealing.at(self.step, self.task_steps)
+        self.generator.set_scale(scale)
+        if len(self.evolution) <= self.annealing.epoch(self.step, self.task_steps):
+            self._record_masks()
+        for batch in batches:
+            for part in self.classifier_batches(batch):
+                yield "classifier", part
+            yield "discriminator", batch
+        yield "generator", batches[-1]
+
+    def classifier_batches(self, batch: Batch) -> Iterator[Batch]:
+        """Yield the batches of the classifier's steps that belong to one batch of the task."""
+        if not self.task_index:
+            yield batch
+        elif self.replay == "balanced":
+            yield self.balanced_batch(batch)
+        else:
+            yield from self.batches_per_class(batch)
+
+    def balanced_batch(self, batch: Batch) -> Batch:
+        """Return a batch of the same size in which every class has the same share."""
+        size, old = len(batch["y"]), self.old_classes
+        current = len(self.task_classes[self.task_index])
+        count = round(size * len(old) / (len(old) + current))
+        labels = balanced_labels(old, count, self.step * count, self.device)
+        return self._joined({key: batch[key][: size - count] for key in ("x", "y")}, labels)
+
+    def batches_per_class(self, batch: Batch) -> Iterator[Batch]:
+        """Yield t + 1 batches of the current data and as much of each old task, shuffled."""
+        size = len(batch["y"])
+        labels = [
+            balanced_labels(classes, size, self.step * size, self.device)
+            for classes in self.task_classes[: self.task_index]
+        ]
+        joined = self._joined(batch, torch.cat(labels))
+        order = self.noise.uniform(len(joined["y"])).argsort()
+        for rows in order.split(size):
+            yield {"x": joined["x"][rows], "y": joined["y"][rows]}
+
+    def loss(self, player: str, batch: Batch) -> Tensor:
+        """Return the classifier's cross entropy, the critic's or the generator's loss."""
+        if player == "classifier":
+            return F.cross_entropy(self.judge(batch["x"])[1], batch["y"])
+        fixed = self.statistics == "classifier"
+        with fixed_statistics(self.discriminator) if fixed else nullcontext():
+            loss = self._adversarial_loss(player, batch)
+        if player == "generator" and self.sparsity_weight:
+            regulariser = sparsity(self.generator.masks.values())
+            loss = loss + self.sparsity_weight * self.alpha() * regulariser
+        return loss
+
+    def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the discriminator's scores and logits, -inf for classes not seen yet.
+
+        This equals a head that is widened at each task: what is left out takes no part in the
+        softmax and gets no gradient.
+        """
+        score, logits = self.discriminator(images)
+        seen = torch.tensor([*self.old_classes, *self.task_classes[self.task_index]])
+        mask = torch.full((logits.shape[1],), -torch.inf)
+        mask[seen] = 0.0
+        return score, logits + mask.to(logits.device)
+
+    def alpha(self) -> float:
+        """Return alpha, the size of the generator now over its size at the start."""
+        return 1.0 if self.sparsity_ratio == "none" else self._size() / self._start_size
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Compensate the embeddings' gradients, then clip the generator's."""
+        if optimizer is not self.trainer.optimizers[0]:
+            return
+        for masks in self.generator.masks.values():
+            masks.compensate(self.top)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, self.clip)
+
+    # ----------------------------------------------------------------------------------- the images
+
+    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return images of each class from the network of its task; finished tasks' are baked."""
+        images = z.new_empty(len(labels), *self.networks.image_shape)
+        for task, classes in enumerate(self.task_classes[: self.task_index + 1]):
+            mine = torch.isin(labels, torch.tensor(classes, device=labels.device))
+            if mine.any():
+                images[mine] = self.network_of(task)(z[mine], labels[mine])
+        return images
+
+    def network_of(self, task: int) -> nn.Module:
+        """Return what draws a task's images: a plain network once the task is finished."""
+        if task >= self.generator.committed:
+            return self.generator
+        if task not in self._baked:
+            self._baked[task] = self.generator.bake(task).to(self.device)
+        return self._baked[task]
+
+    @torch.no_grad()
+    def draw_generated(self, labels: Tensor, noise: Noise) -> Tensor:
+        """Return generated images (B, C, H, W) of the classes."""
+        return self.generate(noise.normal(len(labels), noise_length(self.generator)), labels)
+
+    # --------------------------------------------------------------------------- what is kept of it
+
+    def structure(self) -> dict[str, Any]:
+        """Return classes and widths of all tasks."""
+        return self.generator.structure()
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Give the generator the shape of a saved one."""
+        self.generator.rebuild(structure)
+
+    def border_state(self) -> dict[str, Any]:
+        """Add the real pictures to what a finished task leaves behind."""
+        memory = {} if self.memory is None else {"memory": self.memory.state_dict()}
+        return super().border_state() | memory
+
+    def load_border_state(self, state: dict[str, Any]) -> None:
+        """Load what `border_state` returned."""
+        super().load_border_state(state)
+        if self.memory is not None:
+            self.memory.load_state_dict(state["memory"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what was recorded of the masks."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["lgan"]["evolution"] = self.evolution
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Load what was recorded of the masks."""
+        super().on_load_checkpoint(checkpoint)
+        self.evolution = checkpoint["lgan"]["evolution"]
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count the maskable weights, and the norms and heads of all tasks, apart."""
+        weights, rest = self.generator.masked_weights(), self.generator.norms_and_heads()
+        return super().parameter_counts() | {
+            "trained": self._trained,
+            "stored": weights + rest,
+            "masked_weights": weights,
+            "norms_heads": rest,
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Return capacity, disk space and the course of the masks over the task."""
+        edges = [i / BINS for i in range(BINS + 1)]
+        nonzero = [sum(fractions[BINS // 2 :]) for fractions in self.evolution]
+        return {
+            "capacity": self.generator.capacity(),
+            "disk": disk_bytes(self.generator),
+            "mask_evolution": {
+                "epochs": list(range(len(self.evolution))),
+                "edges": edges,
+                "fractions": self.evolution,
+                "nonzero": nonzero,
+            },
+        }
+
+    # ------------------------------------------------------------------------------------ internals
+
+    def _adversarial_loss(self, player: str, batch: Batch) -> Tensor:
+        objective = copy.copy(self.objective)
+        objective.class_weight = self._class_weight() if player == "generator" else 0.0
+        loss = getattr(objective, f"{player}_loss")
+        return loss(self.generator, self.judge, batch, self.noise)
+
+    def _class_weight(self) -> float:
+        if self.generator_class_weight is None:
+            return float(len(self.task_classes[self.task_index]) > 1)
+        return self.generator_class_weight
+
+    def _joined(self, batch: Batch, labels: Tensor) -> Batch:
+        images = self._draw(labels, self.noise)
+        return {"x": torch.cat([batch["x"], images]), "y": torch.cat([batch["y"], labels])}
+
+    def _prepare_replay(self, per_class: int) -> None:
+        self._draw = self.draw_generated
+        if not self.task_index:
+            return
+        if self.replay_source == "set":
+            noise = Noise(0, self.device)
+            noise.reseed(self.seed, "replay set", self.task_index)
+            self._draw = StoredReplay(self.draw_generated, self.old_classes, per_class, noise)
+        if self.memory is not None:
+            share = len(self.memory) / len(self.memory.counts) / per_class
+            self._draw = MixedReplay(self._draw, self.memory, min(1.0, share))
+
+    def _make_memory(self, ratio: float | None, total: int | None) -> ExemplarMemory | None:
+        if ratio is not None and total is not None:
+            raise ConfigError(
+                f"method.real_ratio={ratio} and method.real_total={total} are both given; "
+                "set one of them to null."
+            )
+        if not ratio and not total:
+            return None
+        self.declaration = f"keeps real data ({'r' if ratio else 'K'}={ratio or total})"  # type: ignore[misc]
+        return ExemplarMemory(total=total or None, ratio=ratio or None, seed=self.seed)
+
+    def _size(self) -> int:
+        if self.sparsity_ratio == "weights":
+            return self.generator.masked_weights()
+        return sum(self.generator.widths.values())
+
+    @torch.no_grad()
+    def _record_masks(self) -> None:
+        values = torch.cat([m.soft().flatten() for m in self.generator.masks.values()])
+        counts = torch.histc(values.float(), BINS, 0.0, 1.0)
+        self.evolution.append((counts / counts.sum()).tolist())
+
+
+class DGMw(DGM):
+    """DGM with a mask for every weight. Takes the arguments of `DGM`."""
+
+    def convert(self, network: nn.Module, settings: Settings) -> GrowingGenerator:
+        """Return the generator under masks of weights."""
+        return WeightMaskedGenerator(network, settings)
+
+
+class DGMa(DGM):
+    """DGM with a mask for every unit (HAT).
+
+    Args:
+        leak: "none": masks act after the ReLU, nothing leaks; "paper": before the batch norm, as
+            published, whose offset then leaks into what is not protected.
+        **kwargs: see `DGM`.
+    """
+
+    def __init__(self, *, leak: str = "none", **kwargs: Any) -> None:  # noqa: ANN401
+        self._leaks = one_of("method.leak", leak, ("none", "paper")) == "paper"
+        super().__init__(**kwargs)
+
+    def convert(self, network: nn.Module, settings: Settings) -> GrowingGenerator:
+        """Return the generator under masks of units."""
+        return UnitMaskedGenerator(network, settings, self._leaks)
