@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from lgan.metrics import matrix as scalars
-from lgan.results.record import RunRecord, number
+from lgan.results.record import RunRecord, number, value_at
 
 PERCENT, DECIMAL, COUNT, SECONDS = "percent", "decimal", "count", "seconds"
+# What a row's `disk` may hold: the format stands beside each number of bytes.
+DISK_FORMATS = {
+    "weights_fp32": "weights, fp32",
+    "masks_packed_bits": "all tasks' masks, packed bits",
+    "masks_flat_int32": "all tasks' masks, flat int32 index of the ones",
+    "masks_coo_int64": "all tasks' masks, COO with int64 indices",
+}
 FEATURE_METRICS = ("fid_", "kid_", "precision_", "recall_")
 
 
@@ -61,7 +68,8 @@ def _accuracies() -> list[Column]:
         Column("accuracy_single_head_top5", "accuracy_single_head, top 5, % ↑", PERCENT,
                _overall("accuracy_single_head_top5")),
         Column("accuracy_single_head_selected",
-               "accuracy_single_head at the best validation step, % ↑", PERCENT,
+               "accuracy_single_head at the best step on real validation images of all classes "
+               "seen, % ↑", PERCENT,
                _overall("accuracy_single_head_selected")),
         Column("accuracy_reverse", "accuracy_reverse, % ↑", PERCENT, _overall("accuracy_reverse")),
     ]  # fmt: skip
@@ -72,6 +80,12 @@ def _costs() -> list[Column]:
         Column("parameters_trained", "parameters trained", COUNT, _parameters("trained")),
         Column("parameters_stored", "stored", COUNT, _parameters("stored")),
         Column("parameters_total", "total", COUNT, _parameters("total")),
+        Column("masked_weights", "maskable weights", COUNT, _parameters("masked_weights")),
+        Column("norms_heads", "norms and heads", COUNT, _parameters("norms_heads")),
+        *(
+            Column(f"disk_{key}", f"disk: {name}, bytes", COUNT, _at(f"disk.{key}"))
+            for key, name in DISK_FORMATS.items()
+        ),
         Column("train_seconds", "training, s", SECONDS, _seconds),
     ]
 
@@ -147,6 +161,10 @@ def _parameters(name: str) -> Callable[[RunRecord], float]:
         return number((record.rows[-1].get("parameters") or {}).get(name))
 
     return read
+
+
+def _at(path: str) -> Callable[[RunRecord], float]:
+    return lambda record: value_at(record.rows[-1], path)
 
 
 def _seconds(record: RunRecord) -> float:

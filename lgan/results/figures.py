@@ -39,7 +39,7 @@ def mean_matrix(group: Group, metric: str) -> np.ndarray:
         if metric in record.metric_names():
             for t, row in enumerate(record.matrix(metric)):
                 layer[t, : t + 1] = row
-    return _nanmean(stack)
+    return mean_of_known(stack)
 
 
 def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> bytes:
@@ -49,13 +49,13 @@ def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> 
     for index, group in enumerate(groups):
         curves = _curves(group, metric)
         steps, colour = np.arange(1, curves.shape[1] + 1), COLOURS[index % len(COLOURS)]
-        mean = _nanmean(curves)
+        mean = mean_of_known(curves)
         marker = MARKERS[index % len(MARKERS)]
-        axes.plot(steps, mean, color=colour, marker=marker, label=_plain(group.label))
+        axes.plot(steps, mean, color=colour, marker=marker, label=plain(group.label))
         if len(curves) > 1:
             sd = curves.std(axis=0, ddof=1)
             axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
-    _task_axis(axes, max(group.first.num_tasks for group in groups))
+    task_axis(axes, max(group.first.num_tasks for group in groups))
     axes.set_ylabel(f"mean {metric} of tasks seen")
     _accuracy_axis(axes, metric)
     axes.grid(alpha=0.25)
@@ -75,7 +75,7 @@ def task_curves(group: Group, metric: str = "accuracy_generated") -> bytes:
         marker = MARKERS[task % len(MARKERS)]
         label = f"task {task + 1}"
         axes.plot(steps, matrix[task:, task], color=colours[task], marker=marker, label=label)
-    _task_axis(axes, size)
+    task_axis(axes, size)
     axes.set_ylabel(metric)
     _accuracy_axis(axes, metric)
     axes.grid(alpha=0.25)
@@ -154,7 +154,7 @@ def _curves(group: Group, metric: str) -> np.ndarray:
     return np.array(rows)
 
 
-def _nanmean(values: np.ndarray) -> np.ndarray:
+def mean_of_known(values: np.ndarray) -> np.ndarray:
     """Mean over the first axis without NaN; NaN, and no warning, where there is nothing."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=0)
@@ -170,7 +170,8 @@ def _ticks(size: int) -> list[int]:
     return list(range(1, size + 1, math.ceil(size / MAX_TICKS)))
 
 
-def _task_axis(axes: Axes, size: int) -> None:
+def task_axis(axes: Axes, size: int) -> None:
+    """Name the horizontal axis after the tasks 1 to `size`."""
     axes.set_xticks(_ticks(size))
     axes.set_xlabel("after training task")
 
@@ -194,7 +195,7 @@ def _write_values(
         axes.text(j, t, text, ha="center", va="center", color=colour, fontsize=8)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A name without matplotlib's mathematics: `$` would start it; a long one is broken."""
     shown = text if len(text) <= 60 else f"{text[:57]}..."
     return shown.replace("$", r"\$").replace(" (", "\n(")

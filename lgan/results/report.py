@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -14,18 +13,17 @@ from lgan import __version__
 from lgan.errors import RunError
 from lgan.results import figures
 from lgan.results.collect import Collection, Group
+from lgan.results.pictures import Picture, picture
+from lgan.results.report_capacity import (
+    capacity_pictures,
+    disk_table,
+    retention_picture,
+    retention_table,
+)
 from lgan.results.tables import Table, comparison_tables
 
-METRIC = "accuracy_generated"
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image as a `data:` URI, with the text for those who cannot see it."""
-
-    uri: str
-    alt: str
-    caption: str
+METRIC, HEAD_METRIC = "accuracy_generated", "accuracy_single_head"
+MORE_PARAMETERS = ("masked_weights", "norms_heads")
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,11 @@ class MethodPart:
     curves: Picture | None
     matrices: list[Picture]
     samples: Picture | None
+    capacity: list[Picture]
+    disk: Table | None
     retention: str
     parameters: list[dict[str, Any]]
+    more_parameters: list[str]
     references: dict[str, Any]
     differing: dict[str, str]
     settings: str
@@ -54,7 +55,9 @@ class DataPart:
     tables: list[Table]
     notes: list[str]
     tasks: list[dict[str, Any]]
-    curves: Picture | None
+    curves: list[Picture]
+    retention: Table | None
+    drift: Picture | None
     methods: list[MethodPart]
 
 
@@ -82,18 +85,30 @@ def render(found: Collection, title: str = "lgan report") -> str:
 
 
 def _data_part(index: int, table: Table, groups: list[Group]) -> DataPart:
-    measured = [group for group in groups if METRIC in group.first.metric_names()]
-    curves = None
-    if measured:
-        curves = _picture(
-            figures.mean_curves(measured, METRIC),
-            f"Mean {METRIC} of the tasks seen so far after each task on {table.title}: "
-            + "; ".join(_ends(group) for group in measured),
-            "Mean over the tasks seen so far, after each task; the band is ± 1 standard deviation "
-            "over seeds.",
-        )
     methods = [_method_part(f"m{index}-{i}", group) for i, group in enumerate(groups)]
-    return DataPart(table.title, split(table), table.notes, groups[0].first.tasks, curves, methods)
+    return DataPart(
+        name=table.title,
+        tables=split(table),
+        notes=table.notes,
+        tasks=groups[0].first.tasks,
+        curves=[one for metric in (METRIC, HEAD_METRIC) if (one := _curves(table, groups, metric))],
+        retention=retention_table(groups),
+        drift=retention_picture(groups),
+        methods=methods,
+    )
+
+
+def _curves(table: Table, groups: list[Group], metric: str) -> Picture | None:
+    measured = [group for group in groups if metric in group.first.metric_names()]
+    if not measured:
+        return None
+    return picture(
+        figures.mean_curves(measured, metric),
+        f"Mean {metric} of the tasks seen so far after each task on {table.title}: "
+        + "; ".join(_ends(group, metric) for group in measured),
+        f"Mean {metric} over the tasks seen so far, after each task; the band is ± 1 standard "
+        "deviation over seeds.",
+    )
 
 
 def split(table: Table, most: int = 7) -> list[Table]:
@@ -114,7 +129,7 @@ def _method_part(anchor: str, group: Group) -> MethodPart:
     first = group.first
     curves = None
     if METRIC in first.metric_names():
-        curves = _picture(
+        curves = picture(
             figures.task_curves(group, METRIC),
             f"{METRIC} of each task after each later task, {group.label}: {_ends(group)}",
             "Each task from when it was learnt to the end, mean over seeds.",
@@ -129,9 +144,13 @@ def _method_part(anchor: str, group: Group) -> MethodPart:
         curves=curves,
         matrices=[_matrix_picture(group, name) for name in names],
         samples=_samples_picture(group),
+        capacity=capacity_pictures(group),
+        disk=disk_table(group),
         retention=retention_sentence(group),
         parameters=[{"task": row["task"] + 1, **(row.get("parameters") or {})}
                     for row in first.rows],
+        more_parameters=[name for name in MORE_PARAMETERS if any(
+            name in (row.get("parameters") or {}) for row in first.rows)],
         references=first.references,
         differing=group.differing,
         settings=yaml.safe_dump(group.runs[0].config, sort_keys=False, allow_unicode=True),
@@ -162,7 +181,7 @@ def retention_sentence(group: Group) -> str:
 
 def _matrix_picture(group: Group, metric: str) -> Picture:
     unit = ", in %" if metric.startswith("accuracy") else ""
-    return _picture(
+    return picture(
         figures.matrix_heatmap(group, metric),
         f"Result matrix of {metric}, {group.label}; last row: "
         + ", ".join(f"{value:.3g}" for value in figures.mean_matrix(group, metric)[-1]),
@@ -176,7 +195,7 @@ def _samples_picture(group: Group) -> Picture | None:
     if grid is None:
         return None
     count = sum(len(task["classes"]) for task in run.record.tasks)
-    return _picture(
+    return picture(
         grid,
         f"Generated images, {group.label}: {count} classes (rows) after each of "
         f"{len(run.record.rows)} tasks (columns), from the same noise",
@@ -185,14 +204,9 @@ def _samples_picture(group: Group) -> Picture | None:
     )
 
 
-def _ends(group: Group) -> str:
-    last = figures.mean_matrix(group, METRIC)[-1]
+def _ends(group: Group, metric: str = METRIC) -> str:
+    last = figures.mean_matrix(group, metric)[-1]
     return (
         f"{group.label} ends at {100 * last.mean():.1f} % over all tasks, "
         f"{100 * last[0]:.1f} % on the first"
     )
-
-
-def _picture(png: bytes, alt: str, caption: str) -> Picture:
-    uri = "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-    return Picture(uri, alt, caption)

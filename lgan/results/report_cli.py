@@ -14,6 +14,8 @@ from lgan.config_path import config_path
 from lgan.files import safe_name, write_atomically
 from lgan.results.table_cli import as_list, write_bytes, write_text
 
+METRIC = "accuracy_generated"
+
 if TYPE_CHECKING:
     from lgan.results.collect import Collection
 
@@ -38,17 +40,24 @@ def save_figures(found: Collection, folder: Path) -> int:
     """Write the report's main figures as PNG files, for READMEs and papers.
 
     Returns:
-        Number of files: curves per data set, matrix and samples per method.
+        Number of files: curves and drift per data set; matrix, samples, and what masks and growth
+        did, per method.
     """
-    from lgan.results import figures
+    from lgan.results import capacity_figures, drift_figures, figures
 
     pictures: dict[str, bytes | None] = {}
     for data in found.data_names:
         groups = found.of_data(data)
-        pictures[f"{data}-curves"] = figures.mean_curves(groups)
+        measured = [group for group in groups if METRIC in group.first.metric_names()]
+        pictures[f"{data}-curves"] = figures.mean_curves(measured) if measured else None
+        pictures[f"{data}-drift"] = drift_figures.drift_curves(groups)
         for group in groups:
             stem = safe_name(f"{data}-{group.label}")
-            pictures[f"{stem}-matrix"] = figures.matrix_heatmap(group, "accuracy_generated")
+            if group in measured:
+                pictures[f"{stem}-matrix"] = figures.matrix_heatmap(group, METRIC)
+            pictures[f"{stem}-growth"] = capacity_figures.growth_curve([group])
+            pictures[f"{stem}-reuse"] = capacity_figures.reuse_shares([group])
+            pictures[f"{stem}-masks"] = capacity_figures.mask_evolution([group])
             pictures[f"{stem}-samples"] = figures.sample_grid(group.runs[0])
     written = {name: png for name, png in pictures.items() if png is not None}
     for name, png in written.items():

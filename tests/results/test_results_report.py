@@ -63,8 +63,8 @@ def test_nothing_is_loaded_from_elsewhere(report: str):
 
 def test_pictures_decode_and_have_alternative_texts(report: str):
     images = Page(report).images
-    # One mean curve; per method: task curves, two matrices, samples.
-    assert len(images) == 1 + 3 * 4
+    # One mean curve, one of drift; per method: task curves, two matrices, samples.
+    assert len(images) == 2 + 3 * 4
     for image in images:
         data = base64.b64decode(image["src"].partition(",")[2])
         assert min(Image.open(io.BytesIO(data)).size) > 50

@@ -1,0 +1,282 @@
+"""Figures of what masks and growth do, as PNG bytes.
+
+Each function takes groups of runs (a method over its seeds) and returns None where none of them
+recorded what it shows. Numbers of several seeds are averaged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from lgan.results.collect import Group
+from lgan.results.figures import COLOURS, MARKERS, mean_of_known, plain, png, task_axis
+from lgan.results.record import RunRecord, number, value_at
+
+WEIGHTS, REST = "parameters.masked_weights", "parameters.norms_heads"
+NEW, OLD, LINE = "#D55E00", "#0072B2", "#000000"
+MOST_LAYERS = 12
+
+
+# ------------------------------------------------------------------------------ values over tasks
+
+
+def series(group: Group, path: str) -> np.ndarray:
+    """Mean over seeds of a value in the rows: (T,), NaN where it was not recorded."""
+    size = group.first.num_tasks
+    stack = np.full((len(group.runs), size), np.nan)
+    for line, record in zip(stack, group.records, strict=True):
+        line[: len(record.rows)] = [value_at(row, path) for row in record.rows]
+    return mean_of_known(stack)
+
+
+def value_curves(
+    groups: Sequence[Group], path: str, label: str, percent: bool = False
+) -> bytes | None:
+    """A value of the rows after each task, a line per method.
+
+    Args:
+        groups: a method each.
+        path: as in `lgan.results.record.value_at`.
+        label: of the axis.
+        percent: whether fractions are to be read in percent, from 0 to 100.
+    """
+    measured = [(group, line) for group in groups if is_known(line := series(group, path))]
+    if not measured:
+        return None
+    figure, axes = wide()
+    for index, (group, line) in enumerate(measured):
+        draw_line(axes, line, index, group.label)
+    axes.set_ylabel(label)
+    if percent:
+        axes.set_ylim(-0.03, 1.03)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return finish(figure, axes, max(len(line) for _, line in measured))
+
+
+def growth_curve(
+    groups: Sequence[Group],
+    path: str = WEIGHTS,
+    rest: str | None = REST,
+    worst_case: bool = True,
+    constants: Mapping[str, float] | None = None,
+    log: bool = False,
+) -> bytes | None:
+    """Size of the network that each task was trained in: a line per method.
+
+    Args:
+        groups: a method each.
+        path: where the size stands in a row.
+        rest: what is added for a second, dotted line (norms and heads); None for none.
+        worst_case: whether to draw linear growth, t times the size at task 1: what a method needs
+            whose tasks share nothing.
+        constants: sizes of other networks, by name.
+        log: whether the axis of sizes is logarithmic.
+    """
+    measured = [(group, line) for group in groups if is_known(line := series(group, path))]
+    if not measured:
+        return None
+    figure, axes = wide()
+    for index, (group, line) in enumerate(measured):
+        colour = draw_line(axes, line, index, group.label)
+        if rest and is_known(more := series(group, rest)):
+            steps = np.arange(1, len(line) + 1)
+            axes.plot(steps, line + more, ":", color=colour, label="  with norms and heads")
+        if worst_case:
+            steps = np.arange(1, len(line) + 1)
+            name = "  linear growth, worst case"
+            axes.plot(steps, line[0] * steps, "--", color=colour, label=name, linewidth=1)
+    for name, size in (constants or {}).items():
+        axes.axhline(size, color="#7F7F7F", linestyle="-.", label=plain(name))
+    axes.set_ylabel("weights")
+    if log:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(FuncFormatter(_short_count))
+    return finish(figure, axes, max(len(line) for _, line in measured), "while training task")
+
+
+def draw_line(axes: Axes, values: np.ndarray, index: int, label: str) -> str:
+    """Draw values over tasks and return their colour."""
+    colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+    steps = np.arange(1, len(values) + 1)
+    axes.plot(steps, values, color=colour, marker=marker, label=plain(label))
+    return colour
+
+
+def is_known(values: np.ndarray) -> bool:
+    """Whether there is any value that is not NaN."""
+    return bool((~np.isnan(values)).any())
+
+
+def _short_count(value: float, _: int = 0) -> str:
+    for size, unit in ((1e6, " M"), (1e3, " k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def wide() -> tuple[Figure, Axes]:
+    """Return a figure of one panel with room for a legend beside it."""
+    figure = Figure(figsize=(7.5, 4.2), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def finish(figure: Figure, axes: Axes, size: int, label: str = "after training task") -> bytes:
+    """Add the axis of tasks and the legend to a figure of `wide`, and draw it."""
+    task_axis(axes, size)
+    axes.set_xlabel(label)
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return png(figure)
+
+
+# ------------------------------------------------------------------------------- reuse, capacity
+
+
+def capacity(group: Group) -> dict[str, dict[str, np.ndarray]]:
+    """Layer to name (`reserved`, `newly`, `reused`, `trained_size`) to values over tasks (T,).
+
+    Means over seeds. Empty where no row holds `capacity`.
+    """
+    layers = list(dict.fromkeys(
+        layer for record in group.records for row in record.rows
+        for layer in row.get("capacity") or {}
+    ))  # fmt: skip
+    names = ("reserved", "newly", "reused", "trained_size")
+    return {
+        layer: {
+            # A layer's name may hold dots, so that it cannot be a part of a path.
+            name: mean_of_known(np.array([_of_layer(r, layer, name) for r in group.records]))
+            for name in names
+        }
+        for layer in layers
+    }
+
+
+def _of_layer(record: RunRecord, layer: str, name: str) -> list[float]:
+    found = [number(((row.get("capacity") or {}).get(layer) or {}).get(name))
+             for row in record.rows]  # fmt: skip
+    return found + [math.nan] * (record.num_tasks - len(found))
+
+
+def shares(layers: dict[str, dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shares over all layers: of a task's mask that is reused, that is new; of all, reserved.
+
+    Returns:
+        (T,) each, in [0, 1]; the first two add up to 1 wherever the task's mask is not empty.
+    """
+    newly, reused, reserved, size = (
+        sum(layer[name] for layer in layers.values())
+        for name in ("newly", "reused", "reserved", "trained_size")
+    )
+    mask = np.asarray(newly + reused)
+    safe = np.where(mask > 0, mask, np.nan)
+    return reused / safe, newly / safe, np.asarray(reserved / size)
+
+
+def reuse_shares(groups: Sequence[Group]) -> bytes | None:
+    """Of each task's mask, how much older tasks had reserved; and how much of each layer is taken.
+
+    Left: stacked shares of the mask over all layers (100 % = the mask's ones), and the share of all
+    elements reserved since task 1 as a line. Right: that share by layer. One row per method.
+    """
+    measured = [(group, layers) for group in groups if (layers := capacity(group))]
+    if not measured:
+        return None
+    figure = Figure(figsize=(9.5, 0.6 + 3.0 * len(measured)), layout="constrained")
+    panels = figure.subplots(len(measured), 2, squeeze=False)
+    for (left, right), (group, layers) in zip(panels, measured, strict=True):
+        _reuse_bars(left, *shares(layers))
+        _layer_lines(right, layers)
+        left.set_title(plain(group.label), fontsize=10, loc="left")
+        right.set_title("reserved, by layer", fontsize=10, loc="left")
+        for axes in (left, right):
+            axes.set_ylim(0, 1.05)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+            task_axis(axes, group.first.num_tasks)
+    return png(figure)
+
+
+def _reuse_bars(axes: Axes, reused: np.ndarray, newly: np.ndarray, reserved: np.ndarray) -> None:
+    steps = np.arange(1, len(reused) + 1)
+    axes.bar(steps, reused, color=OLD, alpha=0.75, label="reused")
+    axes.bar(steps, newly, bottom=reused, color=NEW, alpha=0.75, label="newly blocked")
+    axes.plot(steps, reserved, color=LINE, marker="o", label="reserved, of all")
+    axes.set_ylabel("share of the task's mask")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=8, frameon=False)
+
+
+def _layer_lines(axes: Axes, layers: dict[str, dict[str, np.ndarray]]) -> None:
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(layers)))
+    for index, (name, values) in enumerate(layers.items()):
+        share = values["reserved"] / values["trained_size"]
+        steps, marker = np.arange(1, len(share) + 1), MARKERS[index % len(MARKERS)]
+        axes.plot(steps, share, color=colours[index], marker=marker, markersize=4,
+                  label=plain(name))  # fmt: skip
+    axes.set_ylabel("reserved / trained")
+    axes.grid(alpha=0.25)
+    columns = 1 + (len(layers) > MOST_LAYERS)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), ncols=columns, fontsize=7,
+                frameon=False)  # fmt: skip
+
+
+# --------------------------------------------------------------------------------- mask evolution
+
+
+def mask_evolution(groups: Sequence[Group], task: int = 0) -> bytes | None:
+    """Distribution of the mask's values over the epochs of one task, and the share above 1/2.
+
+    Args:
+        groups: a method each, the lowest seed is shown.
+        task: index of the row; -1 is the last.
+    """
+    found = [(group, course) for group in groups if (course := evolution_of(group, task))]
+    if not found:
+        return None
+    figure = Figure(figsize=(0.8 + 5.2 * len(found), 5.0), layout="constrained")
+    panels = figure.subplots(2, len(found), squeeze=False, sharex="col", height_ratios=[2.2, 1])
+    meshes = []
+    for (above, below), (group, course) in zip(panels.T, found, strict=True):
+        epochs = np.asarray(course["epochs"], float)
+        fractions = np.asarray(course["fractions"], float).T
+        meshes.append(above.pcolormesh(_edges(epochs), course["edges"], fractions,
+                                       cmap="viridis", norm=PowerNorm(0.4, 0.0, 1.0)))  # fmt: skip
+        above.set_title(f"{plain(group.label)}, task {task % group.first.num_tasks + 1}",
+                        fontsize=10, loc="left")  # fmt: skip
+        above.set_ylabel("mask value")
+        below.plot(epochs, course["nonzero"], color=OLD, marker=".")
+        below.set_ylabel("share above 1/2")
+        below.set_ylim(-0.03, 1.03)
+        below.yaxis.set_major_formatter(PercentFormatter(1.0))
+        below.set_xlabel("epoch")
+        below.grid(alpha=0.25)
+    figure.colorbar(meshes[-1], ax=panels[0], label="share of the mask's elements",
+                    format=PercentFormatter(1.0))  # fmt: skip
+    return png(figure)
+
+
+def evolution_of(group: Group, task: int) -> dict[str, Any] | None:
+    """The course of a task's mask that the lowest seed recorded; None if there is none."""
+    rows = group.first.rows
+    if not -len(rows) <= task < len(rows):
+        return None
+    course = rows[task].get("mask_evolution")
+    return course if course and course.get("epochs") else None
+
+
+def _edges(centres: np.ndarray) -> np.ndarray:
+    """Borders half-way between points, (n,) to (n + 1,)."""
+    if len(centres) == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    middle = (centres[1:] + centres[:-1]) / 2
+    return np.array([2 * centres[0] - middle[0], *middle, 2 * centres[-1] - middle[-1]])
