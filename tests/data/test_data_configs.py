@@ -76,9 +76,29 @@ def test_dgm_has_all_its_numbers_and_no_other(name: str) -> None:
     defaults = OmegaConf.load(FOLDER.parent / "train.yaml").dgm
     given = load(name)["dgm"]
     assert set(defaults) | set(given) == DGM
-    several = load(name)["data"]["classes_per_task"] > 1
-    weight = given.get("generator_class_weight", defaults.generator_class_weight)
-    assert (weight > 0) == several, "the classifier alone tells a task's classes apart"
+    for key in ("width_w", "width_a", "steps", "epochs", "batch_size"):
+        value = given.get(key, defaults.get(key))
+        assert isinstance(value, int) and value > 0
+    for key in given.keys() - {"generator_class_weight", "reset_discriminator"}:
+        assert given[key] > 0, key
+
+
+def test_the_papers_numbers_of_dgm() -> None:
+    """The table of configurations of the official code (papers/dgm.md, section 4)."""
+    defaults = OmegaConf.load(FOLDER.parent / "train.yaml").dgm
+    official = {
+        "mnist": (2e-3, 64, 101, 0.08, 1.0, True, 6),
+        "svhn": (5e-4, 64, 151, 1e-3, 1.0, True, 6),
+        "imagenet50": (2e-4, 70, 101, 1e-3, 0.6, False, 64),
+    }
+    keys = "learning_rate batch_size epochs sparsity_weight_w penalty_weight reset_discriminator"
+    for name, expected in official.items():
+        numbers = {**OmegaConf.to_container(defaults), **load(name)["dgm"]}
+        found = tuple(numbers[key] for key in (*keys.split(), "width_w"))
+        assert found == expected, name
+        assert numbers["mask_scale_w"] == 1e4
+    mnist = {**OmegaConf.to_container(defaults), **load("mnist")["dgm"]}
+    assert (mnist["mask_scale_a"], mnist["sparsity_weight_a"], mnist["width_a"]) == (1e5, 0.01, 20)
 
 
 def test_the_embedded_set_works_as_configured() -> None:
