@@ -49,10 +49,11 @@ def test_only_classifiers_make_a_report_too(configure, tmp_path) -> None:
     assert "joint_classifier" in render(found)
 
 
-def test_selection_changes_nothing_but_the_record(configure, tmp_path) -> None:
-    method = "method=mergan_jtr"
-    plain = train(configure(method))
-    looked = train(configure(method, "selection=paper", "selection.every=1"))
+@pytest.mark.parametrize("name", ["mergan_jtr", "dgm_w", "dgm_a"])
+def test_selection_changes_nothing_but_the_record(configure, tmp_path, name) -> None:
+    method = [f"method={name}", "training.steps=4"]
+    plain = train(configure(*method))
+    looked = train(configure(*method, "selection=paper", "selection.every=1"))
     assert plain != looked, "the runs' numbers differ, and so do their folders"
     states = [load_tensors(folder / "checkpoints/task1.pt")["state"] for folder in (plain, looked)]
     assert states[0].keys() == states[1].keys()
@@ -69,8 +70,8 @@ def test_selection_changes_nothing_but_the_record(configure, tmp_path) -> None:
         assert json.dumps(new["overall"]) == json.dumps(old["overall"])
         assert 1 <= selected["step"] <= 4
     text = markdown(comparison_tables(collect(tmp_path / "runs"))).replace("\\", "")
-    assert f"| {MARK} |" in text and "best validation step" in text
-    assert "mergan_jtr (selection.every=1)" in text
+    assert f"| {MARK} |" in text and "real validation images of all classes seen" in text
+    assert f"{name} (selection.every=1)" in text
 
 
 def test_a_methods_own_declaration_comes_first(configure) -> None:
