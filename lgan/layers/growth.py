@@ -75,5 +75,5 @@ def grown_by_weights(
 
 
 def grown_by_units(newly: dict[str, int], widths: dict[str, int]) -> dict[str, int]:
-    """Return the next width of all units under masks of units (DGMa): one more for each reserved."""
+    """Return the next width of all units under masks of units (DGMa): one more per reserved one."""
     return {units: width + newly[units] for units, width in widths.items()}

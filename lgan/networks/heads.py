@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -72,7 +73,7 @@ class ClassHead(nn.Module):
 
 
 class Identity(nn.Identity):
-    """Units that pass unchanged, as a skip does: a module of its own so that masks can act on it."""
+    """Units that pass unchanged, as a skip does; masks can act on it by its name."""
 
 
 def clone(module: nn.Module) -> nn.Module:
