@@ -1,0 +1,235 @@
+"""DGM: batches of the classifier, the losses, real pictures, and what is refused."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from lgan.data.images import TensorImages, to_float
+from lgan.data.memory import ExemplarMemory
+from lgan.errors import ConfigError
+from lgan.layers.masks import Annealing, sparsity
+from lgan.methods.dgm import DGMa, DGMw, fixed_statistics
+from lgan.methods.replay import MixedReplay, StoredReplay, balanced_labels
+from lgan.networks.dgm import DGMDiscriminator, DGMGenerator
+from lgan.networks.factory import NetworkFactory
+from lgan.objectives.acgan import ACGAN
+from lgan.objectives.adversarial import Wasserstein
+from lgan.seeding import Noise
+
+CPU = torch.device("cpu")
+TASKS = [(3,), (0,), (1, 2)]
+
+
+def make(kind=DGMw, tasks=TASKS, **knobs):
+    generator = partial(DGMGenerator, width=2, z_dim=8, base_side=2)
+    discriminator = partial(DGMDiscriminator, width=2, base_side=2)
+    method = kind(
+        name="dgm",
+        networks=NetworkFactory(generator, discriminator, (1, 8, 8), 4, seed=0),
+        objective=ACGAN(Wasserstein(), penalty_weight=0.0),
+        optimizer=partial(torch.optim.Adam, lr=1e-2, betas=(0.5, 0.999)),
+        annealing=Annealing(10.0, 2),
+        **knobs,
+    )
+    method.enter_task(0, tasks, 0)
+    return method
+
+
+def enter(method, task):
+    """Learn nothing in the tasks before, and enter this one."""
+    for index in range(len(method.generator.tasks), task + 1):
+        method.enter_task(index, method.task_classes, 0)
+        method.generator.add_task(method.task_classes[index])
+        method.begin_task(index)
+        if index < task:
+            method.generator.commit()
+    method.task_steps = 4
+    return method
+
+
+def batch(labels):
+    images = torch.randn(len(labels), 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    return {"x": images, "y": torch.tensor(labels)}
+
+
+def test_schedule_of_a_step() -> None:
+    method = enter(make(), 1)
+    roles = [role for role, _ in method.schedule([batch([0] * 8)])]
+    assert roles == ["classifier", "discriminator", "generator"]
+    method = enter(make(replay="per_class"), 2)
+    roles = [role for role, _ in method.schedule([batch([1, 2] * 4)])]
+    assert roles == ["classifier"] * 3 + ["discriminator", "generator"]
+
+
+def test_a_balanced_batch_has_the_same_size_and_equal_shares() -> None:
+    method = enter(make(), 2)
+    labels = torch.zeros(4, dtype=torch.long)
+    for step in range(4):
+        method.step = step
+        part = method.balanced_batch(batch([1, 2] * 5))
+        assert len(part["y"]) == len(part["x"]) == 10
+        labels += torch.bincount(part["y"], minlength=4)
+    assert (labels[3], labels[0], labels[1] + labels[2]) == (10, 10, 20)
+
+
+def test_per_class_batches_hold_one_batch_of_each_task() -> None:
+    """The code: current and old batches are joined, shuffled and cut (papers/dgm.md, 4.3a)."""
+    method = enter(make(replay="per_class"), 2)
+    parts = list(method.classifier_batches(batch([1, 2] * 4)))
+    assert [len(part["y"]) for part in parts] == [8, 8, 8]
+    labels = torch.cat([part["y"] for part in parts])
+    assert torch.bincount(labels).tolist() == [8, 4, 4, 8]
+    assert len(set(parts[0]["y"].tolist())) > 1, "shuffled"
+
+
+def test_replays_are_the_old_tasks_binary_networks() -> None:
+    method = enter(make(), 1)
+    labels = torch.full((5,), 3)
+    drawn = method.draw_generated(labels, Noise(7))
+    baked = method.generator.bake(0)
+    torch.testing.assert_close(drawn, baked(Noise(7).normal(5, 8), labels))
+
+
+def test_the_classifier_sees_seen_classes_only() -> None:
+    method = enter(make(), 1)
+    logits = method.judge(batch([0] * 3)["x"])[1]
+    assert torch.isinf(logits[:, [1, 2]]).all() and torch.isfinite(logits[:, [0, 3]]).all()
+    loss = method.loss("classifier", batch([0, 3, 0]))
+    raw = method.discriminator(batch([0, 3, 0])["x"])[1][:, [0, 3]]
+    expected = torch.nn.functional.cross_entropy(raw, torch.tensor([0, 1, 0]))
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert method.discriminator.classify.weight.grad[[1, 2]].abs().max() == 0
+
+
+def test_the_generator_pays_for_what_it_newly_takes() -> None:
+    """lambda_RU * alpha * R; alpha is units now over units at the start."""
+    free, taxed = (enter(make(sparsity_weight=w), 1) for w in (0.0, 2.0))
+    for method in (free, taxed):
+        method.noise.reseed(1)
+    method = taxed
+    difference = taxed.loss("generator", batch([0] * 4)) - free.loss("generator", batch([0] * 4))
+    alpha = sum(method.generator.widths.values()) / sum(method.generator.tasks[0].widths.values())
+    assert alpha > 1 and method.alpha() == pytest.approx(alpha)
+    expected = 2.0 * alpha * sparsity(method.generator.masks.values())
+    torch.testing.assert_close(difference, expected)
+
+
+@pytest.mark.parametrize(("task", "weight"), [(1, 0.0), (2, 1.0)])
+def test_classes_of_one_task_are_told_apart_by_the_classifier(task, weight) -> None:
+    assert enter(make(), task)._class_weight() == weight
+    assert enter(make(generator_class_weight=0.5), task)._class_weight() == 0.5
+
+
+def test_statistics_follow_the_classifier_only() -> None:
+    method = enter(make(), 0)
+    norm = method.discriminator.trunk[3]
+    before = norm.running_mean.clone()
+    for player in ("discriminator", "generator"):
+        method.loss(player, batch([3] * 8))
+    assert torch.equal(norm.running_mean, before)
+    method.loss("classifier", batch([3] * 8))
+    assert not torch.equal(norm.running_mean, before)
+    with fixed_statistics(method.discriminator):
+        assert norm.momentum == 0.0
+    assert norm.momentum == 0.1
+    method = enter(make(statistics="all"), 0)
+    before = method.discriminator.trunk[3].running_mean.clone()
+    method.loss("discriminator", batch([3] * 8))
+    assert not torch.equal(method.discriminator.trunk[3].running_mean, before)
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_the_discriminator_of_the_next_task(reset) -> None:
+    method = enter(make(reset_discriminator=reset), 0)
+    trunk = method.discriminator.trunk[0].weight.clone()
+    score = method.discriminator.score.weight.clone()
+    method = enter(method, 1) if method.generator.commit() is None else method
+    assert torch.equal(method.discriminator.trunk[0].weight, trunk) is not reset
+    assert not torch.equal(method.discriminator.score.weight, score)
+
+
+def test_labels_go_round() -> None:
+    assert balanced_labels([4, 2], 3, 0, CPU).tolist() == [4, 2, 4]
+    assert balanced_labels([4, 2], 3, 3, CPU).tolist() == [2, 4, 2]
+
+
+def constant(labels, noise):
+    """Images that are their label."""
+    return labels.float()[:, None, None, None].expand(-1, 1, 2, 2)
+
+
+def test_a_stored_set_gives_each_label_its_class() -> None:
+    stored = StoredReplay(constant, [5, 2], 3, Noise(0), batch=2)
+    assert stored.images.shape == (2, 3, 1, 2, 2)
+    drawn = stored(torch.tensor([2, 5, 5]), Noise(1))
+    assert drawn[:, 0, 0, 0].tolist() == [2, 5, 5]
+
+
+def test_a_share_of_the_replays_is_real() -> None:
+    pictures = torch.full((4, 1, 2, 2), 255, dtype=torch.uint8)
+    memory = ExemplarMemory(per_class=2)
+    memory.add(TensorImages(pictures, torch.tensor([0, 0, 7, 7])))
+    labels = torch.tensor([0, 7]).repeat(500)
+    drawn = MixedReplay(constant, memory, 0.25)(labels, Noise(0))
+    real = (drawn == to_float(torch.tensor(255, dtype=torch.uint8))).flatten(1).all(1)
+    assert 0.2 < real[labels == 7].float().mean() < 0.3
+    assert (drawn[~real][:, 0, 0, 0] == labels[~real]).all()
+
+
+def test_real_pictures_are_declared() -> None:
+    assert make().declaration == ""
+    assert make(real_total=10).declaration == "keeps real data (K=10)"
+    assert make(real_ratio=0.5).declaration == "keeps real data (r=0.5)"
+    with pytest.raises(ConfigError, match=r"real_ratio=0.5 and method.real_total=10"):
+        make(real_ratio=0.5, real_total=10)
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [
+        ("replay", "all"),
+        ("replay_source", "disk"),
+        ("expansion", "none"),
+        ("new_weights", "zero"),
+        ("statistics", "none"),
+        ("sparsity_ratio", "x"),
+    ],
+)
+def test_unknown_values_are_refused(knob, value) -> None:
+    with pytest.raises(ConfigError, match=f"method.{knob}={value} is unknown"):
+        make(**{knob: value})
+
+
+def test_unknown_leak_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"method.leak=some is unknown"):
+        make(DGMa, leak="some")
+
+
+def test_weight_decay_is_refused() -> None:
+    method = enter(make(), 0)
+    method.optimizer = partial(torch.optim.Adam, weight_decay=0.1)
+    with pytest.raises(ConfigError, match=r"optimizer.weight_decay=0.1"):
+        method.configure_optimizers()
+
+
+@pytest.mark.parametrize("kind", [DGMw, DGMa])
+def test_counts_are_honest(kind) -> None:
+    """All tasks' norms and heads are stored; embeddings count as trained."""
+    method = enter(make(kind), 1)
+    optimizers = method.configure_optimizers()
+    counts = method.parameter_counts()
+    generator = method.generator
+    assert counts["masked_weights"] == sum(p.weight.numel() for p in generator.layers.values())
+    assert counts["stored"] == counts["masked_weights"] + counts["norms_heads"]
+    embeddings = sum(m.embedding.numel() for m in generator.masks.values())
+    current = sum(
+        p.numel()
+        for name in (*generator.chain.norms, "head")
+        for p in generator.network.get_submodule(name).tasks[1].parameters()
+    )
+    assert counts["trained"] == counts["masked_weights"] + embeddings + current
+    assert len(optimizers) == 2
