@@ -17,7 +17,9 @@ DATA_ROOT ?=
 ARGS ?=
 METHODS := joint,sft,ewc_gan,dgr,mergan_jtr,mergan_ra
 
-.PHONY: help setup lint format test demo bench table-mergan-1 table-mergan-2 clean
+DGM := table-dgm-1 table-dgm-2 table-dgm-3 table-dgm-4 figure-dgm-2 figure-dgm-3 figure-dgm-6
+
+.PHONY: help setup lint format test demo bench table-mergan-1 table-mergan-2 $(DGM) clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +58,18 @@ table-mergan-1: setup ## MeRGAN's Table 1 (MNIST, SVHN); BUDGET=smoke|cpu|paper
 
 table-mergan-2: setup ## MeRGAN's Table 2 (LSUN); BUDGET=smoke|cpu|paper
 	$(BIN)/lgan-paper table=experiments/mergan/table2.yaml budget=$(BUDGET) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(ARGS)
+
+# The tables and figures of DGM share their runs: one folder for each budget.
+$(DGM): setup
+	$(BIN)/lgan-paper table=experiments/dgm/$(subst -dgm-,,$@).yaml budget=$(BUDGET) runs=outputs/dgm-$(BUDGET) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(ARGS)
+
+table-dgm-1: ## DGM's Table 1 (accuracy on four data sets); BUDGET=smoke|cpu|paper|paper_code
+table-dgm-2: ## DGM's Table 2 (ImageNet-50, some real samples kept)
+table-dgm-3: ## DGM's Table 3 (size of the generator)
+table-dgm-4: ## DGM's Table 4 (disk space)
+figure-dgm-2: ## DGM's Figure 2 (top-5 accuracy over tasks, ImageNet-50)
+figure-dgm-3: ## DGM's Figure 3 (reuse; mask values over epochs)
+figure-dgm-6: ## DGM's Figure 6 (size against tasks)
 
 clean: ## remove the environment, caches and builds; keeps outputs/
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -33,6 +33,7 @@ class Column:
         scale: factor from the record's unit to the paper's; None: 100 for accuracies, else 1.
         digits: decimal places.
         paper: key in the paper's numbers where it is not `key`.
+        only: the only methods it is for; None for all.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Column:
     scale: float | None = None
     digits: int = 2
     paper: str | None = None
+    only: list[str] | None = None
 
     def factor(self, metric: str) -> float:
         """From the record's unit to the paper's: fractions are printed in percent."""
@@ -116,6 +118,7 @@ class PaperTable:
     metrics: Cells = field(default_factory=dict)
     notes: Cells = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    leave_out: dict[str, dict[str, str]] = field(default_factory=dict)
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -129,17 +132,15 @@ class PaperTable:
         missing = [key for key in KEYS if key not in content]
         if missing:
             raise ConfigError(f"{path}: the keys {', '.join(missing)} are missing.")
-        file, _, key = str(content["numbers"]).partition("#")
-        paper = _read_yaml(path.parent / file).get(key)
-        if not isinstance(paper, dict):
-            raise ConfigError(f"{path}: numbers={content['numbers']} names no table of {file}.")
+        paper = _linked(path, str(content["numbers"]))
         return cls(
             title=content["title"],
             source=paper.get("source", ""),
             runs=content["runs"],
             methods={name: _entry(path, name, of) for name, of in content["methods"].items()},
             columns=[_column(path, column) for column in content["columns"]],
-            budgets=content["budgets"],
+            budgets=_linked(path, content["budgets"]),
+            leave_out=content.get("leave_out") or {},
             numbers=paper.get("values") or {},
             metrics=paper.get("metrics") or {},
             notes=paper.get("notes") or {},
@@ -177,7 +178,7 @@ class PaperTable:
         if reason is None and entry.runs is not None and run not in entry.runs:
             reason = "the paper has no number for it"
         if reason is None:
-            reason = (self.budgets[budget].get("leave_out") or {}).get(run)
+            reason = (self.leave_out.get(budget) or {}).get(run)
         return None if reason is None else f"not run here: {' '.join(str(reason).split())}"
 
     def number(self, column: Column, method: str) -> PaperNumber:
@@ -200,6 +201,17 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"table: {path} is no YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"table: {path} should hold a mapping.")
+    return content
+
+
+def _linked(path: Path, content: Any) -> dict[str, Any]:  # noqa: ANN401  (any YAML value)
+    """A mapping that stands there, or in another file, as `file.yaml#key`."""
+    if isinstance(content, str):
+        file, _, key = content.partition("#")
+        found = _read_yaml(path.parent / file).get(key)
+        if not isinstance(found, dict):
+            raise ConfigError(f"{path}: {content} names no table of {file}.")
+        return found
     return content
 
 

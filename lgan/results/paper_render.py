@@ -61,6 +61,8 @@ def _cells(
     table: PaperTable, column: Column, method: str, outcome: Outcome, metrics: bool
 ) -> list[str]:
     entry, paper = table.methods[method], table.number(column, method)
+    if column.only is not None and method not in column.only:
+        return []
     if not outcome.records and not paper.present and entry.runs is not None:
         return []
     reading = read(column, entry.metric_of(column), outcome, entry.also)
