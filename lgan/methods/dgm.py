@@ -83,6 +83,9 @@ class DGM(LifelongGAN):
             a fresh score only (ImageNet).
         statistics: whose batches the running statistics of the discriminator follow: "classifier"
             or "all", critic's and generator's steps too (code); only the classifier reads them.
+        settle: share of a task's steps, its last ones, in which only the classifier learns. Critic's
+            steps move the trunk under it, and its accuracy swings by tens of points from step to
+            step (papers/dgm.md 6.4; the code, with 0, picks the best epoch by real data instead).
         clip: largest norm of the generator's gradient, after the compensation.
         networks: see `LifelongGAN`; the generator must declare its chain.
         **kwargs: see `LifelongGAN`.
@@ -110,12 +113,15 @@ class DGM(LifelongGAN):
         real_total: int | None = None,
         reset_discriminator: bool = True,
         statistics: str = "classifier",
+        settle: float = 0.1,
         clip: float = 1e4,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
         rules = {"code": code_rule, "paper": paper_rule}
-        self.annealing, self.clip = annealing, clip
+        if not 0 <= settle < 1:
+            raise ConfigError(f"method.settle={settle} must lie in [0, 1).")
+        self.annealing, self.settle, self.clip = annealing, settle, clip
         self.sparsity_weight = sparsity_weight
         self.sparsity_ratio = one_of(
             "method.sparsity_ratio", sparsity_ratio, ("units", "weights", "none")
@@ -200,15 +206,21 @@ class DGM(LifelongGAN):
 
     def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
         """Yield the classifier's steps, then critic's and generator's (papers/dgm.md, 4.3)."""
-        self.top, scale = self.annealing.at(self.step, self.task_steps)
-        self.generator.set_scale(scale)
-        if len(self.evolution) <= self.annealing.epoch(self.step, self.task_steps):
-            self._record_masks()
+        adversarial = self.step < self.adversarial_steps
+        if adversarial:
+            self._anneal()
         for batch in batches:
             for part in self.classifier_batches(batch):
                 yield "classifier", part
-            yield "discriminator", batch
-        yield "generator", batches[-1]
+            if adversarial:
+                yield "discriminator", batch
+        if adversarial:
+            yield "generator", batches[-1]
+
+    @property
+    def adversarial_steps(self) -> int:
+        """Number of a task's steps before the classifier settles."""
+        return max(1, round(self.task_steps * (1 - self.settle)))
 
     def classifier_batches(self, batch: Batch) -> Iterator[Batch]:
         """Yield the batches of the classifier's steps that belong to one batch of the task."""
@@ -400,6 +412,12 @@ class DGM(LifelongGAN):
         if self.sparsity_ratio == "weights":
             return self.generator.masked_weights()
         return sum(self.generator.widths.values())
+
+    def _anneal(self) -> None:
+        self.top, scale = self.annealing.at(self.step, self.adversarial_steps)
+        self.generator.set_scale(scale)
+        if len(self.evolution) <= self.annealing.epoch(self.step, self.adversarial_steps):
+            self._record_masks()
 
     @torch.no_grad()
     def _record_masks(self) -> None:

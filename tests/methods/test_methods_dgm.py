@@ -64,6 +64,19 @@ def test_schedule_of_a_step() -> None:
     assert roles == ["classifier"] * 3 + ["discriminator", "generator"]
 
 
+def test_the_classifier_settles_alone() -> None:
+    """With settle = 1/4 of 8 steps the last two are the classifier's."""
+    method = enter(make(settle=0.25), 1)
+    method.task_steps = 8
+    for step in range(8):
+        method.step = step
+        roles = [role for role, _ in method.schedule([batch([0] * 8)])]
+        assert (roles == ["classifier"]) is (step >= 6)
+    assert method.top == 10.0, "annealed to the end before"
+    with pytest.raises(ConfigError, match=r"method.settle=1 must"):
+        make(settle=1)
+
+
 def test_a_balanced_batch_has_the_same_size_and_equal_shares() -> None:
     method = enter(make(), 2)
     labels = torch.zeros(4, dtype=torch.long)
