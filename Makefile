@@ -15,7 +15,7 @@ SEEDS ?= 0
 BUDGET ?= smoke
 DATA_ROOT ?=
 ARGS ?=
-METHODS := joint,sft,ewc_gan,dgr,mergan_jtr,mergan_ra
+METHODS := joint,sft,ewc_gan,dgr,mergan_jtr,mergan_ra,dgm_w,dgm_a
 
 DGM := table-dgm-1 table-dgm-2 table-dgm-3 table-dgm-4 figure-dgm-2 figure-dgm-3 figure-dgm-6
 
@@ -45,7 +45,7 @@ format: setup ## repair what ruff can repair
 test: setup ## run the tests; nothing is downloaded
 	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -q $(ARGS)
 
-demo: setup ## train six methods on 8x8 digits (minutes), then a table and report.html
+demo: setup ## train eight methods on 8x8 digits (minutes), then a table and report.html
 	OMP_NUM_THREADS=1 $(BIN)/lgan-train -m method=$(METHODS) seed=$(SEEDS) data=digits paths.runs=outputs/demo $(ARGS)
 	$(BIN)/lgan-table runs=outputs/demo
 	$(BIN)/lgan-report runs=outputs/demo output=report.html

@@ -83,8 +83,8 @@ class DGM(LifelongGAN):
             a fresh score only (ImageNet).
         statistics: whose batches the running statistics of the discriminator follow: "classifier"
             or "all", critic's and generator's steps too (code); only the classifier reads them.
-        settle: share of a task's steps, its last ones, in which only the classifier learns. Critic's
-            steps move the trunk under it, and its accuracy swings by tens of points from step to
+        settle: share of a task's steps, its last ones, in which only the classifier learns. The
+            critic moves the trunk under it, and its accuracy swings by tens of points from step to
             step (papers/dgm.md 6.4; the code, with 0, picks the best epoch by real data instead).
         clip: largest norm of the generator's gradient, after the compensation.
         networks: see `LifelongGAN`; the generator must declare its chain.

@@ -28,6 +28,7 @@ DGM = {
     "init",
     "steps",
     "epochs",
+    "short_steps",
     "batch_size",
     "learning_rate",
     "mask_scale_w",
