@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from lgan.results.collect import Group
 from lgan.results.figures import COLOURS, MARKERS, mean_of_known, plain, png, task_axis
@@ -92,7 +92,7 @@ def growth_curve(
             axes.plot(steps, line + more, ":", color=colour, label="  with norms and heads")
         if worst_case:
             steps = np.arange(1, len(line) + 1)
-            name = "  linear growth, worst case"
+            name = "  linear: t × task 1"
             axes.plot(steps, line[0] * steps, "--", color=colour, label=name, linewidth=1)
     for name, size in (constants or {}).items():
         axes.axhline(size, color="#7F7F7F", linestyle="-.", label=plain(name))
@@ -209,10 +209,10 @@ def reuse_shares(groups: Sequence[Group]) -> bytes | None:
 
 def _reuse_bars(axes: Axes, reused: np.ndarray, newly: np.ndarray, reserved: np.ndarray) -> None:
     steps = np.arange(1, len(reused) + 1)
-    axes.bar(steps, reused, color=OLD, alpha=0.75, label="reused")
-    axes.bar(steps, newly, bottom=reused, color=NEW, alpha=0.75, label="newly blocked")
-    axes.plot(steps, reserved, color=LINE, marker="o", label="reserved, of all")
-    axes.set_ylabel("share of the task's mask")
+    axes.bar(steps, reused, color=OLD, alpha=0.75, label="reused, of the mask")
+    axes.bar(steps, newly, bottom=reused, color=NEW, alpha=0.75, label="new")
+    axes.plot(steps, reserved, color=LINE, marker="o", label="reserved, of all elements")
+    axes.set_ylabel("share")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=8, frameon=False)
 
 
@@ -234,7 +234,7 @@ def _layer_lines(axes: Axes, layers: dict[str, dict[str, np.ndarray]]) -> None:
 
 
 def mask_evolution(groups: Sequence[Group], task: int = 0) -> bytes | None:
-    """Distribution of the mask's values over the epochs of one task, and the share above 1/2.
+    """Distribution of the mask's values over the epochs of one task, and the share of 1/2 or more.
 
     Args:
         groups: a method each, the lowest seed is shown.
@@ -254,11 +254,12 @@ def mask_evolution(groups: Sequence[Group], task: int = 0) -> bytes | None:
         above.set_title(f"{plain(group.label)}, task {task % group.first.num_tasks + 1}",
                         fontsize=10, loc="left")  # fmt: skip
         above.set_ylabel("mask value")
-        below.plot(epochs, course["nonzero"], color=OLD, marker=".")
-        below.set_ylabel("share above 1/2")
+        below.plot(epochs, course["nonzero"], color=OLD, marker="." if len(epochs) < 30 else None)
+        below.set_ylabel("share ≥ 1/2")
         below.set_ylim(-0.03, 1.03)
         below.yaxis.set_major_formatter(PercentFormatter(1.0))
         below.set_xlabel("epoch")
+        below.xaxis.set_major_locator(MaxNLocator(integer=True))
         below.grid(alpha=0.25)
     figure.colorbar(meshes[-1], ax=panels[0], label="share of the mask's elements",
                     format=PercentFormatter(1.0))  # fmt: skip

@@ -51,7 +51,9 @@ def render(
             cells = _cells(table, column, method, outcomes[column.run, method], metrics)
             if cells:
                 lines.append("| " + " | ".join(escape_markdown(cell) for cell in cells) + " |")
-    lines += ["", *(f"![{escape_markdown(name)}]({name})" for name in pictures), ""]
+    lines.append("")
+    for name in pictures:
+        lines += [f"![{escape_markdown(name)}]({name})", ""]
     remarks = [f"- {' '.join(str(remark).split())}" for remark in table.remarks]
     lines += [_escape_line(line) for line in [*remarks, *_classifier_lines(outcomes)]]
     return "\n".join([*lines, ""])

@@ -68,6 +68,50 @@ def make_record(method: str = "sft", seed: int = 0, rows: int = 2, **fields: Any
     return RunRecord(method=method, seed=seed, **known)
 
 
+MASKED_SIZES = {0: [100, 160], 1: [100, 180]}  # by seed, for tasks 1 and 2
+
+
+def make_masked_row(task: int, seed: int) -> dict[str, Any]:
+    """Return a row as DGM writes it; two layers, one with a dot in its name."""
+    size = MASKED_SIZES[seed][task]
+    # task 1 reserves 20 of 80 and 10 of 20; task 2 adds 30 and 0, and reuses 5 and 5
+    first = {"width": 4, "trained_size": 80, "reserved": 20, "newly": 20, "reused": 0}
+    other = {"width": 2, "trained_size": 20, "reserved": 10, "newly": 10, "reused": 0}
+    later = {"width": 6, "trained_size": 140, "reserved": 50, "newly": 30, "reused": 5}
+    last = {"width": 2, "trained_size": 20, "reserved": 10, "newly": 0, "reused": 5}
+    fractions = [[0.0] * 5 + [1.0] + [0.0] * 4, [0.75] + [0.0] * 8 + [0.25]]
+    made = row(task, seed)
+    made["parameters"] |= {"masked_weights": size, "norms_heads": 10 * (task + 1)}
+    return made | {
+        "capacity": [{"fc": first, "block.0": other}, {"fc": later, "block.0": last}][task],
+        "disk": {"weights_fp32": 4 * size, "masks_packed_bits": 13 * (task + 1)},
+        "mask_evolution": {
+            "epochs": [0, 1],
+            "edges": [i / 10 for i in range(11)],
+            "fractions": fractions,
+            "nonzero": [1.0, 0.25],
+        },
+    }
+
+
+def make_masked_record(seed: int) -> RunRecord:
+    record = make_record("masked", seed)
+    record.rows = [make_masked_row(task, seed) for task in range(2)]
+    return record
+
+
+@pytest.fixture
+def plain_record() -> RunRecord:
+    """Return the record of a run without masks."""
+    return make_record("plain")
+
+
+@pytest.fixture
+def masked_record() -> Callable[[int], RunRecord]:
+    """Return a maker, by seed, of records of a run with masks."""
+    return make_masked_record
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., Path]:
     """Return a maker of run folders below `tmp_path/runs`."""

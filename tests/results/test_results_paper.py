@@ -9,8 +9,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import ConfigError, DataError, RunError, TrainingDivergedError
-from lgan.results.paper_file import PaperTable
 from lgan.results.paper_cli import build_table, compose_run, data_overrides, quote
+from lgan.results.paper_file import PaperTable
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments" / "mergan"
 METHODS = ["joint", "sft", "ewc_gan", "dgr", "mergan_jtr", "mergan_ra"]
