@@ -12,6 +12,7 @@ import platform
 import torch
 
 from benchmarks.common import peak_memory, render
+from benchmarks.growing import growing_rows
 from benchmarks.loading import loading_rows
 from benchmarks.steps import framework_rows, task_rows, use_one_thread
 from lgan.train import quieten
@@ -19,6 +20,7 @@ from lgan.train import quieten
 PARTS = (
     ("Training step: lgan / bare PyTorch loop", framework_rows),
     ("Step in the last task / in the second (ten tasks, mergan32, batch 64)", task_rows),
+    ("DGM: masks, growth and replay (MNIST's networks, batch 64)", growing_rows),
     ("Batches per second: lgan's loader / torch DataLoader", loading_rows),
 )
 

@@ -201,23 +201,30 @@ def at_task(name: str, overrides: list[str], task: int) -> Callable[[], None]:
     return method_steps(method, iter(datamodule.train_dataloader()))
 
 
-def method_steps(method: LifelongGAN, items: Iterator[list[Batch]]) -> Callable[[], None]:
+def method_steps(
+    method: LifelongGAN,
+    items: Iterator[list[Batch]],
+    protect: Callable[[str], None] = lambda player: None,
+) -> Callable[[], None]:
     """Return what takes one step of any method, as `LifelongGAN.training_step`, no Trainer.
 
     Args:
         method: inside a task.
         items: the loader's items, uint8.
+        protect: what callbacks do before an optimizer's step, given the player.
     """
     optimizers = dict(zip(method.players, method.configure_optimizers(), strict=True))
     method.train()
 
     def step() -> None:
         batches = [{**part, "x": to_float(part["x"])} for part in next(items)]
-        for player, batch in method.schedule(batches):
+        for role, batch in method.schedule(batches):
+            player = method.roles.get(role, role)
             with frozen(network for key, network in method.players.items() if key != player):
-                loss = method.loss(player, batch)
+                loss = method.loss(role, batch)
                 optimizers[player].zero_grad()
                 loss.backward()
+                protect(player)
                 optimizers[player].step()
 
     return step

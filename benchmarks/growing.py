@@ -1,0 +1,113 @@
+"""DGM: what masks cost, and how a step and the generator grow over ten tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from typing import cast
+
+import torch
+from torch import nn
+
+from benchmarks.common import Row, compose, spread
+from benchmarks.steps import method_steps, take_turns
+from lgan import build
+from lgan.layers.growing import GrowingGenerator
+from lgan.methods.dgm import DGM
+
+RESERVED = 0.45
+"""Share of what is free that a task takes: what DGMw took on MNIST (experiments/dgm)."""
+MERGAN = 525_569
+"""Parameters of MeRGAN's generator on MNIST, the size that DGMw is to stay below."""
+
+
+def reserve(generator: GrowingGenerator, source: torch.Generator) -> None:
+    """Let the current task take its share of the free elements, and commit."""
+    for masks in generator.masks.values():
+        assert masks.embedding is not None
+        taken = torch.rand(masks.shapes[-1], generator=source) < RESERVED
+        masks.embedding.data = taken.float() * 2 - 1
+    generator.commit()
+
+
+def at_task(name: str, task: int, *overrides: str) -> tuple[DGM, Callable[[], None]]:
+    """Return a method that has reached `task`, and what takes one step of it."""
+    config = compose(["data=mnist", f"method={name}", "method.settle=0", *overrides], 32, 128)
+    datamodule = build.build_datamodule(config)
+    method = cast(DGM, build.build_method(config, datamodule.image_shape, datamodule.num_classes))
+    classes = [t.classes for t in datamodule.tasks]
+    source = torch.Generator().manual_seed(0)
+    for index in range(task + 1):
+        method.enter_task(index, classes, 0)
+        method.generator.add_task(classes[index])
+        method.begin_task(index)
+        if index < task:
+            reserve(method.generator, source)
+    datamodule.select(task)
+
+    def protect(player: str) -> None:
+        if player == "generator":
+            method.generator.protect()
+            for masks in method.generator.masks.values():
+                masks.compensate(method.top)
+            nn.utils.clip_grad_norm_(method.generator.parameters(), method.clip)
+
+    return method, method_steps(method, iter(datamodule.train_dataloader()), protect)
+
+
+def without_masks(method: DGM) -> Callable[[], None]:
+    """Return what takes the same step with the plain network in the generator's place."""
+    config = compose(["data=mnist", f"method={method.name}", "method.settle=0"], 32, 128)
+    datamodule = build.build_datamodule(config)
+    twin = cast(DGM, build.build_method(config, datamodule.image_shape, datamodule.num_classes))
+    twin.enter_task(0, [t.classes for t in datamodule.tasks], 0)
+    plain = twin.networks.build_generator()
+    # No masks to anneal, record or tax: what is left is classifier, critic and generator.
+    plain.masks, plain.committed = {}, 0  # type: ignore[assignment]
+    plain.set_scale = lambda scale: None  # type: ignore[assignment]
+    twin.generator, twin.sparsity_weight = cast(GrowingGenerator, plain), 0.0
+    twin._record_masks = lambda: twin.evolution.append([])  # type: ignore[method-assign]
+    datamodule.select(0)
+    return method_steps(twin, iter(datamodule.train_dataloader()))
+
+
+def growing_rows(quick: bool) -> list[Row]:
+    """Measure steps of DGM against each other, and count the generator's weights."""
+    turns = 6 if quick else 20
+    rows = []
+    for replay, target in (("balanced", 1.3), ("per_class", None)):
+        _, first = at_task("dgm_w", 0)
+        _, last = at_task("dgm_w", 9, f"method.replay={replay}")
+        rows.append(_row(f"dgm_w, replay={replay}: task 10 / task 1", first, last, turns, target))
+    method, masked = at_task("dgm_w", 0)
+    rows.append(_row("dgm_w / the same without masks", without_masks(method), masked, turns, 1.15))
+    weights = {name: at_task(name, 9)[0].generator.masked_weights() for name in ("dgm_w", "dgm_a")}
+    return [*rows, *_sizes(weights)]
+
+
+def _row(
+    what: str,
+    first: Callable[[], None],
+    second: Callable[[], None],
+    turns: int,
+    target: float | None,
+) -> Row:
+    pairs = take_turns(first, second, turns)
+    ratios = [b / a for a, b in pairs]
+    base, other = (median(side) for side in zip(*pairs, strict=True))
+    measured = f"{1e3 * base:.1f} ms, {1e3 * other:.1f} ms; {spread(ratios)}"
+    ratio = median(ratios)
+    if target is None:
+        return Row(what, measured, ratio, "reported", True)
+    return Row(what, measured, ratio, f"<= {target}", ratio <= target)
+
+
+def _sizes(weights: dict[str, int]) -> list[Row]:
+    ours, units = weights["dgm_w"], weights["dgm_a"]
+    taken = f"every task takes {100 * RESERVED:.0f} % of what is free"
+    return [
+        Row(f"weights after ten tasks: dgm_w / MeRGAN, {taken}", f"{ours:,}, {MERGAN:,}",
+            ours / MERGAN, "< 1", ours < MERGAN),
+        Row("weights after ten tasks: dgm_w / dgm_a", f"{ours:,}, {units:,}", ours / units,
+            "< 1", ours < units),
+    ]  # fmt: skip
