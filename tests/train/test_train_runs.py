@@ -16,7 +16,17 @@ from lgan.sample import draw, load_run, sample_classes, save_images
 from lgan.sequence import SequenceRunner
 from lgan.train import train
 
-METHODS = ["sft", "joint", "per_task", "ewc_gan", "dgr", "mergan_jtr", "mergan_ra"]
+METHODS = [
+    "sft",
+    "joint",
+    "per_task",
+    "ewc_gan",
+    "dgr",
+    "mergan_jtr",
+    "mergan_ra",
+    "dgm_w",
+    "dgm_a",
+]
 
 
 def final_state(folder, task: int = 1) -> dict:
@@ -87,7 +97,7 @@ class Stop(Exception):
     """Stands for a crash."""
 
 
-@pytest.mark.parametrize("method", ["mergan_jtr", "per_task", "dgr", "ewc_gan"])
+@pytest.mark.parametrize("method", ["mergan_jtr", "per_task", "dgr", "ewc_gan", "dgm_w", "dgm_a"])
 @pytest.mark.parametrize("where", [(0, 3), (1, 2), (1, 4)])
 def test_resuming_gives_the_same_bits(configure, tmp_path, monkeypatch, method, where) -> None:
     """Crash inside the first task, inside the second, and before the second's border is saved."""
