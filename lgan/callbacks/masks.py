@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import lightning as L
 import torch
 
+from lgan.errors import ConfigError
+
 
 class Growing(Protocol):
     """A generator under masks, as these callbacks know it (`lgan.layers.growing`)."""
@@ -42,6 +44,20 @@ class ExpandLayers(L.Callback):
 
 class CumulateMasks(L.Callback):
     """Protect what older tasks use before each step of the generator; binarise at the border."""
+
+    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:  # noqa: ANN401
+        """Refuse another callback of this kind, which would protect in this one's place or twice.
+
+        Raises:
+            ConfigError: the Trainer has a subclass of this one (Lightning replaces the same type).
+        """
+        kinds = [c for c in trainer.callbacks if isinstance(c, CumulateMasks)]  # type: ignore[attr-defined]
+        others = [c for c in kinds if type(c) is not CumulateMasks]
+        if others:
+            raise ConfigError(
+                f"callbacks: {type(others[0]).__name__} is a kind of CumulateMasks, which "
+                f"method={pl_module.name} brings itself; remove it from the callbacks."
+            )
 
     def on_before_optimizer_step(
         self,

@@ -1,17 +1,36 @@
-"""Counting parameters at each task border."""
+"""Counting parameters, and what a growing network reserved, at each task border."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from lgan.callbacks.base import TaskCallback, TaskContext
+
+ACCOUNTS = ("parameters", "capacity", "disk")
+"""The parts of a task's row that hold numbers of a network's size."""
+
+
+def flat(prefix: str, value: Any) -> dict[str, float]:  # noqa: ANN401
+    """Return the numbers of a nested dictionary as {"a/b/c": number}."""
+    if not isinstance(value, dict):
+        return {prefix: float(value)}
+    return {
+        k: v for name, inner in value.items() for k, v in flat(f"{prefix}/{name}", inner).items()
+    }
 
 
 class CountParameters(TaskCallback):
-    """Record parameters trained in the task, stored so far, the discriminator's, and in all."""
+    """Record parameters trained in the task, stored so far, the discriminator's, and in all.
+
+    The numbers are logged, and with them what the method reported of each layer's capacity and of
+    disk space.
+    """
 
     def on_task_end(self, context: TaskContext) -> None:
         """Add the counts to the task's row and log them."""
-        counts = context.method.parameter_counts()
-        context.row["parameters"] = counts
+        context.row["parameters"] = context.method.parameter_counts()
+        numbers: dict[str, float] = {}
+        for key in ACCOUNTS:
+            numbers |= flat(key, context.row.get(key, {}))
         for logger in context.loggers:
-            numbers = {f"parameters/{name}": float(count) for name, count in counts.items()}
             logger.log_metrics(numbers, step=context.step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lgan.callbacks.masks import CumulateMasks
 from lgan.errors import ConfigError
 from lgan.files import load_tensors
 from lgan.results.record import RunRecord
@@ -52,6 +53,28 @@ def test_a_row_accounts_for_capacity_disk_and_masks(configure) -> None:
     assert course["epochs"] == list(range(len(course["fractions"]))) and len(course["epochs"]) > 5
     assert all(sum(fractions) == pytest.approx(1) for fractions in course["fractions"])
     assert course["fractions"][0][5] == 1.0, "masks start at 1/2"
+
+
+def test_capacity_is_logged_by_layer(configure) -> None:
+    folder = train(configure("method=dgm_a", "callbacks.evaluation=null"))
+    logged = (folder / "metrics.csv").read_text()
+    row = RunRecord.load(folder).rows[1]
+    reserved = row["capacity"]["project"]["reserved"]
+    assert f"capacity/project/reserved,{float(reserved)}" in logged
+    assert "disk/masks_packed_bits" in logged and "parameters/masked_weights" in logged
+
+
+class OtherMasks(CumulateMasks):
+    """A user's own."""
+
+    def on_before_optimizer_step(self, *_: object) -> None:
+        """Protect nothing."""
+
+
+def test_another_protection_is_refused(configure) -> None:
+    entry = f"+callbacks.mine._target_={__name__}.OtherMasks"
+    with pytest.raises(ConfigError, match="OtherMasks is a kind of CumulateMasks"):
+        train(configure("method=dgm_w", entry))
 
 
 @pytest.mark.parametrize(
