@@ -34,9 +34,9 @@ from lgan.layers.growing import (
 )
 from lgan.layers.growth import code_rule, paper_rule
 from lgan.layers.masks import Annealing, sparsity
-from lgan.methods.base import LifelongGAN
 from lgan.methods.mergan import one_of
 from lgan.methods.replay import Draw, MixedReplay, StoredReplay, balanced_labels
+from lgan.methods.task_networks import TaskNetworks
 from lgan.networks.dgm import init_weights
 from lgan.networks.factory import noise_length
 from lgan.objectives.acgan import Batch
@@ -59,7 +59,7 @@ def fixed_statistics(network: nn.Module) -> Iterator[None]:
             norm.momentum = momentum
 
 
-class DGM(LifelongGAN):
+class DGM(TaskNetworks):
     """What DGMw and DGMa share.
 
     Args:
@@ -145,8 +145,6 @@ class DGM(LifelongGAN):
         self.masks = CumulateMasks()
         self.top, self.task_steps = 1.0, 1
         self.evolution: list[list[float]] = []
-        self._baked: dict[int, nn.Module] = {}
-        self._trained = 0
         self._draw: Draw = self.draw_generated
 
     @abstractmethod
@@ -161,28 +159,13 @@ class DGM(LifelongGAN):
 
     def begin_task(self, task: int) -> None:
         """Start the discriminator anew; the generator was widened by `ExpandLayers`."""
-        self._baked, self.evolution = {}, []
+        super().begin_task(task)
+        self.evolution = []
         if task and self.reset_discriminator:
             self.discriminator = self.networks.build_discriminator(task).to(self.device)
         elif task:
             fresh = self.networks.build_discriminator(task)
             self.discriminator.score = cast(nn.Module, fresh.score).to(self.device)
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Return fresh optimizers, without weight decay on the generator.
-
-        Raises:
-            ConfigError: the optimizer decays weights, which would move those that are protected.
-        """
-        optimizers = super().configure_optimizers()
-        for group in optimizers[0].param_groups:
-            if group.get("weight_decay"):
-                raise ConfigError(
-                    f"optimizer.weight_decay={group['weight_decay']} would move weights that old "
-                    f"tasks use; method={self.name} needs optimizer.weight_decay=0."
-                )
-        self._trained = sum(p.numel() for g in optimizers[0].param_groups for p in g["params"])
-        return optimizers
 
     def on_fit_start(self) -> None:
         """Prepare the replays."""
@@ -197,7 +180,7 @@ class DGM(LifelongGAN):
         """Binarise and cumulate the masks, and keep the real pictures that may be kept."""
         self._record_masks()
         self.masks.consolidate(self.generator)
-        self._baked = {}
+        super().end_task(task)
         self._draw = self.draw_generated
         if self.memory is not None:
             self.memory.add(cast(Any, self.trainer).datamodule.training_images(task))
@@ -290,37 +273,12 @@ class DGM(LifelongGAN):
 
     # ----------------------------------------------------------------------------------- the images
 
-    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return images of each class from the network of its task; finished tasks' are baked."""
-        images = z.new_empty(len(labels), *self.networks.image_shape)
-        for task, classes in enumerate(self.task_classes[: self.task_index + 1]):
-            mine = torch.isin(labels, torch.tensor(classes, device=labels.device))
-            if mine.any():
-                images[mine] = self.network_of(task)(z[mine], labels[mine])
-        return images
-
-    def network_of(self, task: int) -> nn.Module:
-        """Return what draws a task's images: a plain network once the task is finished."""
-        if task >= self.generator.committed:
-            return self.generator
-        if task not in self._baked:
-            self._baked[task] = self.generator.bake(task).to(self.device)
-        return self._baked[task]
-
     @torch.no_grad()
     def draw_generated(self, labels: Tensor, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) of the classes."""
         return self.generate(noise.normal(len(labels), noise_length(self.generator)), labels)
 
     # --------------------------------------------------------------------------- what is kept of it
-
-    def structure(self) -> dict[str, Any]:
-        """Return classes and widths of all tasks."""
-        return self.generator.structure()
-
-    def rebuild(self, structure: dict[str, Any]) -> None:
-        """Give the generator the shape of a saved one."""
-        self.generator.rebuild(structure)
 
     def border_state(self) -> dict[str, Any]:
         """Add the real pictures to what a finished task leaves behind."""
