@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lgan.callbacks.masks import CumulateMasks, ExpandLayers
-from lgan.data.memory import ExemplarMemory
 from lgan.errors import ConfigError
 from lgan.layers.disk import disk_bytes
 from lgan.layers.growing import (
@@ -34,13 +33,10 @@ from lgan.layers.growing import (
 )
 from lgan.layers.growth import code_rule, paper_rule
 from lgan.layers.masks import Annealing, sparsity
+from lgan.methods.classifier_replay import ClassifierReplay
 from lgan.methods.mergan import one_of
-from lgan.methods.replay import Draw, MixedReplay, StoredReplay, balanced_labels
-from lgan.methods.task_networks import TaskNetworks
 from lgan.networks.dgm import init_weights
-from lgan.networks.factory import noise_length
 from lgan.objectives.acgan import Batch
-from lgan.seeding import Noise
 
 BINS = 10
 
@@ -59,7 +55,7 @@ def fixed_statistics(network: nn.Module) -> Iterator[None]:
             norm.momentum = momentum
 
 
-class DGM(TaskNetworks):
+class DGM(ClassifierReplay):
     """What DGMw and DGMa share.
 
     Args:
@@ -73,12 +69,6 @@ class DGM(TaskNetworks):
             (digits) or 6 (ImageNet's code).
         generator_class_weight: of the classifier's loss in the generator's; null: 1 where a task
             has several classes (which no mask tells apart), else 0.
-        replay: "balanced": one classifier step on a batch in which all classes weigh the same;
-            "per_class": t + 1 steps, a whole batch of each old task beside the current one (code).
-        replay_source: "fly": replays are drawn when they are needed; "set": for each task a set
-            is drawn once, as large per class as the current task (code).
-        real_ratio: share of real pictures kept of old classes, r; null for none.
-        real_total: real pictures kept in all, K; null for none.
         reset_discriminator: whether each task starts with a fresh discriminator (digits) or with
             a fresh score only (ImageNet).
         statistics: whose batches the running statistics of the discriminator follow: "classifier"
@@ -88,7 +78,7 @@ class DGM(TaskNetworks):
             step (papers/dgm.md 6.4; the code, with 0, picks the best epoch by real data instead).
         clip: largest norm of the generator's gradient, after the compensation.
         networks: see `LifelongGAN`; the generator must declare its chain.
-        **kwargs: see `LifelongGAN`.
+        **kwargs: see `ClassifierReplay` and `LifelongGAN`.
 
     Raises:
         ConfigError: a value is out of range, or the network cannot grow.
@@ -107,10 +97,6 @@ class DGM(TaskNetworks):
         new_weights: str = "normal",
         embedding_start: float = 0.0,
         generator_class_weight: float | None = None,
-        replay: str = "balanced",
-        replay_source: str = "fly",
-        real_ratio: float | None = None,
-        real_total: int | None = None,
         reset_discriminator: bool = True,
         statistics: str = "classifier",
         settle: float = 0.1,
@@ -126,8 +112,6 @@ class DGM(TaskNetworks):
         self.sparsity_ratio = one_of(
             "method.sparsity_ratio", sparsity_ratio, ("units", "weights", "none")
         )
-        self.replay = one_of("method.replay", replay, ("balanced", "per_class"))
-        self.replay_source = one_of("method.replay_source", replay_source, ("fly", "set"))
         self.statistics = one_of("method.statistics", statistics, ("classifier", "all"))
         self.reset_discriminator = reset_discriminator
         self.generator_class_weight = generator_class_weight
@@ -141,11 +125,9 @@ class DGM(TaskNetworks):
         )
         self.generator = self.convert(self.generator, settings)
         self._start_size = self._size()
-        self.memory = self._make_memory(real_ratio, real_total)
         self.masks = CumulateMasks()
         self.top, self.task_steps = 1.0, 1
         self.evolution: list[list[float]] = []
-        self._draw: Draw = self.draw_generated
 
     @abstractmethod
     def convert(self, network: nn.Module, settings: Settings) -> GrowingGenerator:
@@ -168,22 +150,15 @@ class DGM(TaskNetworks):
             self.discriminator.score = cast(nn.Module, fresh.score).to(self.device)
 
     def on_fit_start(self) -> None:
-        """Prepare the replays."""
+        """Learn how many steps the task has, which the annealing depends on."""
         super().on_fit_start()
-        data = cast(Any, self.trainer).datamodule
-        self.task_steps = data.steps
-        self._prepare_replay(
-            len(data.training_images(self.task_index)) // len(self.task_classes[self.task_index])
-        )
+        self.task_steps = cast(Any, self.trainer).datamodule.steps
 
     def end_task(self, task: int) -> None:
-        """Binarise and cumulate the masks, and keep the real pictures that may be kept."""
+        """Binarise and cumulate the masks."""
         self._record_masks()
         self.masks.consolidate(self.generator)
         super().end_task(task)
-        self._draw = self.draw_generated
-        if self.memory is not None:
-            self.memory.add(cast(Any, self.trainer).datamodule.training_images(task))
 
     # --------------------------------------------------------------------------------- the training
 
@@ -204,35 +179,6 @@ class DGM(TaskNetworks):
     def adversarial_steps(self) -> int:
         """Number of a task's steps before the classifier settles."""
         return max(1, round(self.task_steps * (1 - self.settle)))
-
-    def classifier_batches(self, batch: Batch) -> Iterator[Batch]:
-        """Yield the batches of the classifier's steps that belong to one batch of the task."""
-        if not self.task_index:
-            yield batch
-        elif self.replay == "balanced":
-            yield self.balanced_batch(batch)
-        else:
-            yield from self.batches_per_class(batch)
-
-    def balanced_batch(self, batch: Batch) -> Batch:
-        """Return a batch of the same size in which every class has the same share."""
-        size, old = len(batch["y"]), self.old_classes
-        current = len(self.task_classes[self.task_index])
-        count = round(size * len(old) / (len(old) + current))
-        labels = balanced_labels(old, count, self.step * count, self.device)
-        return self._joined({key: batch[key][: size - count] for key in ("x", "y")}, labels)
-
-    def batches_per_class(self, batch: Batch) -> Iterator[Batch]:
-        """Yield t + 1 batches of the current data and as much of each old task, shuffled."""
-        size = len(batch["y"])
-        labels = [
-            balanced_labels(classes, size, self.step * size, self.device)
-            for classes in self.task_classes[: self.task_index]
-        ]
-        joined = self._joined(batch, torch.cat(labels))
-        order = self.noise.uniform(len(joined["y"])).argsort()
-        for rows in order.split(size):
-            yield {"x": joined["x"][rows], "y": joined["y"][rows]}
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the classifier's cross entropy, the critic's or the generator's loss."""
@@ -271,25 +217,7 @@ class DGM(TaskNetworks):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(parameters, self.clip)
 
-    # ----------------------------------------------------------------------------------- the images
-
-    @torch.no_grad()
-    def draw_generated(self, labels: Tensor, noise: Noise) -> Tensor:
-        """Return generated images (B, C, H, W) of the classes."""
-        return self.generate(noise.normal(len(labels), noise_length(self.generator)), labels)
-
     # --------------------------------------------------------------------------- what is kept of it
-
-    def border_state(self) -> dict[str, Any]:
-        """Add the real pictures to what a finished task leaves behind."""
-        memory = {} if self.memory is None else {"memory": self.memory.state_dict()}
-        return super().border_state() | memory
-
-    def load_border_state(self, state: dict[str, Any]) -> None:
-        """Load what `border_state` returned."""
-        super().load_border_state(state)
-        if self.memory is not None:
-            self.memory.load_state_dict(state["memory"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what was recorded of the masks."""
@@ -338,33 +266,6 @@ class DGM(TaskNetworks):
         if self.generator_class_weight is None:
             return float(len(self.task_classes[self.task_index]) > 1)
         return self.generator_class_weight
-
-    def _joined(self, batch: Batch, labels: Tensor) -> Batch:
-        images = self._draw(labels, self.noise)
-        return {"x": torch.cat([batch["x"], images]), "y": torch.cat([batch["y"], labels])}
-
-    def _prepare_replay(self, per_class: int) -> None:
-        self._draw = self.draw_generated
-        if not self.task_index:
-            return
-        if self.replay_source == "set":
-            noise = Noise(0, self.device)
-            noise.reseed(self.seed, "replay set", self.task_index)
-            self._draw = StoredReplay(self.draw_generated, self.old_classes, per_class, noise)
-        if self.memory is not None:
-            share = len(self.memory) / len(self.memory.counts) / per_class
-            self._draw = MixedReplay(self._draw, self.memory, min(1.0, share))
-
-    def _make_memory(self, ratio: float | None, total: int | None) -> ExemplarMemory | None:
-        if ratio is not None and total is not None:
-            raise ConfigError(
-                f"method.real_ratio={ratio} and method.real_total={total} are both given; "
-                "set one of them to null."
-            )
-        if not ratio and not total:
-            return None
-        self.declaration = f"keeps real data ({'r' if ratio else 'K'}={ratio or total})"  # type: ignore[misc]
-        return ExemplarMemory(total=total or None, ratio=ratio or None, seed=self.seed)
 
     def _size(self) -> int:
         if self.sparsity_ratio == "weights":

@@ -1,0 +1,139 @@
+"""A classifier on the discriminator that learns all classes from replays of old tasks.
+
+Source: Ostapenko et al. 2019 and the official code (papers/dgm.md, section 4): the replays are real
+pictures to the classifier; critic and generator see the current task only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from lgan.data.memory import ExemplarMemory
+from lgan.errors import ConfigError
+from lgan.methods.mergan import one_of
+from lgan.methods.replay import Draw, MixedReplay, StoredReplay, balanced_labels
+from lgan.methods.task_networks import TaskNetworks
+from lgan.networks.factory import noise_length
+from lgan.objectives.acgan import Batch
+from lgan.seeding import Noise
+
+
+class ClassifierReplay(TaskNetworks):
+    """Replays from the networks of finished tasks, generated or real, for a classifier's steps.
+
+    Args:
+        replay: "balanced": one classifier step on a batch in which all classes weigh the same;
+            "per_class": t + 1 steps, a whole batch of each old task beside the current one (code).
+        replay_source: "fly": replays are drawn when they are needed; "set": for each task a set
+            is drawn once, as large per class as the current task (code).
+        real_ratio: share of real pictures kept of old classes, r; null for none.
+        real_total: real pictures kept in all, K; null for none.
+        **kwargs: see `LifelongGAN`.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        replay: str = "balanced",
+        replay_source: str = "fly",
+        real_ratio: float | None = None,
+        real_total: int | None = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**kwargs)
+        self.replay = one_of("method.replay", replay, ("balanced", "per_class"))
+        self.replay_source = one_of("method.replay_source", replay_source, ("fly", "set"))
+        self.memory = self._make_memory(real_ratio, real_total)
+        self._draw: Draw = self.draw_generated
+
+    def on_fit_start(self) -> None:
+        """Prepare the replays."""
+        super().on_fit_start()
+        images = cast(Any, self.trainer).datamodule.training_images(self.task_index)
+        self._prepare_replay(len(images) // len(self.task_classes[self.task_index]))
+
+    def end_task(self, task: int) -> None:
+        """Keep the real pictures that may be kept."""
+        super().end_task(task)
+        self._draw = self.draw_generated
+        if self.memory is not None:
+            self.memory.add(cast(Any, self.trainer).datamodule.training_images(task))
+
+    def classifier_batches(self, batch: Batch) -> Iterator[Batch]:
+        """Yield the batches of the classifier's steps that belong to one batch of the task."""
+        if not self.task_index:
+            yield batch
+        elif self.replay == "balanced":
+            yield self.balanced_batch(batch)
+        else:
+            yield from self.batches_per_class(batch)
+
+    def balanced_batch(self, batch: Batch) -> Batch:
+        """Return a batch of the same size in which every class has the same share."""
+        size, old = len(batch["y"]), self.old_classes
+        current = len(self.task_classes[self.task_index])
+        count = round(size * len(old) / (len(old) + current))
+        labels = balanced_labels(old, count, self.step * count, self.device)
+        return self._joined({key: batch[key][: size - count] for key in ("x", "y")}, labels)
+
+    def batches_per_class(self, batch: Batch) -> Iterator[Batch]:
+        """Yield t + 1 batches of the current data and as much of each old task, shuffled."""
+        size = len(batch["y"])
+        labels = [
+            balanced_labels(classes, size, self.step * size, self.device)
+            for classes in self.task_classes[: self.task_index]
+        ]
+        joined = self._joined(batch, torch.cat(labels))
+        order = self.noise.uniform(len(joined["y"])).argsort()
+        for rows in order.split(size):
+            yield {"x": joined["x"][rows], "y": joined["y"][rows]}
+
+    @torch.no_grad()
+    def draw_generated(self, labels: Tensor, noise: Noise) -> Tensor:
+        """Return generated images (B, C, H, W) of the classes."""
+        return self.generate(noise.normal(len(labels), noise_length(self.generator)), labels)
+
+    def border_state(self) -> dict[str, Any]:
+        """Add the real pictures to what a finished task leaves behind."""
+        memory = {} if self.memory is None else {"memory": self.memory.state_dict()}
+        return super().border_state() | memory
+
+    def load_border_state(self, state: dict[str, Any]) -> None:
+        """Load what `border_state` returned."""
+        super().load_border_state(state)
+        if self.memory is not None:
+            self.memory.load_state_dict(state["memory"])
+
+    def _joined(self, batch: Batch, labels: Tensor) -> Batch:
+        images = self._draw(labels, self.noise)
+        return {"x": torch.cat([batch["x"], images]), "y": torch.cat([batch["y"], labels])}
+
+    def _prepare_replay(self, per_class: int) -> None:
+        self._draw = self.draw_generated
+        if not self.task_index:
+            return
+        if self.replay_source == "set":
+            noise = Noise(0, self.device)
+            noise.reseed(self.seed, "replay set", self.task_index)
+            self._draw = StoredReplay(self.draw_generated, self.old_classes, per_class, noise)
+        if self.memory is not None:
+            share = len(self.memory) / len(self.memory.counts) / per_class
+            self._draw = MixedReplay(self._draw, self.memory, min(1.0, share))
+
+    def _make_memory(self, ratio: float | None, total: int | None) -> ExemplarMemory | None:
+        if ratio is not None and total is not None:
+            raise ConfigError(
+                f"method.real_ratio={ratio} and method.real_total={total} are both given; "
+                "set one of them to null."
+            )
+        if not ratio and not total:
+            return None
+        self.declaration = f"keeps real data ({'r' if ratio else 'K'}={ratio or total})"  # type: ignore[misc]
+        return ExemplarMemory(total=total or None, ratio=ratio or None, seed=self.seed)
