@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lgan.callbacks.base import TaskCallback, TaskContext
+from lgan.callbacks.sources import evaluation_source
 from lgan.loggers import log_matrix
 from lgan.metrics.evaluator import Evaluator
 from lgan.seeding import Noise
@@ -38,8 +39,10 @@ class EvaluateTasks(TaskCallback):
         noise = Noise(self.seed, method.device)
         noise.reseed(self.seed, "evaluation", context.task)
 
+        source = evaluation_source(method, context.datamodule, noise)
+
         def sampler(labels: Tensor) -> Tensor:
-            return method.sample(labels, noise)
+            return method.generate(source(labels), labels)
 
         head = method.classify if method.has_classifier else None
         result = self.evaluator.evaluate(

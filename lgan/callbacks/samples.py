@@ -10,10 +10,11 @@ from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
+from lgan.callbacks.sources import evaluation_source
+from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_uint8
 from lgan.files import load_tensors, save_tensors, write_atomically
 from lgan.loggers import log_image
-from lgan.networks.factory import noise_length
 from lgan.seeding import Noise
 
 
@@ -45,18 +46,22 @@ class FixedNoiseSamples(TaskCallback):
         if not method.has_generator:
             return
         method.eval()
-        noise = self._noise(method, context.datamodule.num_classes, folder)
+        noise = self._noise(method, context.datamodule, folder)
         tasks = context.datamodule.sequence.tasks[: context.task + 1]
         drawn = [self._draw(method, noise, task.classes) for task in tasks]
         context.row["retention"] = self._compare(drawn, folder)
         self._save(drawn, [c for task in tasks for c in task.classes], context, folder)
 
-    def _noise(self, method: Learner, classes: int, folder: Path) -> Tensor:
-        """Return the fixed noise (classes, per_class * noise_rows, z_dim), made once per run."""
+    def _noise(self, method: Learner, datamodule: TaskSequenceDataModule, folder: Path) -> Tensor:
+        """Return the fixed noise (classes, per_class * noise_rows, z_dim), made once per run.
+
+        For translation tasks it is the first test inputs (tasks, per_class, C, H, W).
+        """
         path = folder / "noise.pt"
         if not path.exists():
-            rows = self.per_class * method.noise_rows
-            drawn = Noise(self.seed).normal(classes, rows, noise_length(method.generator))
+            labels = torch.arange(datamodule.num_classes).repeat_interleave(self.per_class)
+            source = evaluation_source(method, datamodule, Noise(self.seed))
+            drawn = source(labels).unflatten(0, (datamodule.num_classes, -1))
             save_tensors(path, {"noise": drawn})
         return load_tensors(path)["noise"].to(method.device)
 

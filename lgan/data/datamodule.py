@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L  # noqa: N812  (Lightning's own convention)
 import torch
@@ -40,6 +40,9 @@ class TaskSequenceDataModule(L.LightningDataModule):
         num_workers: processes that decode streamed files.
         augmentation: applied on the device to training batches in [-1, 1], or None.
     """
+
+    pictures: ClassVar[bool] = False
+    """Whether a task is a translation, and its noise a picture."""
 
     def __init__(
         self,
@@ -189,6 +192,14 @@ class TaskSequenceDataModule(L.LightningDataModule):
     def test_images(self, index: int) -> Images:
         """Return the test pictures of one task."""
         return self.splits.test.of_classes(self.sequence[index].classes)
+
+    def test_inputs(self, index: int) -> Tensor:
+        """Return the test inputs of one translation task, uint8 (N, C, H, W).
+
+        Raises:
+            ConfigError: the tasks are no translations.
+        """
+        raise ConfigError(f"data={self.name} has classes to draw, no pictures to translate.")
 
     def test_images_of(self, classes: Sequence[int]) -> Images:
         """Return the test pictures of some classes."""

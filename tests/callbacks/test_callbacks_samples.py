@@ -29,7 +29,7 @@ class Shifting(nn.Module):
 
 
 def end_of(task, method, folder) -> TaskContext:
-    datamodule = SimpleNamespace(num_classes=4, sequence=TaskSequence(4, 2))
+    datamodule = SimpleNamespace(num_classes=4, pictures=False, sequence=TaskSequence(4, 2))
     context = TaskContext(method, datamodule, task, folder)
     FixedNoiseSamples(per_class=3).on_task_end(context)
     return context
