@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lgan.callbacks.base import TaskContext
+from lgan.callbacks.paired import PairedDistances, paired_distances
+from lgan.callbacks.sources import PictureSource
+from lgan.data.images import TensorImages, to_float
+
+CPU = torch.device("cpu")
+
+
+def pictures(count: int, start: int) -> torch.Tensor:
+    """Pictures (count, 3, 16, 16) of one grey each."""
+    return (torch.arange(count, dtype=torch.uint8) + start)[:, None, None, None].repeat(
+        1, 3, 16, 16
+    )
+
+
+class Pairs(SimpleNamespace):
+    """Two tasks of three pairs; the target is the input, ten levels brighter."""
+
+    pictures = paired = True
+
+    def test_inputs(self, task: int) -> torch.Tensor:
+        return pictures(3, 100 * task)
+
+    def test_images(self, task: int) -> TensorImages:
+        return TensorImages(pictures(3, 100 * task + 10), torch.full((3,), task))
+
+
+def test_equal_pictures_are_at_no_distance() -> None:
+    one = torch.rand(2, 3, 16, 16) * 2 - 1
+    assert paired_distances(one, one) == {"l1": 0.0, "ssim": pytest.approx(1.0)}
+    assert paired_distances(one.clamp(-1, 0.5), one.clamp(-1, 0.5) + 0.25)["l1"] == pytest.approx(
+        0.25
+    )
+
+
+def test_each_label_gets_its_tasks_next_picture() -> None:
+    source = PictureSource(Pairs(), CPU)
+    first = source(torch.tensor([1, 0, 1]))
+    second = source(torch.tensor([1, 1, 1]))
+    levels = [to_float(torch.tensor(v, dtype=torch.uint8)).item() for v in (100, 0, 101)]
+    assert first[:, 0, 0, 0].tolist() == levels
+    levels = [to_float(torch.tensor(v, dtype=torch.uint8)).item() for v in (102, 100, 101)]
+    assert second[:, 0, 0, 0].tolist() == levels, "and starts again after the last"
+
+
+def context_of(paired: bool) -> TaskContext:
+    data = Pairs()
+    data.paired = paired
+    method = SimpleNamespace(
+        device=CPU, eval=lambda: None, generate=lambda z, labels: z, total_steps=1
+    )
+    return TaskContext(method, data, 1, None, row={"metrics": [{}, {"fid": 1.0}]})
+
+
+def test_every_task_so_far_is_measured_against_its_own_targets() -> None:
+    context = context_of(True)
+    PairedDistances(batch=2).on_task_end(context)
+    ten = 10 * 2 / 255
+    for entry in context.row["metrics"]:
+        assert entry["l1"] == pytest.approx(ten, rel=1e-3)
+    assert context.row["metrics"][1]["fid"] == 1.0
+    assert context.row["overall"]["l1"] == pytest.approx(ten, rel=1e-3)
+
+
+def test_pictures_without_partners_are_left_alone() -> None:
+    context = context_of(False)
+    PairedDistances().on_task_end(context)
+    assert context.row == {"metrics": [{}, {"fid": 1.0}]}
