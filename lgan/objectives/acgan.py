@@ -19,7 +19,7 @@ The weights are how replay adds "a second, weighted loss" in one pass over a con
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -75,6 +75,9 @@ class ACGAN:
         ConfigError: a weight is negative.
     """
 
+    takes_pictures: ClassVar[bool] = False
+    """Whether a generator's input is a picture (and not noise)."""
+
     def __init__(
         self,
         adversarial: AdversarialLoss,
@@ -86,6 +89,19 @@ class ACGAN:
                 raise ConfigError(f"objective.{key}={value} is negative; give 0 or more.")
         self.adversarial = adversarial
         self.class_weight, self.penalty_weight = class_weight, penalty_weight
+
+    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        """Raise if the networks do not fit the objective.
+
+        Raises:
+            ConfigError: the generator translates pictures.
+        """
+        if getattr(generator, "takes_pictures", False):
+            raise ConfigError(
+                "objective=acgan makes pictures from noise and a class, and network.generator="
+                f"{type(generator).__name__} translates pictures; choose objective=pix2pix, "
+                "cyclegan or bicyclegan, as the network is made."
+            )
 
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) for the batch's classes and noise."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class AdversarialLoss(Protocol):
-    """Three losses of scores (B,), each per sample (B,), each to be minimised."""
+    """Three losses of each score, (B,) or maps (B, 1, h, w), the same shape out, to minimise."""
 
     def real(self, score: Tensor) -> Tensor:
         """Return the discriminator's loss on real images."""
@@ -57,19 +57,26 @@ class Hinge:
 
 
 class LeastSquares:
-    """LSGAN with targets 1 (real) and 0 (fake), halved (Mao et al. 2017, Eq. 9)."""
+    """LSGAN with targets 1 (real) and 0 (fake) (Mao et al. 2017, Eq. 9).
+
+    Args:
+        scale: factor of the squares: 1/2 in the paper, 1 in CycleGAN and BicycleGAN.
+    """
+
+    def __init__(self, scale: float = 0.5) -> None:
+        self.scale = scale
 
     def real(self, score: Tensor) -> Tensor:
-        """Return (D(x) - 1)^2 / 2."""
-        return 0.5 * (score - 1).square()
+        """Return scale (D(x) - 1)^2."""
+        return self.scale * (score - 1).square()
 
     def fake(self, score: Tensor) -> Tensor:
-        """Return D(G(z))^2 / 2."""
-        return 0.5 * score.square()
+        """Return scale D(G(z))^2."""
+        return self.scale * score.square()
 
     def generator(self, score: Tensor) -> Tensor:
-        """Return (D(G(z)) - 1)^2 / 2."""
-        return 0.5 * (score - 1).square()
+        """Return scale (D(G(z)) - 1)^2."""
+        return self.scale * (score - 1).square()
 
 
 class BinaryCrossEntropy:

@@ -1,0 +1,172 @@
+"""BicycleGAN: paired translation with many outputs (Zhu et al. 2017, "Toward Multimodal ...").
+
+The first half of a batch, (z1, x1), makes two translations of z1; the second half gives real
+pictures x2 to the second discriminator:
+
+cVAE-GAN: (mu, s) = E(x1), code c ~ N(mu, e^s), fake1 = G(z1, c); D tells x1 from fake1
+cLR-GAN:  random code n ~ N(0, 1), fake2 = G(z1, n); D2 tells x2 from fake2
+G and E:  generator(D(fake1)) + generator(D2(fake2)) + lambda_L1 |fake1 - x1|
+          + lambda_KL sum KL(N(mu, e^s) || N(0, 1)), a sum over batch and code, not a mean
+G alone:  lambda_z |mu(E(fake2)) - n|
+
+"G alone" needs no step of its own: in that term the encoder runs on detached weights. Its
+gradient then passes through E to the picture, and ends in G.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from lgan.errors import ConfigError
+from lgan.objectives.acgan import Batch, sample_weights
+from lgan.objectives.adversarial import AdversarialLoss
+from lgan.objectives.translation import (
+    Made,
+    Translation,
+    has_parts,
+    mean_distance,
+    part,
+    refuse_negative,
+)
+from lgan.seeding import Noise
+
+
+def half_of(batch: Batch) -> int:
+    """Return half the batch's size.
+
+    Raises:
+        ConfigError: the batch has no halves.
+    """
+    count = len(batch["x"])
+    if count % 2:
+        raise ConfigError(
+            f"training.batch_size={count} (per device) is odd, and objective=bicyclegan splits "
+            "a batch into an encoded and a random half; give an even number."
+        )
+    return count // 2
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return KL(N(mean, e^log_variance) || N(0, 1)) per sample (B,), summed over the code.
+
+    Args:
+        mean: (B, n).
+        log_variance: (B, n).
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
+
+
+def encode_with_fixed_weights(encoder: nn.Module, images: Tensor) -> Tensor:
+    """Return the code's mean (B, n); the gradient reaches the images, never the encoder."""
+    weights = {name: p.detach() for name, p in encoder.named_parameters()}
+    return functional_call(encoder, weights, (images,))[0]
+
+
+class BicycleGAN(Translation):
+    """Losses of a translator with a code, an encoder and two discriminators.
+
+    The generator is a composite of `translator`, called with (pictures, codes (B, n)), and
+    `encoder`, called with target pictures, which returns means and log variances, each (B, n).
+    The discriminator is a composite of `encoded` and `random` (D and D2), called with pictures;
+    each returns a map or one map per scale. The batch's keys are those of
+    `lgan.objectives.translation`; x and z are pairs, an even number of them.
+
+    Args:
+        adversarial: loss of each patch's score; least squares without a half in BicycleGAN.
+        l1_weight: lambda_L1.
+        kl_weight: lambda_KL.
+        code_weight: lambda_z; 0 saves a pass of the encoder.
+        d_weight: weight of real + fake of each discriminator.
+
+    Raises:
+        ConfigError: a weight is negative.
+    """
+
+    name: ClassVar[str] = "bicyclegan"
+
+    def __init__(
+        self,
+        adversarial: AdversarialLoss,
+        l1_weight: float = 10.0,
+        kl_weight: float = 0.01,
+        code_weight: float = 0.5,
+        d_weight: float = 1.0,
+    ) -> None:
+        super().__init__(adversarial, d_weight)
+        refuse_negative(l1_weight=l1_weight, kl_weight=kl_weight, code_weight=code_weight)
+        self.l1_weight, self.kl_weight, self.code_weight = l1_weight, kl_weight, code_weight
+
+    def make(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+        """Return both translations of the first half, its code's law and the random code.
+
+        Raises:
+            ConfigError: the batch's size is odd.
+        """
+        half = half_of(batch)
+        translator, inputs = part(generator, "translator"), batch["z"][:half]
+        mean, log_variance = part(generator, "encoder")(batch["x"][:half])
+        code = mean + (log_variance / 2).exp() * noise.normal(*mean.shape)
+        random_code = noise.normal(*mean.shape)
+        return {
+            "mean": mean,
+            "log_variance": log_variance,
+            "random_code": random_code,
+            "encoded": translator(inputs, code),
+            "random": translator(inputs, random_code),
+        }
+
+    def discriminator_loss(
+        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+    ) -> Tensor:
+        """Return the loss of both discriminators, a scalar; no gradient reaches G and E."""
+        half = half_of(batch)
+        made = self.made_without_gradient(generator, batch, noise)
+        first, second = batch["x"][:half], batch["x"][half:]
+        encoded = self.judge(part(discriminator, "encoded"), first, made["encoded"])
+        random = self.judge(part(discriminator, "random"), second, made["random"])
+        return (self._weights(batch, encoded) * (encoded + random)).sum()
+
+    def generator_loss(
+        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+    ) -> Tensor:
+        """Return the loss of translator and encoder, a scalar."""
+        half = half_of(batch)
+        made = self.made(generator, batch, noise)
+        loss = self.fool(part(discriminator, "encoded"), made["encoded"])
+        loss = loss + self.fool(part(discriminator, "random"), made["random"])
+        loss = loss + self.l1_weight * mean_distance(made["encoded"], batch["x"][:half])
+        # The losses are means over the batch, and this one is a sum over the global batch.
+        count = half * noise.world
+        loss = loss + self.kl_weight * count * divergence(made["mean"], made["log_variance"])
+        if self.code_weight:
+            loss = loss + self.code_weight * self._code_distance(generator, made)
+        return (self._weights(batch, loss) * loss).sum()
+
+    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        """Raise if the networks are not (translator, encoder) and (encoded, random).
+
+        Raises:
+            ConfigError: says why, and which network would fit.
+        """
+        super().check(generator, discriminator)
+        for role, network, names in (
+            ("generator", generator, ("translator", "encoder")),
+            ("discriminator", discriminator, ("encoded", "random")),
+        ):
+            if not has_parts(network, *names):
+                raise ConfigError(
+                    f"objective=bicyclegan trains a composite of {' and '.join(names)}, and "
+                    f"network.{role}={type(network).__name__} is none; choose a network of "
+                    "BicycleGAN, or objective=pix2pix for a single translator."
+                )
+
+    def _code_distance(self, generator: nn.Module, made: Made) -> Tensor:
+        found = encode_with_fixed_weights(part(generator, "encoder"), made["random"])
+        return mean_distance(found, made["random_code"])
+
+    def _weights(self, batch: Batch, like: Tensor) -> Tensor:
+        # Both translations are of the first half: its weights, and their sum is 1 again.
+        return 2 * sample_weights(batch, like)[: len(like)]

@@ -1,0 +1,137 @@
+"""CycleGAN: unpaired translation, both ways (Zhu et al. 2017).
+
+F translates inputs z to the target domain, B targets x to the input domain. With D_t and D_i
+the domains' discriminators:
+
+G: generator(D_t(F(z))) + generator(D_i(B(x))) + lambda (|B(F(z)) - z| + |F(B(x)) - x|)
+   + lambda_idt lambda (|F(x) - x| + |B(z) - z|)
+D: d_weight (real(D_t(x)) + fake(D_t(pool(F(z))))) + the same for D_i, z and B(x)
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.objectives.acgan import Batch
+from lgan.objectives.adversarial import AdversarialLoss
+from lgan.objectives.image_pool import ImagePool
+from lgan.objectives.translation import (
+    Made,
+    Translation,
+    has_parts,
+    mean_distance,
+    part,
+    refuse_negative,
+    weighted_sum,
+)
+from lgan.seeding import Noise
+
+
+class CycleGAN(Translation):
+    """Losses of two translators and two discriminators.
+
+    The generator is a composite of `forward_` and `backward_`, each called with (pictures,
+    tasks), the discriminator one of `target` and `input`, each called with pictures. The batch's
+    keys are those of `lgan.objectives.translation`; x and z need not be pairs.
+
+    Args:
+        adversarial: loss of each patch's score; least squares without a half in CycleGAN.
+        cycle_weight: lambda, of both cycles.
+        identity_weight: lambda_idt, as a share of lambda; 0 saves two passes.
+        pool_size: pictures kept per side, from which D's fake pictures are taken; 0: none.
+        d_weight: weight of real + fake of each discriminator.
+
+    Raises:
+        ConfigError: a weight or the pool's size is negative.
+    """
+
+    name: ClassVar[str] = "cyclegan"
+    order: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
+
+    def __init__(
+        self,
+        adversarial: AdversarialLoss,
+        cycle_weight: float = 10.0,
+        identity_weight: float = 0.5,
+        pool_size: int = 50,
+        d_weight: float = 0.5,
+    ) -> None:
+        super().__init__(adversarial, d_weight)
+        refuse_negative(cycle_weight=cycle_weight, identity_weight=identity_weight)
+        self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
+        self.pools = {"target": ImagePool(pool_size), "input": ImagePool(pool_size)}
+
+    def make(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+        """Return {"target": F(z), "input": B(x)}, both (B, C, H, W)."""
+        return {
+            "target": part(generator, "forward_")(batch["z"], batch["y"]),
+            "input": part(generator, "backward_")(batch["x"], batch["y"]),
+        }
+
+    def discriminator_loss(
+        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+    ) -> Tensor:
+        """Return the loss of both discriminators, a scalar; the pools take the new pictures."""
+        made = self.made_without_gradient(generator, batch, noise)
+        fakes = {side: pool.query(made[side], noise) for side, pool in self.pools.items()}
+        target = self.judge(part(discriminator, "target"), batch["x"], fakes["target"])
+        source = self.judge(part(discriminator, "input"), batch["z"], fakes["input"])
+        return weighted_sum(batch, target + source)
+
+    def generator_loss(
+        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+    ) -> Tensor:
+        """Return the loss of both translators, a scalar."""
+        made = self.made(generator, batch, noise)
+        loss = self.fool(part(discriminator, "target"), made["target"])
+        loss = loss + self.fool(part(discriminator, "input"), made["input"])
+        loss = loss + self.cycle_weight * self._cycles(generator, made, batch)
+        if self.identity_weight:
+            weight = self.cycle_weight * self.identity_weight
+            loss = loss + weight * self._identities(generator, batch)
+        return weighted_sum(batch, loss)
+
+    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        """Raise if the networks are not pairs of translators and of discriminators.
+
+        Raises:
+            ConfigError: says why, and which network would fit.
+        """
+        super().check(generator, discriminator)
+        for role, network, names in (
+            ("generator", generator, ("forward_", "backward_")),
+            ("discriminator", discriminator, ("target", "input")),
+        ):
+            if not has_parts(network, *names):
+                raise ConfigError(
+                    f"objective=cyclegan trains a pair ({' and '.join(names)}), and "
+                    f"network.{role}={type(network).__name__} is not one; choose "
+                    "network=cycle_resnet6 or its like, or objective=pix2pix for paired data."
+                )
+
+    def reset(self) -> None:
+        """Empty both pools: a new task's discriminators never see an old task's pictures."""
+        for pool in self.pools.values():
+            pool.reset()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the pools' pictures, by side; every rank has its own."""
+        return {side: pool.state_dict() for side, pool in self.pools.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load what `state_dict` returned."""
+        for side, pool in self.pools.items():
+            pool.load_state_dict(state[side])
+
+    def _cycles(self, generator: nn.Module, made: Made, batch: Batch) -> Tensor:
+        back = part(generator, "backward_")(made["target"], batch["y"])
+        forth = part(generator, "forward_")(made["input"], batch["y"])
+        return mean_distance(back, batch["z"]) + mean_distance(forth, batch["x"])
+
+    def _identities(self, generator: nn.Module, batch: Batch) -> Tensor:
+        target = part(generator, "forward_")(batch["x"], batch["y"])
+        source = part(generator, "backward_")(batch["z"], batch["y"])
+        return mean_distance(target, batch["x"]) + mean_distance(source, batch["z"])

@@ -1,0 +1,88 @@
+"""pix2pix: paired translation (Isola et al. 2017).
+
+D: d_weight (real(D(x, z)) + fake(D(G(z), z))), the mean over patches
+G: generator(D(G(z), z)) + lambda_L1 |G(z) - x|
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.objectives.acgan import Batch
+from lgan.objectives.adversarial import AdversarialLoss
+from lgan.objectives.translation import (
+    Made,
+    Translation,
+    has_parts,
+    judges_pairs,
+    mean_distance,
+    refuse_negative,
+    weighted_sum,
+)
+from lgan.seeding import Noise
+
+
+class Pix2Pix(Translation):
+    """Losses of a translator and of a discriminator of (picture, input) pairs.
+
+    The batch's keys are those of `lgan.objectives.translation`; x and z are pairs.
+
+    Args:
+        adversarial: loss of each patch's score; binary cross entropy in pix2pix.
+        l1_weight: lambda_L1.
+        d_weight: weight of real + fake; pix2pix halves them, which slows D down against G.
+
+    Raises:
+        ConfigError: a weight is negative.
+    """
+
+    name: ClassVar[str] = "pix2pix"
+
+    def __init__(
+        self, adversarial: AdversarialLoss, l1_weight: float = 100.0, d_weight: float = 0.5
+    ) -> None:
+        super().__init__(adversarial, d_weight)
+        refuse_negative(l1_weight=l1_weight)
+        self.l1_weight = l1_weight
+
+    def make(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+        """Return {"fake": the translated pictures (B, C, H, W)}."""
+        return {"fake": generator(batch["z"], batch["y"])}
+
+    def discriminator_loss(
+        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+    ) -> Tensor:
+        """Return the discriminator's loss, a scalar; no gradient reaches the generator."""
+        fake = self.made_without_gradient(generator, batch, noise)["fake"]
+        return weighted_sum(batch, self.judge(discriminator, batch["x"], fake, batch["z"]))
+
+    def generator_loss(
+        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+    ) -> Tensor:
+        """Return the generator's loss, a scalar."""
+        fake = self.made(generator, batch, noise)["fake"]
+        loss = self.fool(discriminator, fake, batch["z"])
+        return weighted_sum(batch, loss + self.l1_weight * mean_distance(fake, batch["x"]))
+
+    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        """Raise if the networks are not one translator and one discriminator of pairs.
+
+        Raises:
+            ConfigError: says why, and which network would fit.
+        """
+        super().check(generator, discriminator)
+        if has_parts(generator, "forward_", "backward_") or has_parts(generator, "encoder"):
+            raise ConfigError(
+                "objective=pix2pix trains a single translator, and network.generator="
+                f"{type(generator).__name__} is a composite of several; choose a single one "
+                "(network=unet256, resnet9, ...), or the objective it was made for."
+            )
+        if not judges_pairs(discriminator):
+            raise ConfigError(
+                "objective=pix2pix shows the discriminator pairs (picture, input), and "
+                f"network.discriminator={type(discriminator).__name__} takes a picture alone; "
+                "choose a conditional one."
+            )

@@ -1,0 +1,135 @@
+"""Learning-rate factors as pure functions of a step's data epoch.
+
+To Lightning a task is one epoch, so the data epoch is counted here, as the loader counts it. A
+factor is a function of the step alone: there is no scheduler, and no state to save.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Protocol
+
+from lgan.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DataClock:
+    """Which data epoch a generator step of a task belongs to.
+
+    As in the loader, the remainder that does not fill a batch is left out of an epoch.
+
+    Args:
+        dataset_size: pictures of the task; of unpaired data the larger side's.
+        batch_size: global, over all devices.
+        steps: generator steps of the task.
+        draws: batches per generator step.
+    """
+
+    dataset_size: int
+    batch_size: int
+    steps: int
+    draws: int = 1
+
+    @property
+    def epoch_batches(self) -> int:
+        """Batches in an epoch."""
+        return max(1, self.dataset_size // self.batch_size)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the task's steps begin; at least 1."""
+        return max(1, ceil(self.steps * self.draws / self.epoch_batches))
+
+    def epoch(self, step: int) -> int:
+        """Return the epoch of a step's first batch; both are counted from 0."""
+        return step * self.draws // self.epoch_batches
+
+    def steps_of(self, epochs: int) -> int:
+        """Return how many generator steps some epochs take."""
+        return ceil(epochs * self.epoch_batches / self.draws)
+
+
+class Schedule(Protocol):
+    """The factor of the learning rate, in (0, 1], at each step of a task."""
+
+    def __call__(self, step: int, clock: DataClock) -> float:
+        """Return the factor at `step`, counted from 0 in each task."""
+        ...
+
+
+def linear_decay(epoch: int, constant: int, decay: int) -> float:
+    """Return 1 in the first `constant` epochs, then a line that would be 0 after `decay` more.
+
+    The factor of the k-th epoch of the decay, k = 1, ..., decay, is 1 - k / (decay + 1). Where
+    the code of pix2pix and CycleGAN steps its scheduler at an epoch's start, it is one epoch
+    ahead and trains the last at a learning rate of 0; here none is. Later epochs keep the last
+    factor.
+
+    Args:
+        epoch: counted from 0.
+        constant: epochs at full learning rate.
+        decay: epochs of decay.
+    """
+    past = min(max(0, epoch + 1 - constant), decay)
+    return 1 - past / (decay + 1)
+
+
+class Constant:
+    """The learning rate as it is."""
+
+    def __call__(self, step: int, clock: DataClock) -> float:
+        """Return 1."""
+        return 1.0
+
+
+class LinearDecay:
+    """Constant for some epochs, then linear decay: the recipe of pix2pix and CycleGAN.
+
+    Args:
+        constant_epochs: epochs at full learning rate.
+        decay_epochs: epochs of decay.
+
+    Raises:
+        ConfigError: a number of epochs is negative, or both are 0.
+    """
+
+    def __init__(self, constant_epochs: int = 100, decay_epochs: int = 100) -> None:
+        if min(constant_epochs, decay_epochs) < 0 or constant_epochs + decay_epochs < 1:
+            raise ConfigError(
+                f"schedule.constant_epochs={constant_epochs} and decay_epochs={decay_epochs} "
+                "make no training; give 0 or more each, and at least 1 together."
+            )
+        self.constant_epochs, self.decay_epochs = constant_epochs, decay_epochs
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole recipe; `DataClock.steps_of` makes steps of them."""
+        return self.constant_epochs + self.decay_epochs
+
+    def __call__(self, step: int, clock: DataClock) -> float:
+        """Return the factor of the step's data epoch, whatever the task's number of steps."""
+        return linear_decay(clock.epoch(step), self.constant_epochs, self.decay_epochs)
+
+
+class LinearDecayOverTask:
+    """The same shape over as many epochs as a task's steps make: for budgets in steps.
+
+    Args:
+        constant_share: share of the epochs at full learning rate, rounded up to whole epochs.
+
+    Raises:
+        ConfigError: the share is not in [0, 1].
+    """
+
+    def __init__(self, constant_share: float = 0.5) -> None:
+        if not 0 <= constant_share <= 1:
+            raise ConfigError(
+                f"schedule.constant_share={constant_share} is no share; give a number in [0, 1]."
+            )
+        self.constant_share = constant_share
+
+    def __call__(self, step: int, clock: DataClock) -> float:
+        """Return the factor of the step's data epoch."""
+        constant = ceil(self.constant_share * clock.epochs)
+        return linear_decay(clock.epoch(step), constant, clock.epochs - constant)

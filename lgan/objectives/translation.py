@@ -1,0 +1,179 @@
+"""What the objectives of picture translation share.
+
+A translation task is a class whose noise is a picture. A batch is a dictionary of tensors:
+
+| key | shape | meaning |
+|---|---|---|
+| x | (B, C, H, W) | pictures of the target domain in [-1, 1] |
+| z | (B, C, H, W) | pictures of the input domain in [-1, 1]; paired with x or not |
+| y | (B,) | task of each pair |
+| weight | (B,), optional | weight of each sample in the sum of losses; 1/B each if absent |
+| made | dict, optional | what `prepare` made of the batch: one pass of G serves both players |
+
+`made` belongs to z and x: a method that changes them must leave it out of the new batch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.objectives.acgan import Batch, sample_weights
+from lgan.objectives.adversarial import AdversarialLoss
+from lgan.seeding import Noise
+
+Made = dict[str, Tensor]
+
+
+def patch_mean(loss: Callable[[Tensor], Tensor], scores: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return an adversarial loss per sample (B,): the mean over a map's patches.
+
+    Args:
+        loss: loss of each score, any shape in, the same shape out.
+        scores: a map (B, 1, h, w), or one map for each scale; the scales' losses are added.
+    """
+    maps = [scores] if isinstance(scores, Tensor) else scores
+    return torch.stack([loss(m).reshape(len(m), -1).mean(dim=1) for m in maps]).sum(dim=0)
+
+
+def mean_distance(first: Tensor, second: Tensor) -> Tensor:
+    """Return the mean absolute difference per sample (B,).
+
+    Raises:
+        ConfigError: the shapes differ (and would silently be broadcast).
+    """
+    if first.shape != second.shape:
+        raise ConfigError(
+            f"the objective compares pictures of shape {tuple(first.shape)} with pictures of "
+            f"shape {tuple(second.shape)}; choose a network whose output has the target's shape."
+        )
+    return (first - second).abs().flatten(1).mean(dim=1)
+
+
+def refuse_negative(**weights: float) -> None:
+    """Raise if a weight of the objective is negative.
+
+    Raises:
+        ConfigError: names the weight.
+    """
+    for key, value in weights.items():
+        if value < 0:
+            raise ConfigError(f"objective.{key}={value} is negative; give 0 or more.")
+
+
+def part(network: nn.Module, name: str) -> nn.Module:
+    """Return a composite network's part."""
+    return network.get_submodule(name)
+
+
+def has_parts(network: nn.Module, *names: str) -> bool:
+    """Tell whether a network is a composite of these parts."""
+    children = dict(network.named_children())
+    return all(name in children for name in names)
+
+
+def judges_pairs(discriminator: nn.Module) -> bool:
+    """Tell whether a discriminator is called with a picture and its condition.
+
+    A network whose `forward` can take a condition but was built without one says so in its
+    attribute `takes_condition`.
+    """
+    declared = getattr(discriminator, "takes_condition", None)
+    if declared is not None:
+        return bool(declared)
+    try:
+        inspect.signature(discriminator.forward).bind(None, None)
+    except TypeError:
+        return False
+    return True
+
+
+class Translation:
+    """Base of the objectives of translation: real against translated pictures, and state.
+
+    Args:
+        adversarial: loss of each patch's score.
+        d_weight: weight of the discriminator's loss, real + fake.
+
+    Raises:
+        ConfigError: a weight is negative.
+    """
+
+    takes_pictures: ClassVar[bool] = True
+    """Whether a generator's input is a picture (and not noise)."""
+    order: ClassVar[tuple[str, ...]] = ("discriminator", "generator")
+    """Who steps first in a training step."""
+    name: ClassVar[str] = ""
+    """As in `objective=name`, for messages."""
+
+    def __init__(self, adversarial: AdversarialLoss, d_weight: float = 0.5) -> None:
+        refuse_negative(d_weight=d_weight)
+        self.adversarial, self.d_weight = adversarial, d_weight
+
+    def make(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+        """Return the generated pictures, and what else the losses need of the generator."""
+        raise NotImplementedError
+
+    def prepare(self, generator: nn.Module, batch: Batch, noise: Noise) -> Batch:
+        """Return the batch with what the generator makes of it, graph included.
+
+        Optional: with a prepared batch the discriminator sees the very pictures that the
+        generator is trained on, and the generator runs once per step instead of twice. Prepare
+        while the generator's parameters require gradients.
+        """
+        return {**batch, "made": self.make(generator, batch, noise)}
+
+    def made(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+        """Return what `prepare` left in the batch, or make it now."""
+        return batch["made"] if "made" in batch else self.make(generator, batch, noise)
+
+    def made_without_gradient(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+        """Return the same for a discriminator's loss: no gradient reaches the generator."""
+        with torch.no_grad():
+            made = self.made(generator, batch, noise)
+        return {key: tensor.detach() for key, tensor in made.items()}
+
+    def judge(
+        self, discriminator: nn.Module, real: Tensor, fake: Tensor, *condition: Tensor
+    ) -> Tensor:
+        """Return a discriminator's loss per sample (B,), d_weight * (real + fake)."""
+        on_real = patch_mean(self.adversarial.real, discriminator(real, *condition))
+        on_fake = patch_mean(self.adversarial.fake, discriminator(fake, *condition))
+        return self.d_weight * (on_real + on_fake)
+
+    def fool(self, discriminator: nn.Module, fake: Tensor, *condition: Tensor) -> Tensor:
+        """Return the generator's adversarial loss per sample (B,)."""
+        return patch_mean(self.adversarial.generator, discriminator(fake, *condition))
+
+    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        """Raise if the networks do not fit the objective.
+
+        Raises:
+            ConfigError: says why, and which network would fit.
+        """
+        if not getattr(generator, "takes_pictures", False):
+            raise ConfigError(
+                f"objective={self.name} translates pictures, and network.generator="
+                f"{type(generator).__name__} makes them from noise; choose a network that "
+                "translates, or objective=acgan."
+            )
+
+    def reset(self) -> None:
+        """Forget what was gathered in a task; called when a new task starts."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state to save inside a task: nested dictionaries of tensors."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load what `state_dict` returned."""
+
+
+def weighted_sum(batch: Batch, losses: Tensor) -> Tensor:
+    """Return the sum of the losses (B,) with the batch's weights, a scalar."""
+    return (sample_weights(batch, losses) * losses).sum()

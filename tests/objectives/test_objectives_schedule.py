@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+
+from lgan.errors import ConfigError
+from lgan.objectives.schedule import (
+    Constant,
+    DataClock,
+    LinearDecay,
+    LinearDecayOverTask,
+    linear_decay,
+)
+
+# Facades: 400 pictures, batch 1: epoch e is the steps 400 e, ..., 400 e + 399.
+FACADES = DataClock(dataset_size=400, batch_size=1, steps=80_000)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"),
+    [(0, 1.0), (99, 1.0), (100, 100 / 101), (101, 99 / 101), (150, 50 / 101), (199, 1 / 101)],
+)
+def test_the_recipe_of_pix2pix(epoch, factor) -> None:
+    schedule = LinearDecay(100, 100)
+    assert schedule(400 * epoch, FACADES) == pytest.approx(factor, rel=1e-12)
+    assert schedule(400 * epoch + 399, FACADES) == pytest.approx(factor, rel=1e-12)
+
+
+def test_no_epoch_is_at_zero_and_later_ones_keep_the_last_factor() -> None:
+    assert min(linear_decay(e, 100, 100) for e in range(200)) == pytest.approx(1 / 101)
+    assert linear_decay(200, 100, 100) == linear_decay(5000, 100, 100) == pytest.approx(1 / 101)
+    assert [linear_decay(e, 0, 1) for e in (0, 1)] == [0.5, 0.5]
+    assert [linear_decay(e, 2, 0) for e in (0, 1, 9)] == [1, 1, 1]
+
+
+def test_steps_of_the_recipe() -> None:
+    assert FACADES.steps_of(LinearDecay(100, 100).epochs) == 80_000
+
+
+def test_epochs_are_counted_as_the_loader_counts_them() -> None:
+    """10 pictures by 4: two batches an epoch (2 pictures left out); 3 batches per step."""
+    clock = DataClock(dataset_size=10, batch_size=4, steps=7, draws=3)
+    # First batches of the steps: 0, 3, 6, 9, 12, 15, 18; two batches an epoch.
+    assert [clock.epoch(step) for step in range(7)] == [0, 1, 3, 4, 6, 7, 9]
+    assert clock.epochs == 11  # 21 batches
+    assert clock.steps_of(2) == 2  # 4 batches
+    assert DataClock(dataset_size=3, batch_size=8, steps=5).epoch(4) == 4
+
+
+def test_loader_and_clock_agree() -> None:
+    """The loader draws another permutation exactly where the clock's epoch changes."""
+    size, batch, draws = 10, 3, 2
+    clock = DataClock(size, batch, steps=12, draws=draws)
+    for step in range(12):
+        assert clock.epoch(step) == divmod(step * draws, size // batch)[0]
+
+
+def test_over_a_task_in_steps() -> None:
+    """20 pictures by 4 are 5 steps an epoch; 25 steps are 5 epochs, 3 of them constant."""
+    clock = DataClock(dataset_size=20, batch_size=4, steps=25)
+    factors = [LinearDecayOverTask(0.5)(step, clock) for step in range(0, 25, 5)]
+    assert factors == pytest.approx([1, 1, 1, 2 / 3, 1 / 3])
+    short = DataClock(dataset_size=20, batch_size=4, steps=2)
+    assert LinearDecayOverTask(0.5)(1, short) == 1  # a task within one epoch
+
+
+def test_constant() -> None:
+    assert Constant()(79_999, FACADES) == 1
+
+
+@pytest.mark.parametrize("epochs", [(-1, 5), (5, -1), (0, 0)])
+def test_senseless_epochs_are_refused(epochs) -> None:
+    with pytest.raises(ConfigError, match="schedule.constant_epochs"):
+        LinearDecay(*epochs)
+
+
+def test_senseless_share_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"constant_share=1\.5"):
+        LinearDecayOverTask(1.5)
