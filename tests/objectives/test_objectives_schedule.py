@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from lgan.data.images import TensorImages
+from lgan.data.loader import BatchLoader
 from lgan.errors import ConfigError
 from lgan.objectives.schedule import (
     Constant,
@@ -47,11 +50,16 @@ def test_epochs_are_counted_as_the_loader_counts_them() -> None:
 
 
 def test_loader_and_clock_agree() -> None:
-    """The loader draws another permutation exactly where the clock's epoch changes."""
-    size, batch, draws = 10, 3, 2
-    clock = DataClock(size, batch, steps=12, draws=draws)
-    for step in range(12):
-        assert clock.epoch(step) == divmod(step * draws, size // batch)[0]
+    """An epoch never shows a picture twice: in the loader's batches, cut where the clock says."""
+    size, batch, steps = 10, 3, 60
+    clock = DataClock(size, batch, steps)
+    images = TensorImages(torch.zeros(size, 1, 1, 1, dtype=torch.uint8), torch.arange(size))
+    loader = BatchLoader(images, batch, draws=1, steps=steps, seed=0, task=0)
+    shown: dict[int, list[int]] = {}
+    for step in range(steps):
+        shown.setdefault(clock.epoch(step), []).extend(loader[step][0]["y"].tolist())
+    assert len(shown) == clock.epochs == 20
+    assert all(len(set(rows)) == 9 == len(rows) for rows in shown.values())
 
 
 def test_over_a_task_in_steps() -> None:
