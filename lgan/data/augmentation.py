@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
+from lgan.errors import ConfigError
 from lgan.seeding import Noise
 
 
@@ -19,3 +22,44 @@ def random_flip(images: Tensor, noise: Noise) -> Tensor:
     """
     mirrored = noise.uniform(len(images), 1, 1, 1) < 0.5
     return images.flip(-1).where(mirrored, images)
+
+
+def jitter(images: Tensor, noise: Noise, load_size: int = 286, flip: bool = True) -> Tensor:
+    """Enlarge pictures, cut their old size out at a random place, and mirror half of them.
+
+    This is the augmentation of pix2pix and CycleGAN. They enlarge the file; here it is the decoded
+    picture, which is the same for files that have the training size, such as pix2pix's.
+
+    Args:
+        images: ``(B, C, H, W)`` in [-1, 1]; all channels of a picture are treated alike.
+        noise: the source of the choices, on the same device.
+        load_size: length of the shorter side before the cut (286 for pictures of 256).
+        flip: whether to mirror each picture left to right with probability 1/2.
+
+    Returns:
+        A new tensor of the same shape, in [-1, 1].
+
+    Raises:
+        ConfigError: `load_size` is less than the pictures' shorter side.
+    """
+    height, width = images.shape[-2:]
+    short = min(height, width)
+    if load_size < short:
+        raise ConfigError(
+            f"data.augmentation.load_size={load_size} must be at least {short}, the side of the "
+            "pictures that are cut out."
+        )
+    sides = (round(height * load_size / short), round(width * load_size / short))
+    larger = F.interpolate(images, sides, mode="bicubic", align_corners=False).clamp_(-1, 1)
+    rows = _window(noise, len(images), sides[0], height)
+    columns = _window(noise, len(images), sides[1], width)
+    batch = torch.arange(len(images), device=images.device)[:, None, None]
+    # Indices on both sides of the slice put the channels last.
+    cut = larger[batch, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return random_flip(cut, noise) if flip else cut.contiguous()
+
+
+def _window(noise: Noise, count: int, side: int, length: int) -> Tensor:
+    """Return `count` windows of `length` consecutive indices below `side`, ``(count, length)``."""
+    starts = noise.integers(side - length + 1, count)
+    return starts[:, None] + torch.arange(length, device=starts.device)

@@ -10,7 +10,7 @@ import lightning as L  # noqa: N812  (Lightning's own convention)
 import torch
 from torch import Tensor
 
-from lgan.data.images import FileImages, Images, ImageSplits, TensorImages, to_float
+from lgan.data.images import Images, ImageSplits, to_float
 from lgan.data.loader import BatchLoader, StreamingLoader, check_batch_size
 from lgan.data.tasks import Task, TaskSequence
 from lgan.errors import ConfigError, TaskAccessError
@@ -43,6 +43,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
 
     pictures: ClassVar[bool] = False
     """Whether a task is a translation, and its noise a picture."""
+    _loaders: tuple[type[BatchLoader], type[StreamingLoader]] = (BatchLoader, StreamingLoader)
 
     def __init__(
         self,
@@ -223,15 +224,16 @@ class TaskSequenceDataModule(L.LightningDataModule):
         index = self.current
         seen = self.sequence.seen(index) if self.cumulative else self.sequence[index].classes
         images = self.splits.train.of_classes(seen)
-        if isinstance(images, TensorImages) and self.trainer:
+        if self.trainer:
             # Batches are then indexed where they are used, and nothing is copied per step.
             images = images.to(self.trainer.strategy.root_device)
         settings = (images, self.batch_size, self.draws, self.steps, self.seed, index)
         rank, world = self._place()
+        whole, streaming = self._loaders
         self._loader = (
-            StreamingLoader(*settings, rank, world, self._num_workers)
-            if isinstance(images, FileImages)
-            else BatchLoader(*settings, rank, world)
+            streaming(*settings, rank, world, self._num_workers)
+            if images.in_files
+            else whole(*settings, rank, world)
         )
         return self._loader
 
@@ -264,9 +266,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         fits = sum(part.num_bytes for part in parts) <= self._limit
         if self._in_memory is False or (self._in_memory == "auto" and not fits):
             return splits
-        train, validation, test = (
-            part.load() if isinstance(part, FileImages) else part for part in parts
-        )
+        train, validation, test = (part.load() for part in parts)
         return ImageSplits(splits.name, train, validation, test, splits.class_names)
 
 

@@ -52,15 +52,15 @@ class Decoder:
         return self.channels, self.size, self.size
 
 
-def check_header(path: Path) -> None:
-    """Read only the header of a picture.
+def check_header(path: Path) -> tuple[int, int]:
+    """Read only the header of a picture, and return its width and height.
 
     Raises:
         DataError: the file is no picture that Pillow knows.
     """
     try:
-        with Image.open(path):
-            pass
+        with Image.open(path) as opened:
+            return opened.size
     except Exception as error:  # Pillow's plugins raise many kinds for damaged files
         raise _unreadable(path, error) from error
 
@@ -71,12 +71,25 @@ def decode(path: Path, decoder: Decoder) -> Tensor:
     Raises:
         DataError: the file cannot be decoded to its end.
     """
+    return fit_picture(open_picture(path, decoder.channels), decoder)
+
+
+def open_picture(path: Path, channels: int) -> Image.Image:
+    """Return the whole picture, upright, in 8 bits and 1 or 3 channels.
+
+    Raises:
+        DataError: the file cannot be decoded to its end.
+    """
     try:
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened)
-            image = _eight_bits(image).convert(_MODES[decoder.channels])
+            return _eight_bits(image).convert(_MODES[channels])
     except Exception as error:  # Pillow's plugins raise many kinds for damaged files
         raise _unreadable(path, error) from error
+
+
+def fit_picture(image: Image.Image, decoder: Decoder) -> Tensor:
+    """Bring a picture to the decoder's size, uint8 ``(C, size, size)``."""
     pixels = np.array(_FITS[decoder.fit](image, decoder.size))
     return torch.from_numpy(pixels.reshape(decoder.size, decoder.size, -1)).permute(2, 0, 1)
 

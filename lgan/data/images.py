@@ -48,6 +48,8 @@ class Images(ABC):
 
     labels: Tensor
     shape: tuple[int, int, int]
+    in_files: bool = False
+    """Whether pictures are decoded when they are taken."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -69,6 +71,14 @@ class Images(ABC):
     @abstractmethod
     def digest(self) -> str:
         """Return a hex hash of the content, pictures and labels."""
+
+    def to(self, device: torch.device | str) -> Images:
+        """Return the same pictures held on `device`; those in files stay there."""
+        return self
+
+    def load(self) -> Images:
+        """Return the same pictures, decoded into memory."""
+        return self
 
     def of_classes(self, classes: Iterable[int]) -> Images:
         """Return the pictures whose label is one of `classes`, in their stored order."""
@@ -130,6 +140,8 @@ class FileImages(Images):
         labels: ``(N,)``.
         decoder: how a file becomes a tensor of fixed shape.
     """
+
+    in_files = True
 
     def __init__(self, paths: Sequence[Path], labels: Tensor, decoder: Decoder) -> None:
         self.paths = tuple(paths)

@@ -1,0 +1,236 @@
+"""Pairs of pictures, behind the interface of one picture: a pair has six channels.
+
+The first three channels are the input, the last three the target. Loaders, permutations, limits
+and augmentation then treat a pair as any picture, and both halves alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import singledispatch
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lgan.data.decoding import Decoder, fit_picture, open_picture
+from lgan.data.images import FileImages, Images, TensorImages
+from lgan.errors import DataError
+from lgan.seeding import mix
+
+INPUT, TARGET = slice(0, 3), slice(3, 6)
+_CHUNK = 64  # files per piece of work
+
+
+@singledispatch
+def half(pairs: Images, which: slice) -> Images:
+    """Return the inputs or the targets of pairs as pictures of their own, with the same labels.
+
+    Args:
+        pairs: pictures of six channels.
+        which: `INPUT` or `TARGET`.
+    """
+    raise TypeError(f"{type(pairs).__name__} holds no pairs")
+
+
+@half.register
+def _half_in_memory(pairs: TensorImages, which: slice) -> Images:
+    return TensorImages(pairs.images[:, which], pairs.labels)
+
+
+class PairFiles(FileImages):
+    """Pairs decoded on demand from files that show both pictures side by side.
+
+    Args:
+        paths: one file per pair.
+        labels: ``(N,)``, the tasks.
+        decoder: how each half becomes a tensor of fixed shape.
+        reverse: by task, whether the right half is the input.
+        which: the channels that `take` returns: all, `INPUT` or `TARGET`.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: Tensor,
+        decoder: Decoder,
+        reverse: Sequence[bool],
+        which: slice = slice(None),
+    ) -> None:
+        super().__init__(paths, labels, decoder)
+        self.reverse, self.which = tuple(reverse), which
+        self.shape = (len(range(6)[which]), decoder.size, decoder.size)
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Decode the pairs at `indices`.
+
+        Raises:
+            DataError: a file cannot be decoded, or cannot be cut in two halves of equal width.
+        """
+        if not len(indices):
+            return torch.empty(0, *self.shape, dtype=torch.uint8)
+        return torch.stack([self._pair(i) for i in indices.tolist()])
+
+    def subset(self, indices: Tensor) -> PairFiles:
+        """Return the files at `indices`; nothing is decoded."""
+        chosen = [self.paths[i] for i in indices.tolist()]
+        return PairFiles(chosen, self.labels[indices], self.decoder, self.reverse, self.which)
+
+    def half(self, which: slice) -> PairFiles:
+        """Return one half of the pairs."""
+        return PairFiles(self.paths, self.labels, self.decoder, self.reverse, which)
+
+    def load(self) -> TensorImages:
+        """Decode all into memory.
+
+        Raises:
+            DataError: as for `take`.
+        """
+        images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
+        pieces = torch.arange(len(self)).split(_CHUNK)
+        with ThreadPoolExecutor() as pool:
+            for rows, decoded in zip(pieces, pool.map(self.take, pieces), strict=True):
+                images[rows] = decoded
+        return TensorImages(images, self.labels)
+
+    def digest(self) -> str:
+        """Return the sha256 of the files' bytes, labels, directions and the decoder's settings."""
+        return _hash(super().digest(), repr((self.reverse, self.which)))
+
+    def _pair(self, index: int) -> Tensor:
+        path = self.paths[index]
+        picture = open_picture(path, self.decoder.channels)
+        check_width(path, picture.width)
+        middle = picture.width // 2
+        boxes = [(0, 0, middle, picture.height), (middle, 0, picture.width, picture.height)]
+        if self.reverse[int(self.labels[index])]:
+            boxes.reverse()
+        parts = [fit_picture(picture.crop(box), self.decoder) for box in boxes]
+        return torch.cat(parts)[self.which]
+
+
+@half.register
+def _half_in_files(pairs: PairFiles, which: slice) -> Images:
+    return pairs.half(which)
+
+
+class UnpairedImages(Images):
+    """Two sets of pictures of the same tasks, of any two sizes; nothing belongs together.
+
+    It has as many items of each task as the larger side has pictures of it. Item i has the i-th
+    input and the i-th target of its task, the smaller side from its start again; `shuffled` gives
+    every item others.
+
+    Args:
+        inputs: pictures of three channels, labelled by task.
+        targets: pictures of three channels, labelled by task.
+        rows: ``(N, 2)``, the row of the input and that of the target of each item.
+    """
+
+    def __init__(self, inputs: Images, targets: Images, rows: Tensor | None = None) -> None:
+        self.inputs, self.targets = inputs, targets
+        self.rows = self._in_turn() if rows is None else rows
+        self.labels = targets.labels[self.rows[:, 1]]
+        channels, height, width = targets.shape
+        self.shape = (2 * channels, height, width)
+        self.in_files = inputs.in_files or targets.in_files
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the pictures of both sides take as uint8."""
+        return self.inputs.num_bytes + self.targets.num_bytes
+
+    def take(self, indices: Tensor) -> Tensor:
+        """Return the items at int64 `indices` ``(B,)`` as uint8 ``(B, 6, H, W)``."""
+        inputs, targets = self.rows[indices].unbind(1)
+        return torch.cat((self.inputs.take(inputs), self.targets.take(targets)), 1)
+
+    def subset(self, indices: Tensor) -> UnpairedImages:
+        """Return the items at `indices`, of the same two sets."""
+        return UnpairedImages(self.inputs, self.targets, self.rows[indices])
+
+    def of_classes(self, classes: Iterable[int]) -> UnpairedImages:
+        """Return both sides of some tasks."""
+        wanted = tuple(classes)
+        return UnpairedImages(self.inputs.of_classes(wanted), self.targets.of_classes(wanted))
+
+    def to(self, device: torch.device | str) -> UnpairedImages:
+        """Return the same pictures held on `device`."""
+        return UnpairedImages(self.inputs.to(device), self.targets.to(device), self.rows)
+
+    def load(self) -> UnpairedImages:
+        """Return the same pictures, decoded into memory."""
+        return UnpairedImages(self.inputs.load(), self.targets.load(), self.rows)
+
+    def digest(self) -> str:
+        """Return a hash of both sides."""
+        return _hash(self.inputs.digest(), self.targets.digest())
+
+    def shuffled(self, *keys: int | str) -> UnpairedImages:
+        """Return items that hold others: each side of each task is permuted for itself.
+
+        Each picture of the larger side is in one item; of those of the smaller side, none is in
+        two items more than another.
+
+        Args:
+            *keys: plain values that name the permutation.
+        """
+        columns = []
+        for column, side in enumerate((self.inputs, self.targets)):
+            generator = torch.Generator().manual_seed(mix(*keys, column))
+            columns.append(self.rows[:, column].clone())
+            for task in self.labels.unique().tolist():
+                places = self.labels == task
+                own = _rows_of(side, task)
+                columns[column][places] = _permuted(own, int(places.sum()), generator)
+        return UnpairedImages(self.inputs, self.targets, torch.stack(columns, 1))
+
+    def _in_turn(self) -> Tensor:
+        found = []
+        for task in torch.cat((self.inputs.labels, self.targets.labels)).unique().tolist():
+            sides = [_rows_of(side, task) for side in (self.inputs, self.targets)]
+            turns = torch.arange(max(len(side) for side in sides))
+            found.append(torch.stack([side[turns % len(side)] for side in sides], 1))
+        return torch.cat(found) if found else torch.empty(0, 2, dtype=torch.int64)
+
+
+@half.register
+def _half_of_unpaired(pairs: UnpairedImages, which: slice) -> Images:
+    return pairs.inputs if which == INPUT else pairs.targets
+
+
+def unpaired(pairs: Images) -> UnpairedImages:
+    """Forget which picture belongs to which; unpaired pictures are returned as they are."""
+    if isinstance(pairs, UnpairedImages):
+        return pairs
+    return UnpairedImages(half(pairs, INPUT), half(pairs, TARGET))
+
+
+def check_width(path: Path, width: int) -> None:
+    """Refuse a picture that cannot be cut in two halves.
+
+    Raises:
+        DataError: so it is.
+    """
+    if width % 2:
+        raise DataError(
+            f"{path} is {width} pixels wide and cannot be cut in two halves; a pair is one picture "
+            "with its two pictures of equal width side by side (pix2pix's layout)."
+        )
+
+
+def _rows_of(images: Images, task: int) -> Tensor:
+    return (images.labels == task).nonzero().flatten()
+
+
+def _permuted(rows: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return `count` of `rows`: whole permutations of them, one after the other."""
+    rounds = -(-count // len(rows))
+    orders = [rows[torch.randperm(len(rows), generator=generator)] for _ in range(rounds)]
+    return torch.cat(orders)[:count]
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()

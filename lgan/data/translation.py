@@ -1,0 +1,179 @@
+"""Tasks that translate pictures: a task is a class, and its noise is a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from lgan.data.datamodule import Augmentation, TaskSequenceDataModule
+from lgan.data.images import Images, ImageSplits
+from lgan.data.loader import Batch, BatchLoader, StreamingLoader
+from lgan.data.pairs import INPUT, TARGET, UnpairedImages, half, unpaired
+from lgan.errors import ConfigError
+from lgan.seeding import Noise
+
+
+class UnpairedLoader(BatchLoader):
+    """Batches of unpaired pictures: in each epoch each side has a permutation of its own.
+
+    The batch of a step stays a function of (seed, task, step). An epoch has as many items as the
+    larger side has pictures (as CycleGAN's code), and an item's two pictures are of one task.
+    """
+
+    _shuffled = -1  # the epoch whose permutations `images` has
+
+    def _batch(self, draw: int) -> Batch:
+        epoch = draw // (len(self.images) // self.batch_size)
+        if self._shuffled != epoch and isinstance(self.images, UnpairedImages):
+            self.images = self.images.shuffled(self.seed, "unpaired", self.task, epoch)
+            self._shuffled = epoch
+        return super()._batch(draw)
+
+
+class UnpairedStreamingLoader(UnpairedLoader, StreamingLoader):
+    """The same batches, bit for bit, decoded ahead by worker processes."""
+
+
+class TranslationDataModule(TaskSequenceDataModule):
+    """A sequence of translations; task t has the one class t, named as the task.
+
+    A batch has `z`, the input pictures, beside `x`, the targets. `training_images` are pairs of
+    six channels (see `lgan.data.pairs`); all other pictures are targets, or `test_inputs`.
+
+    Args:
+        splits: returns pairs, labelled by task, as pictures of six channels (input, target) or as
+            `UnpairedImages`; called once with ``root=root``.
+        name: the data set's name in records.
+        root: folder of the data set; None for its default.
+        paired: whether the two pictures of a pair belong together; False with paired pictures
+            forgets that they do.
+        num_tasks: use only the first tasks; None for all.
+        batch_size: pictures in the global batch.
+        steps: generator steps per task.
+        draws: real batches per step.
+        seed: the run's seed.
+        in_memory: see `TaskSequenceDataModule`.
+        memory_limit_mb: see `TaskSequenceDataModule`.
+        num_workers: see `TaskSequenceDataModule`.
+        augmentation: applied on the device to training batches in [-1, 1]: the same to both
+            pictures of a pair, one of its own to each if they are unpaired.
+    """
+
+    pictures: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        splits: Callable[..., ImageSplits],
+        name: str,
+        root: str | None = None,
+        paired: bool = True,
+        num_tasks: int | None = None,
+        batch_size: int = 1,
+        steps: int = 1000,
+        draws: int = 1,
+        seed: int = 0,
+        in_memory: bool | str = "auto",
+        memory_limit_mb: float = 2048,
+        num_workers: int = 0,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self.paired = paired
+        if not paired:
+            self._loaders = (UnpairedLoader, UnpairedStreamingLoader)
+            augmentation = None if augmentation is None else _Each(augmentation)
+        super().__init__(
+            splits,
+            name,
+            root,
+            num_tasks=num_tasks,
+            batch_size=batch_size,
+            steps=steps,
+            draws=draws,
+            seed=seed,
+            in_memory=in_memory,
+            memory_limit_mb=memory_limit_mb,
+            num_workers=num_workers,
+            augmentation=augmentation,
+        )
+        self._test_inputs: dict[int, Tensor] = {}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of every target."""
+        channels, height, width = self.splits.train.shape
+        return channels // 2, height, width
+
+    def validation_images(self, index: int) -> Images:
+        """Return the validation targets of one task; there may be none."""
+        return half(super().validation_images(index), TARGET)
+
+    def test_images(self, index: int) -> Images:
+        """Return the test targets of one task."""
+        return half(super().test_images(index), TARGET)
+
+    def test_images_of(self, classes: Sequence[int]) -> Images:
+        """Return the test targets of some tasks."""
+        return half(super().test_images_of(classes), TARGET)
+
+    def training_images_for_evaluation(self) -> Images:
+        """Return all training targets, whatever task is selected; only for evaluation."""
+        return half(super().training_images_for_evaluation(), TARGET)
+
+    def test_inputs(self, index: int) -> Tensor:
+        """Return the test inputs of one task, uint8 ``(N, 3, H, W)``.
+
+        If they are paired, the i-th belongs to the i-th of `test_images`. They are decoded once;
+        do not write to them.
+        """
+        if index not in self._test_inputs:
+            pairs = self.splits.test.of_classes(self.sequence[index].classes)
+            self._test_inputs[index] = half(pairs, INPUT).all()
+        return self._test_inputs[index]
+
+    def test_pairs(self, index: int) -> tuple[Tensor, Tensor]:
+        """Return test inputs and targets of one task, uint8 ``(N, 3, H, W)`` and ``(M, 3, H, W)``.
+
+        Unpaired, N and M may differ, and the i-th of one has nothing to do with that of the other.
+        """
+        return self.test_inputs(index), self.test_images(index).all()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
+        """Turn pairs into floats, augment them and take them apart.
+
+        Args:
+            batch: the loader's item, a list of ``{"x", "y"}`` with pairs `x`.
+            dataloader_idx: Lightning's number of the loader.
+
+        Returns:
+            The list with ``"z"`` (inputs) and ``"x"`` (targets) as float32 ``(b, 3, H, W)`` in
+            [-1, 1].
+        """
+        parts = super().on_after_batch_transfer(batch, dataloader_idx)
+        return [{**part, "z": part["x"][:, INPUT], "x": part["x"][:, TARGET]} for part in parts]
+
+    def _materialise(self, splits: ImageSplits) -> ImageSplits:
+        held = super()._materialise(splits)
+        parts = (held.train, held.validation, held.test)
+        if not self.paired:
+            train, validation, test = (unpaired(part) for part in parts)
+            return ImageSplits(held.name, train, validation, test, held.class_names)
+        if isinstance(held.train, UnpairedImages):
+            raise ConfigError(
+                f"data.paired=true, but the pictures of data={self.name} are unpaired; set "
+                "data.paired=false."
+            )
+        return held
+
+
+class _Each:
+    """An augmentation applied to inputs and targets one after the other, with other draws."""
+
+    def __init__(self, augmentation: Augmentation) -> None:
+        self.augmentation = augmentation
+
+    def __call__(self, pairs: Tensor, noise: Noise) -> Tensor:
+        halves = [self.augmentation(pairs[:, which], noise) for which in (INPUT, TARGET)]
+        return torch.cat(halves, 1)
