@@ -29,6 +29,7 @@ from lgan.objectives.translation import (
     has_parts,
     mean_distance,
     part,
+    refuse_conditional,
     refuse_negative,
 )
 from lgan.seeding import Noise
@@ -162,6 +163,7 @@ class BicycleGAN(Translation):
                     f"network.{role}={type(network).__name__} is none; choose a network of "
                     "BicycleGAN, or objective=pix2pix for a single translator."
                 )
+        refuse_conditional("bicyclegan", part(discriminator, "encoded"))
 
     def _code_distance(self, generator: nn.Module, made: Made) -> Tensor:
         found = encode_with_fixed_weights(part(generator, "encoder"), made["random"])

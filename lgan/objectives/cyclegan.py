@@ -1,11 +1,11 @@
 """CycleGAN: unpaired translation, both ways (Zhu et al. 2017).
 
-F translates inputs z to the target domain, B targets x to the input domain. With D_t and D_i
+F translates inputs z to the target domain, B targets x to the input domain. With D_t and D_s
 the domains' discriminators:
 
-G: generator(D_t(F(z))) + generator(D_i(B(x))) + lambda (|B(F(z)) - z| + |F(B(x)) - x|)
+G: generator(D_t(F(z))) + generator(D_s(B(x))) + lambda (|B(F(z)) - z| + |F(B(x)) - x|)
    + lambda_idt lambda (|F(x) - x| + |B(z) - z|)
-D: d_weight (real(D_t(x)) + fake(D_t(pool(F(z))))) + the same for D_i, z and B(x)
+D: d_weight (real(D_t(x)) + fake(D_t(pool(F(z))))) + the same for D_s, z and B(x)
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lgan.objectives.translation import (
     has_parts,
     mean_distance,
     part,
+    refuse_conditional,
     refuse_negative,
     weighted_sum,
 )
@@ -34,7 +35,7 @@ class CycleGAN(Translation):
     """Losses of two translators and two discriminators.
 
     The generator is a composite of `forward_` and `backward_`, each called with (pictures,
-    tasks), the discriminator one of `target` and `input`, each called with pictures. The batch's
+    tasks), the discriminator one of `target` and `source`, each called with pictures. The batch's
     keys are those of `lgan.objectives.translation`; x and z need not be pairs.
 
     Args:
@@ -62,13 +63,13 @@ class CycleGAN(Translation):
         super().__init__(adversarial, d_weight)
         refuse_negative(cycle_weight=cycle_weight, identity_weight=identity_weight)
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
-        self.pools = {"target": ImagePool(pool_size), "input": ImagePool(pool_size)}
+        self.pools = {"target": ImagePool(pool_size), "source": ImagePool(pool_size)}
 
     def make(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
-        """Return {"target": F(z), "input": B(x)}, both (B, C, H, W)."""
+        """Return {"target": F(z), "source": B(x)}, both (B, C, H, W)."""
         return {
             "target": part(generator, "forward_")(batch["z"], batch["y"]),
-            "input": part(generator, "backward_")(batch["x"], batch["y"]),
+            "source": part(generator, "backward_")(batch["x"], batch["y"]),
         }
 
     def discriminator_loss(
@@ -78,7 +79,7 @@ class CycleGAN(Translation):
         made = self.made_without_gradient(generator, batch, noise)
         fakes = {side: pool.query(made[side], noise) for side, pool in self.pools.items()}
         target = self.judge(part(discriminator, "target"), batch["x"], fakes["target"])
-        source = self.judge(part(discriminator, "input"), batch["z"], fakes["input"])
+        source = self.judge(part(discriminator, "source"), batch["z"], fakes["source"])
         return weighted_sum(batch, target + source)
 
     def generator_loss(
@@ -87,7 +88,7 @@ class CycleGAN(Translation):
         """Return the loss of both translators, a scalar."""
         made = self.made(generator, batch, noise)
         loss = self.fool(part(discriminator, "target"), made["target"])
-        loss = loss + self.fool(part(discriminator, "input"), made["input"])
+        loss = loss + self.fool(part(discriminator, "source"), made["source"])
         loss = loss + self.cycle_weight * self._cycles(generator, made, batch)
         if self.identity_weight:
             weight = self.cycle_weight * self.identity_weight
@@ -103,7 +104,7 @@ class CycleGAN(Translation):
         super().check(generator, discriminator)
         for role, network, names in (
             ("generator", generator, ("forward_", "backward_")),
-            ("discriminator", discriminator, ("target", "input")),
+            ("discriminator", discriminator, ("target", "source")),
         ):
             if not has_parts(network, *names):
                 raise ConfigError(
@@ -111,6 +112,7 @@ class CycleGAN(Translation):
                     f"network.{role}={type(network).__name__} is not one; choose "
                     "network=cycle_resnet6 or its like, or objective=pix2pix for paired data."
                 )
+        refuse_conditional("cyclegan", part(discriminator, "target"))
 
     def reset(self) -> None:
         """Empty both pools: a new task's discriminators never see an old task's pictures."""
@@ -128,7 +130,7 @@ class CycleGAN(Translation):
 
     def _cycles(self, generator: nn.Module, made: Made, batch: Batch) -> Tensor:
         back = part(generator, "backward_")(made["target"], batch["y"])
-        forth = part(generator, "forward_")(made["input"], batch["y"])
+        forth = part(generator, "forward_")(made["source"], batch["y"])
         return mean_distance(back, batch["z"]) + mean_distance(forth, batch["x"])
 
     def _identities(self, generator: nn.Module, batch: Batch) -> Tensor:

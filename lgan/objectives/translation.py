@@ -16,7 +16,7 @@ A translation task is a class whose noise is a picture. A batch is a dictionary 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -80,10 +80,9 @@ def has_parts(network: nn.Module, *names: str) -> bool:
 def judges_pairs(discriminator: nn.Module) -> bool:
     """Tell whether a discriminator is called with a picture and its condition.
 
-    A network whose `forward` can take a condition but was built without one says so in its
-    attribute `takes_condition`.
+    Its attribute `conditional` says so, or else what its `forward` takes.
     """
-    declared = getattr(discriminator, "takes_condition", None)
+    declared = getattr(discriminator, "conditional", None)
     if declared is not None:
         return bool(declared)
     try:
@@ -91,6 +90,20 @@ def judges_pairs(discriminator: nn.Module) -> bool:
     except TypeError:
         return False
     return True
+
+
+def refuse_conditional(objective: str, discriminator: nn.Module) -> None:
+    """Raise if a discriminator that is shown a picture alone was built for pairs.
+
+    Raises:
+        ConfigError: names the network.
+    """
+    if getattr(discriminator, "conditional", False):
+        raise ConfigError(
+            f"objective={objective} shows the discriminators a picture alone, and network."
+            f"discriminator's {type(discriminator).__name__} was built with conditional=true; "
+            "set it to false."
+        )
 
 
 class Translation:
@@ -127,6 +140,16 @@ class Translation:
         while the generator's parameters require gradients.
         """
         return {**batch, "made": self.make(generator, batch, noise)}
+
+    def schedule(
+        self, generator: nn.Module, batches: list[Batch], noise: Noise
+    ) -> Iterator[tuple[str, Batch]]:
+        """Yield (player, batch) in the objective's order; the last step shares one pass of G."""
+        for batch in batches[:-1]:
+            yield "discriminator", batch
+        batch = self.prepare(generator, batches[-1], noise)
+        for player in self.order:
+            yield player, batch
 
     def made(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
         """Return what `prepare` left in the batch, or make it now."""

@@ -233,6 +233,9 @@ def test_networks_are_checked() -> None:
         bicyclegan().check(generator, Scales(1.0))
     with pytest.raises(ConfigError, match="makes them from noise"):
         bicyclegan().check(Translator(), discriminator)
+    discriminator.encoded.conditional = True
+    with pytest.raises(ConfigError, match="Scales was built with conditional=true"):
+        bicyclegan().check(generator, discriminator)
 
 
 @pytest.mark.parametrize("key", ["l1_weight", "kl_weight", "code_weight", "d_weight"])

@@ -45,7 +45,7 @@ def translators() -> Two:
 
 
 def critics() -> Two:
-    return Two(target=Linear(1.0), input=Linear(2.0))
+    return Two(target=Linear(1.0), source=Linear(2.0))
 
 
 def pixels(*values: float) -> torch.Tensor:
@@ -61,7 +61,7 @@ def cyclegan(**knobs) -> CycleGAN:
 
 
 # x = 3, z = 1: F(z) = 2, B(x) = 2.5; B(F(z)) = 2, F(B(x)) = 5; F(x) = 6, B(z) = 1.5.
-# Scores: D_t(F(z)) = 2, D_i(B(x)) = 5.
+# Scores: D_t(F(z)) = 2, D_s(B(x)) = 5.
 FOOL, CYCLES, IDENTITIES = (2 - 1) ** 2 + (5 - 1) ** 2, 1.0 + 2.0, 3.0 + 0.5
 
 
@@ -79,7 +79,7 @@ def test_weights_of_the_generator_loss() -> None:
 
 
 def test_discriminator_loss_by_hand() -> None:
-    # D_t: real (3 - 1)^2, fake 2^2. D_i: real (2 - 1)^2, fake 5^2.
+    # D_t: real (3 - 1)^2, fake 2^2. D_s: real (2 - 1)^2, fake 5^2.
     loss = cyclegan().discriminator_loss(translators(), critics(), batch(), Noise(0))
     assert loss.item() == pytest.approx(0.5 * (4 + 4) + 0.5 * (1 + 25))
 
@@ -106,10 +106,10 @@ def test_discriminators_see_older_pictures() -> None:
     objective.discriminator_loss(generator, critics(), batch(), Noise(0))
     later = batch((1.0,), (5.0,))  # its own fakes would be F(5) = 10 and B(1) = 1.5
     loss = objective.discriminator_loss(generator, critics(), later, Always(0))
-    # D_t: real (1 - 1)^2, kept fake 2^2. D_i: real (10 - 1)^2, kept fake 2.5, scored 5.
+    # D_t: real (1 - 1)^2, kept fake 2^2. D_s: real (10 - 1)^2, kept fake 2.5, scored 5.
     assert loss.item() == pytest.approx(0.5 * (0 + 4) + 0.5 * (81 + 25))
     kept = {side: s["images"].flatten().tolist() for side, s in objective.state_dict().items()}
-    assert kept == {"target": [10.0], "input": [1.5]}
+    assert kept == {"target": [10.0], "source": [1.5]}
 
 
 def test_pools_are_saved_loaded_and_emptied() -> None:
@@ -137,14 +137,14 @@ def test_gradients_reach_the_right_networks() -> None:
     objective = cyclegan(cycle_weight=0.0)
     objective.discriminator_loss(generator, discriminator, batch(), Noise(0)).backward()
     assert gradients(generator) == {}
-    # D_t = a p + b: a: 2 * 3 + 2 * 2, b: 2 + 2. D_i: a: 1 * 1 + 5 * 2.5, b: 1 + 5.
-    expected = {"target.a": 10, "target.b": 4, "input.a": 13.5, "input.b": 6}
+    # D_t = a p + b: a: 2 * 3 + 2 * 2, b: 2 + 2. D_s: a: 1 * 1 + 5 * 2.5, b: 1 + 5.
+    expected = {"target.a": 10, "target.b": 4, "source.a": 13.5, "source.b": 6}
     assert gradients(discriminator) == pytest.approx(expected)
     discriminator.zero_grad()
     with frozen([discriminator]):
         objective.generator_loss(generator, discriminator, batch(), Noise(0)).backward()
     assert gradients(discriminator) == {}
-    # Through D_t: 2 (2 - 1) * 1 times (z, 1) = (1, 1); through D_i: 2 (5 - 1) * 2 times (x, 1).
+    # Through D_t: 2 (2 - 1) * 1 times (z, 1) = (1, 1); through D_s: 2 (5 - 1) * 2 times (x, 1).
     expected = {"forward_.a": 2, "forward_.b": 2, "backward_.a": 48, "backward_.b": 16}
     assert gradients(generator) == pytest.approx(expected)
 
@@ -153,7 +153,7 @@ def test_both_cycles_train_both_translators() -> None:
     """d |B(F(z)) - z| + d |F(B(x)) - x|, both signs +, by hand; no adversarial gradient."""
     generator = translators()
     objective = cyclegan(cycle_weight=1.0, identity_weight=0.0)
-    blind = Two(target=Linear(0.0), input=Linear(0.0))
+    blind = Two(target=Linear(0.0), source=Linear(0.0))
     objective.generator_loss(generator, blind, batch(), Noise(0)).backward()
     # B(F(z)) = 0.5 (a z + b) + 1 and F(B(x)) = a 2.5 + b, in F's a and b: 0.5 + 2.5, 0.5 + 1.
     # B(F(z)) = a 2 + b and F(B(x)) = 2 (a x + b), in B's a and b: 2 + 6, 1 + 2.
@@ -179,10 +179,14 @@ def test_networks_are_checked() -> None:
     objective.check(translators(), critics())
     with pytest.raises(ConfigError, match="generator=Linear is not one.*network=cycle_resnet6"):
         objective.check(Linear(1.0), critics())
-    with pytest.raises(ConfigError, match=r"\(target and input\).*discriminator=Linear"):
+    with pytest.raises(ConfigError, match=r"\(target and source\).*discriminator=Linear"):
         objective.check(translators(), Linear(1.0))
     with pytest.raises(ConfigError, match="Identity makes them from noise"):
         objective.check(nn.Identity(), critics())
+    paired = critics()
+    paired.target.conditional = True
+    with pytest.raises(ConfigError, match="Linear was built with conditional=true"):
+        objective.check(translators(), paired)
 
 
 @pytest.mark.parametrize("key", ["cycle_weight", "identity_weight", "d_weight", "pool_size"])

@@ -143,9 +143,9 @@ class Alone(nn.Module):
 class Either(nn.Module):
     """A network that may have been built with a condition or without."""
 
-    def __init__(self, takes_condition: bool) -> None:
+    def __init__(self, conditional: bool) -> None:
         super().__init__()
-        self.takes_condition = takes_condition
+        self.conditional = conditional
 
     def forward(self, image, condition=None):
         return image
