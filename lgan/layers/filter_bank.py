@@ -1,0 +1,298 @@
+"""A layer whose filters are partly free and partly mixed from those of older tasks.
+
+Source: Zhai et al. 2020 (Piggyback GAN, arXiv 2104.11939); equations as in
+papers/piggyback_gan.md, 1.1. Task 1 has free filters only. A later task t has nu = lambda Co
+unconstrained ones, F^u, and np = Co - nu piggyback ones: F_t = [F_t^u, bank W_t] (5), where the
+bank is [F_1^u, ..., F_{t-1}^u]. A filter is a column of R(F), that is all weights of one output.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError, RunError
+from lgan.layers.execution import MODES, Execution, Work, kernel_of, with_tensors, without_tensors
+from lgan.layers.per_task import LifelongLayer, Linear, choice
+
+STD = 0.02
+"""Spread of fresh filters, pix2pix's."""
+
+
+@dataclass(frozen=True)
+class BankSettings:
+    """How tasks after the first get their filters.
+
+    Args:
+        unconstrained: lambda, the share of a layer's filters that are free, in [0, 1]: 0 is pure
+            factorisation, 1 a model of its own for each task.
+        rounding: of lambda * Co, "round" (half up) or "ceil".
+        init: "warm": the filters of the task that `start` names, to the bit if it is the first;
+            "normal": F^u and W from N(0, 0.02); "scaled": W from N(0, 1 / sqrt(B)), which keeps
+            the spread of the bank's filters.
+        start: whose filters, norms and last layers a task starts with, the "first" or the
+            "previous" task's.
+        factorise: "all" layers, or "auto": only where a piggyback filter is cheaper than a free
+            one, kh * kw * Ci > B; elsewhere each task has its own.
+        execution: "auto", "compose" or "mix", see `lgan.layers.execution`.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    unconstrained: float = 0.25
+    rounding: str = "round"
+    init: str = "warm"
+    start: str = "first"
+    factorise: str = "all"
+    execution: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.unconstrained <= 1:
+            raise ConfigError(f"method.unconstrained={self.unconstrained} must lie in [0, 1].")
+        choice("method.rounding", self.rounding, ("round", "ceil"))
+        choice("method.init", self.init, ("warm", "normal", "scaled"))
+        choice("method.start", self.start, ("first", "previous"))
+        choice("method.factorise", self.factorise, ("all", "auto"))
+        choice("method.execution", self.execution, MODES)
+
+    def free_filters(self, outputs: int, per_filter: int, bank: int) -> int:
+        """Return nu of a layer with Co `outputs` when its bank has `bank` filters."""
+        if self.factorise == "auto" and per_filter <= bank:
+            return outputs
+        exact = self.unconstrained * outputs
+        # 0.1 * 30 and the like may lie a rounding error above the whole number meant.
+        return math.ceil(exact - 1e-9) if self.rounding == "ceil" else math.floor(exact + 0.5)
+
+
+class FilterBankLayer(LifelongLayer):
+    """A linear layer or convolution with a bank of the filters that older tasks learnt.
+
+    The current task's tensors are parameters: `free` (its unconstrained filters, in the layer's
+    own layout), `mixing` (W, of shape (B, np)) and `bias`. A finished task's are buffers:
+    `slab0`, `mixing1`, `bias1`, ...; the slabs together are the bank.
+
+    Args:
+        layer: the plain layer whose tensors become the first task's.
+        settings: how later tasks get their filters.
+
+    Raises:
+        ConfigError: the layer has groups or another padding than zeros.
+    """
+
+    free: nn.Parameter | None
+    mixing: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(self, layer: Linear, settings: BankSettings) -> None:
+        super().__init__()
+        self.settings, self.kernel = settings, kernel_of(layer)
+        self.register_parameter("free", cast(nn.Parameter, layer.weight))
+        self.register_parameter("bias", cast(nn.Parameter | None, layer.bias))
+        self.register_parameter("mixing", None)
+        self.shape = layer.weight.shape
+        self.counts, self.finished = [self.outputs], 0
+        self.execution = Execution(settings.execution)
+        self._plain = [without_tensors(layer)]  # in a list: not a submodule
+        self._banks: dict[str, Tensor] = {}
+
+    # -------------------------------------------------------------------------------------- sizes
+
+    @property
+    def outputs(self) -> int:
+        """Number of filters, Co."""
+        return self.shape[self.kernel.filter_axis]
+
+    @property
+    def per_filter(self) -> int:
+        """Weights of a filter, kh * kw * Ci."""
+        return self.shape.numel() // self.outputs
+
+    def bank_size(self, task: int) -> int:
+        """Return B, the number of filters in the bank when `task` is trained."""
+        return sum(self.counts[:task])
+
+    def numbers_of(self, task: int) -> dict[str, int]:
+        """Return how many numbers a task added: unconstrained, mixing, bias."""
+        mixed = self.bank_size(task) * (self.outputs - self.counts[task])
+        with_bias = self.bias is not None or self._buffer("bias", 0) is not None
+        return {
+            "unconstrained": self.counts[task] * self.per_filter,
+            "mixing": mixed,
+            "bias": self.outputs * with_bias,
+        }
+
+    # ---------------------------------------------------------------------------------- the tasks
+
+    def add_task(self) -> None:
+        """Start a task: fresh or warm filters, mixing and bias."""
+        assert self.finished == len(self.counts), "the last task was not committed"
+        task = self.finished
+        bank = self.bank_size(task)
+        self.counts.append(self.settings.free_filters(self.outputs, self.per_filter, bank))
+        warm = self.settings.init == "warm"
+        free, mixing, bias = self._warm(task) if warm else self._random(task)
+        self.free = nn.Parameter(free) if free.numel() else None
+        self.mixing = nn.Parameter(mixing) if mixing.numel() else None
+        self.bias = None if bias is None else nn.Parameter(bias)
+        self._forget()
+
+    def commit(self) -> None:
+        """Freeze the current task's tensors; its unconstrained filters join the bank."""
+        assert self.finished < len(self.counts), "there is no task to commit"
+        for name, held in (("slab", "free"), ("mixing", "mixing"), ("bias", "bias")):
+            tensor = getattr(self, held)
+            if tensor is not None:
+                self.register_buffer(f"{name}{self.finished}", tensor.detach().clone())
+            setattr(self, held, None)
+        self.finished += 1
+        self._forget()
+
+    def structure(self) -> dict[str, Any]:
+        """Return the unconstrained filters of each task and the number of finished tasks."""
+        return {"unconstrained": list(self.counts), "finished": self.finished}
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Give a fresh layer the shape of a saved one; its tensors are loaded afterwards.
+
+        Raises:
+            RunError: these settings give another shape.
+        """
+        for task in range(len(structure["unconstrained"])):
+            if task:
+                self.add_task()
+            if task < structure["finished"]:
+                self.commit()
+        if self.structure() != structure:
+            raise RunError(
+                f"the saved layer has {structure['unconstrained']} unconstrained filters, "
+                f"method.unconstrained={self.settings.unconstrained} gives {self.counts}; use the "
+                "settings of the run it comes from."
+            )
+
+    # ---------------------------------------------------------------------------------- computing
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute as the current task, or as the last one if that is finished."""
+        last = len(self.counts) - 1
+        if self.finished > last:
+            return self.kernel.apply(x, self.weight_of(last), self.bias_of(last))
+        if self.mixing is not None and self.execution.choose(x, self.work) == "mix":
+            return self._mixed(x)
+        return self.kernel.apply(x, self._composed(self.free, self.mixing, last), self.bias)
+
+    def work(self, shape: torch.Size) -> Work:
+        """Return the sizes that the current task's costs depend on, for an input's shape."""
+        task = len(self.counts) - 1
+        count = self.counts[task]
+        sizes = self.bank_size(task), self.outputs - count, count, self.per_filter
+        return Work(*sizes, *self.kernel.positions(shape))
+
+    def weight_of(self, task: int) -> Tensor:
+        """Return the plain weight of a task, in the layer's own layout."""
+        if task >= self.finished:
+            return self._composed(self.free, self.mixing, task).detach()
+        return self._composed(self._buffer("slab", task), self._buffer("mixing", task), task)
+
+    def bias_of(self, task: int) -> Tensor | None:
+        """Return the bias of a task, None if the layer has none."""
+        return self.bias if task >= self.finished else self._buffer("bias", task)
+
+    def bake(self, task: int) -> nn.Module:
+        """Return a plain layer with the composed weight of a task."""
+        return with_tensors(self._plain[0], self.weight_of(task), self.bias_of(task))
+
+    # ---------------------------------------------------------------------------------- internals
+
+    def _composed(self, free: Tensor | None, mixing: Tensor | None, task: int) -> Tensor:
+        """Return [F^u, R^-1(R(bank) W)] along the filter axis."""
+        if mixing is None:
+            assert free is not None
+            return free
+        axis = self.kernel.filter_axis
+        mixed = (mixing.T @ self._matrix(task)).unflatten(1, self._rest).movedim(0, axis)
+        return mixed.contiguous() if free is None else torch.cat([free, mixed], axis)
+
+    def _mixed(self, x: Tensor) -> Tensor:
+        """Return conv(x, F^u) beside conv1x1(conv(x, bank), W^T)."""
+        assert self.mixing is not None
+        count, task = self.counts[-1], len(self.counts) - 1
+        free_bias = mixed_bias = None
+        if self.bias is not None:
+            free_bias, mixed_bias = self.bias[:count], self.bias[count:]
+        maps = self.kernel.apply(x, self._bank(task), None)
+        mixed = self.kernel.mix(maps, self.mixing.T, mixed_bias)
+        if self.free is None:
+            return mixed
+        free = self.kernel.apply(x, self.free, free_bias)
+        return torch.cat([free, mixed], self.kernel.channel_axis)
+
+    def _bank(self, task: int) -> Tensor:
+        """Return the filters of all tasks before `task`, in the layer's own layout."""
+        # Only the current task's is kept: it is asked for at every step.
+        if task == self.finished and "bank" in self._banks:
+            return self._banks["bank"]
+        slabs = [self._buffer("slab", t) for t in range(task)]
+        present = [slab for slab in slabs if slab is not None]
+        bank = present[0] if len(present) == 1 else torch.cat(present, self.kernel.filter_axis)
+        if task == self.finished:
+            self._banks["bank"] = bank
+        return bank
+
+    def _matrix(self, task: int) -> Tensor:
+        """Return R(bank)^T, (B, kh * kw * Ci), one row per filter."""
+        if task == self.finished and "matrix" in self._banks:
+            return self._banks["matrix"]
+        matrix = self._bank(task).movedim(self.kernel.filter_axis, 0).flatten(1)
+        if task == self.finished:
+            self._banks["matrix"] = matrix
+        return matrix
+
+    @property
+    def _rest(self) -> list[int]:
+        return [n for axis, n in enumerate(self.shape) if axis != self.kernel.filter_axis]
+
+    def _warm(self, task: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return F^u, W and bias that give the filters of an older task (1.4)."""
+        source = 0 if self.settings.start == "first" else task - 1
+        count, bank = self.counts[task], self.bank_size(task)
+        weight, bias = self.weight_of(source), self.bias_of(source)
+        mixing = weight.new_zeros(bank, self.outputs - count)
+        older = self._buffer("mixing", source)
+        if older is not None and older.shape[1] == mixing.shape[1]:
+            mixing[: older.shape[0]] = older
+        else:  # one-hot columns select the first task's filters nu .. Co - 1
+            columns = torch.arange(self.outputs - count, device=weight.device)
+            mixing[columns + count, columns] = 1.0
+        free = weight.narrow(self.kernel.filter_axis, 0, count).clone()
+        return free, mixing, None if bias is None else bias.clone()
+
+    def _random(self, task: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return random F^u and W, and a bias of zeros."""
+        count, bank = self.counts[task], self.bank_size(task)
+        like, bias = self.get_buffer("slab0"), self._buffer("bias", 0)
+        shape = list(self.shape)
+        shape[self.kernel.filter_axis] = count
+        spread = STD if self.settings.init == "normal" else 1 / math.sqrt(bank)
+        free, mixing = torch.empty(shape).normal_(0, STD), torch.empty(bank, self.outputs - count)
+        fresh_bias = None if bias is None else torch.zeros_like(bias)
+        return free.to(like), mixing.normal_(0, spread).to(like), fresh_bias
+
+    def _buffer(self, name: str, task: int) -> Tensor | None:
+        return self._buffers.get(f"{name}{task}")
+
+    def _forget(self) -> None:
+        self._banks.clear()
+        self.execution.forget()
+
+    def _apply(self, *args: Any, **kwargs: Any) -> FilterBankLayer:  # noqa: ANN401
+        self._banks.clear()  # the slabs are about to move
+        return super()._apply(*args, **kwargs)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        self._banks.clear()  # the slabs are about to be overwritten
+        super()._load_from_state_dict(*args, **kwargs)

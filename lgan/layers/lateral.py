@@ -1,0 +1,215 @@
+"""Columns with lateral connections (Rusu et al. 2016, Progressive Nets), as Piggyback GAN has them.
+
+Every task has a network of its own, a column. At the input of each layer but the first, it adds
+a linear combination of the frozen older columns' activations at the same place
+(papers/piggyback_gan.md, section 5):
+
+    h~ = h^k + sum_{j<k} conv1x1(h^j),  then the layer.
+
+Where a U-Net concatenates, h is what comes after. The laterals start at zero, so that a new column
+starts as the plain network it was made from.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from lgan.layers.per_task import LINEAR, Linear, last_layers_of
+from lgan.layers.protocol import replace
+
+Tape = dict[str, list[Tensor]]
+"""What the columns run so far fed into their layers, by the layer's name."""
+
+
+def lateral(layer: Linear) -> nn.Module:
+    """Return a map of the layer's inputs onto themselves, all zeros, without a bias."""
+    weight = layer.weight
+    if isinstance(layer, nn.Linear):
+        made: nn.Module = nn.Linear(layer.in_features, layer.in_features, bias=False)
+    else:
+        made = nn.Conv2d(layer.in_channels, layer.in_channels, 1, bias=False)
+    nn.init.zeros_(cast(Tensor, made.weight))
+    return made.to(weight)
+
+
+class LateralLayer(nn.Module):
+    """A layer that also reads what the same layer of each older column reads.
+
+    Args:
+        layer: a linear layer or convolution.
+        name: of the layer, the same in all columns.
+        older: number of older columns.
+        tape: shared by all layers of all columns.
+    """
+
+    def __init__(self, layer: Linear, name: str, older: int, tape: Tape) -> None:
+        super().__init__()
+        self.layer, self.name, self._tape = layer, name, tape
+        self.laterals = nn.ModuleList(lateral(layer) for _ in range(older))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the layer's output for x, to which the older columns' activations are added."""
+        heard = self._tape.setdefault(self.name, [])
+        older = heard[: len(self.laterals)]
+        heard.append(x)
+        for made, activation in zip(self.laterals, older, strict=True):
+            x = x + made(activation)
+        return self.layer(x)
+
+
+class Columns(nn.Module):
+    """The networks of all tasks so far, run one after the other; the last one's output counts.
+
+    Args:
+        columns: networks whose layers share `tape`.
+        tape: where their layers leave what they read.
+    """
+
+    def __init__(self, columns: Sequence[nn.Module], tape: Tape) -> None:
+        super().__init__()
+        self.columns, self._tape = nn.ModuleList(columns), tape
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the last column's output, (B, C, H, W)."""
+        return self.call("forward", *inputs)
+
+    def call(self, name: str, *inputs: Any, **keys: Any) -> Any:  # noqa: ANN401
+        """Call each column's part or method of this name in turn; return what the last returns."""
+        # No `no_grad` for the frozen columns: in a cycle the input itself may want a gradient.
+        self._tape.clear()
+        try:
+            for column in self.columns:
+                output = getattr(column, name)(*inputs, **keys)
+        finally:
+            self._tape.clear()
+        return output
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        """Return what columns have; of parts and methods one that runs all columns."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name in ("columns", "_tape") or name.startswith("__"):
+                raise
+            found = getattr(self.columns[-1], name)
+            return partial(self.call, name) if callable(found) else found
+
+    def up_to(self, task: int) -> Columns:
+        """Return an independent copy that ends with a task's column, without gradients."""
+        return copy.deepcopy(Columns(list(self.columns)[: task + 1], self._tape)).requires_grad_(
+            False
+        )
+
+
+class ProgressiveTranslator(nn.Module):
+    """A column per task, each reading those before it.
+
+    Args:
+        network: the first task's plain translator or generator; it is converted in place.
+        fresh: task -> the plain network that a further task's column is made from.
+
+    Raises:
+        ConfigError: the network has no linear layer and no convolution.
+    """
+
+    def __init__(self, network: nn.Module, fresh: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.fresh = fresh
+        self.takes_pictures: bool = getattr(network, "takes_pictures", False)
+        self.z_dim: int = getattr(network, "z_dim", 0)
+        self.last_layers = last_layers_of(network)
+        self.tasks: list[list[int]] = []
+        self.committed = 0
+        tape: Tape = {}
+        self.columns = Columns([self._column(network, 0, tape)], tape)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        """Return what the columns have, such as the two halves of CycleGAN's generator."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "columns":
+                raise
+            return getattr(self.columns, name)
+
+    @property
+    def current(self) -> nn.Module:
+        """The current task's column, or the last one."""
+        return self.columns.columns[-1]
+
+    def add_task(self, classes: Sequence[int] = ()) -> None:
+        """Start a task with a new column."""
+        assert self.committed == len(self.tasks), "the last task was not committed"
+        task = len(self.tasks)
+        self.tasks.append(list(classes))
+        if task:
+            device = next(self.parameters()).device
+            column = self._column(self.fresh(task), task, self.columns._tape).to(device)
+            self.columns.columns.append(column.train(self.training))
+
+    def commit(self) -> None:
+        """Freeze the current task's column, and put it in eval mode."""
+        self.current.requires_grad_(False).eval()
+        self.committed = len(self.tasks)
+
+    def bake(self, task: int) -> nn.Module:
+        """Return the columns up to a task's, in eval mode; they share nothing."""
+        return self.columns.up_to(task).eval()
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return what the current column makes of the inputs, z and y."""
+        return self.columns(*inputs)
+
+    def train(self, mode: bool = True) -> ProgressiveTranslator:
+        """Switch the current column; those of finished tasks stay in eval mode."""
+        self.training = self.columns.training = mode
+        for index, column in enumerate(self.columns.columns):
+            column.train(mode and index >= self.committed)
+        return self
+
+    def structure(self) -> dict[str, Any]:
+        """Return the tasks' classes and how many tasks are finished, as plain data."""
+        return {"tasks": [list(t) for t in self.tasks], "committed": self.committed}
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Give a fresh generator the shape of a saved one; its tensors are loaded afterwards."""
+        for task, classes in enumerate(structure["tasks"]):
+            self.add_task(classes)
+            if task < structure["committed"]:
+                self.commit()
+
+    def numbers_of(self, task: int) -> dict[str, int]:
+        """Return how many numbers a task added: its column's and its laterals' parameters."""
+        column = self.columns.columns[task]
+        named = [(name, p.numel()) for name, p in column.named_parameters()]
+        laterals = sum(n for name, n in named if ".laterals." in name)
+        numbers = {"column": sum(n for _, n in named) - laterals, "lateral": laterals}
+        statistics = sum(b.numel() for b in column.buffers() if b.is_floating_point())
+        return {k: n for k, n in (numbers | {"statistics": statistics}).items() if n}
+
+    def new_parameters(self, task: int) -> int:
+        """Return how many parameters a task added, running statistics left out."""
+        return sum(n for kind, n in self.numbers_of(task).items() if kind != "statistics")
+
+    def stored_parameters(self, tasks: int | None = None) -> int:
+        """Return the parameters kept after the first `tasks` tasks (None: all so far)."""
+        tasks = len(self.tasks) if tasks is None else tasks
+        return sum(map(self.new_parameters, range(tasks)))
+
+    @staticmethod
+    def _column(network: nn.Module, older: int, tape: Tape) -> nn.Module:
+        """Put laterals before each layer but the first one of the network, or of each half."""
+        named = [(n, m) for n, m in network.named_modules() if isinstance(m, LINEAR)]
+        halves = [n for n, m in network.named_children() if getattr(m, "takes_pictures", False)]
+        first = {next(n for n, _ in named if n.startswith(half)) for half in halves or [""]}
+        with torch.random.fork_rng(devices=[]):  # the laterals' own init, overwritten by zeros
+            for name, layer in named:
+                if name not in first:
+                    replace(network, name, LateralLayer(layer, name, older, tape))
+        return network
