@@ -174,6 +174,17 @@ def test_a_prepared_batch_shows_d_the_pictures_from_before_gs_step() -> None:
     assert loss.item() == pytest.approx(17)  # as above, with F = 2 p
 
 
+def test_schedule_is_generators_first_with_one_pass_for_both() -> None:
+    early, last = batch((0.0,), (0.0,)), batch()
+    turns = list(cyclegan().schedule(translators(), [early, last], Noise(0)))
+    assert [player for player, _ in turns] == ["discriminator", "generator", "discriminator"]
+    assert turns[0][1] is early
+    assert turns[1][1] is turns[2][1]
+    made = turns[1][1]["made"]
+    assert (made["target"].item(), made["source"].item()) == (2.0, 2.5)
+    assert all(tensor.requires_grad for tensor in made.values())
+
+
 def test_networks_are_checked() -> None:
     objective = cyclegan()
     objective.check(translators(), critics())

@@ -124,6 +124,14 @@ def test_a_prepared_batch_takes_one_pass_and_gives_the_same() -> None:
     assert "made" not in batch()
 
 
+def test_schedule_is_the_discriminator_first_with_one_pass_for_both() -> None:
+    generator = Times()
+    turns = list(Pix2Pix(LeastSquares(1.0)).schedule(generator, [batch()], Noise(0)))
+    assert [player for player, _ in turns] == ["discriminator", "generator"]
+    assert turns[0][1]["made"]["fake"] is turns[1][1]["made"]["fake"]
+    assert generator.calls == 1
+
+
 def test_maps_of_several_scales_are_added() -> None:
     maps = [torch.tensor([[[[1.0, 2.0]]], [[[3.0, 5.0]]]]), torch.tensor([[[[10.0]]], [[[20.0]]]])]
     assert patch_mean(lambda s: s, maps).tolist() == [1.5 + 10, 4 + 20]
