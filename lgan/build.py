@@ -43,6 +43,7 @@ def build_method(
         objective=instantiate(config.objective),
         optimizer=instantiate(config.optimizer),
         seed=config.seed,
+        rate_schedule=instantiate(config.training.get("rate_schedule")),
     )
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
-from lgan.errors import RunError, TrainingDivergedError
+from lgan.errors import ConfigError, RunError, TrainingDivergedError
 from lgan.networks.factory import NetworkFactory, noise_length
-from lgan.objectives.acgan import ACGAN, Batch
-from lgan.seeding import Noise
+from lgan.objectives.protocol import Batch, Objective
+from lgan.objectives.schedule import DataClock, Schedule
+from lgan.seeding import Noise, mix
 
 
 @contextmanager
@@ -39,8 +41,9 @@ class LifelongGAN(L.LightningModule):
     Args:
         name: the method's name in tables, as in `method=name`.
         networks: builds the networks, as many as the method needs.
-        objective: what the GAN learns.
+        objective: what the GAN learns; it says whether it has classes or translates pictures.
         optimizer: `parameters -> torch.optim.Optimizer`; called anew for every task.
+        rate_schedule: factor of the learning rate (`lgan.objectives.schedule`); None: none.
         seed: training seed; every random number is a function of (seed, purpose, task, step).
     """
 
@@ -52,6 +55,10 @@ class LifelongGAN(L.LightningModule):
     """Whether there is a generator; without one, `generator` is an empty module."""
     has_classifier: bool = True
     """Whether `classify` knows all classes learnt."""
+    translates: ClassVar[bool] = True
+    """Whether the method makes sense where a task is a translation and its noise a picture."""
+    translates_not: ClassVar[str] = "choose objective=acgan."
+    """Why not, or what to do instead; the end of a sentence."""
     noise_rows: int = 1
     roles: ClassVar[dict[str, str]] = {}
     """Further kinds of steps in the schedule, and whose optimizer takes them."""
@@ -61,20 +68,31 @@ class LifelongGAN(L.LightningModule):
         self,
         name: str,
         networks: NetworkFactory,
-        objective: ACGAN,
+        objective: Objective,
         optimizer: Callable[..., torch.optim.Optimizer],
         seed: int = 0,
+        rate_schedule: Schedule | None = None,
     ) -> None:
         super().__init__()
+        if objective.takes_pictures and not self.translates:
+            raise ConfigError(
+                f"method={name} needs classes to draw, and this objective translates pictures; "
+                f"{self.translates_not}"
+            )
         self.automatic_optimization = False
         self.name, self.networks, self.objective = name, networks, objective
-        self.optimizer, self.seed = optimizer, seed
+        self.optimizer, self.seed, self.rate_schedule = optimizer, seed, rate_schedule
         self.generator = networks.build_generator() if self.has_generator else nn.Identity()
         self.discriminator = networks.build_discriminator()
+        if self.has_generator:
+            objective.check(self.generator, self.discriminator)
+        self.has_classifier = self.has_classifier and not objective.takes_pictures
         self.task_index, self.step, self.total_steps = 0, 0, 0
         self.task_classes: list[tuple[int, ...]] = []
         self.noise = Noise(seed)
         self.losses: dict[str, Tensor] = {}
+        self._drops = False
+        self._clock: DataClock | None = None
 
     # ------------------------------------------------------------------ what a method may change
 
@@ -97,9 +115,7 @@ class LifelongGAN(L.LightningModule):
 
         A role of `roles` may stand for a player: another loss, taken by that player's optimizer.
         """
-        for batch in batches:
-            yield "discriminator", batch
-        yield "generator", batches[-1]
+        yield from self.objective.schedule(self.generator, batches, self.noise)
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the loss that `player` (or a role) minimises on `batch`, a scalar."""
@@ -158,6 +174,7 @@ class LifelongGAN(L.LightningModule):
         """
         self.task_index, self.step, self.total_steps = task, 0, total_steps
         self.task_classes = task_classes
+        self.objective.reset()
 
     def sample(self, labels: Tensor, noise: Noise) -> Tensor:
         """Return images of classes `labels` (B,) from fresh noise."""
@@ -180,11 +197,23 @@ class LifelongGAN(L.LightningModule):
         """Draw noise where the networks are, for the global batch of all ranks."""
         trainer = self.trainer
         self.noise = Noise(self.seed, self.device, trainer.global_rank, trainer.world_size)
+        if self.rate_schedule is not None:
+            data = cast(Any, trainer).datamodule
+            images = len(data.training_images(self.task_index))
+            self._clock = DataClock(images, data.batch_size, data.steps, data.draws)
+        self._drops = any(isinstance(module, _DropoutNd) for module in self.modules())
         self.train()
 
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         """Take one generator step and the steps of the other players that belong to it."""
         self.noise.reseed(self.seed, "noise", self.task_index, self.step)
+        if self._drops:
+            # Dropout draws from torch's own generator; reseeding that is slow, so only here.
+            torch.manual_seed(
+                mix(self.seed, "dropout", self.noise.rank, self.task_index, self.step)
+            )
+        if self.rate_schedule is not None and self._clock is not None:
+            self._set_learning_rates(self.rate_schedule(self.step, self._clock))
         found = self.optimizers()  # of a single player Lightning gives no list
         listed = found if isinstance(found, list) else [found]
         optimizers = dict(zip(self.players, listed, strict=True))
@@ -199,6 +228,11 @@ class LifelongGAN(L.LightningModule):
             self.losses[role] = loss.detach()
         self.step += 1
         self.total_steps += 1
+
+    def _set_learning_rates(self, factor: float) -> None:
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
     def check_finite(self, weights: bool = False) -> None:
         """Raise if a loss, or (on demand) a weight of any player, is no longer finite.
@@ -229,6 +263,7 @@ class LifelongGAN(L.LightningModule):
             "step": self.step,
             "total_steps": self.total_steps,
             "structure": self.structure(),
+            "objective": self.objective.state_dict(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -244,6 +279,7 @@ class LifelongGAN(L.LightningModule):
                 f"this is method={self.name}, task {self.task_index}."
             )
         self.step, self.total_steps = state["step"], state["total_steps"]
+        self.objective.load_state_dict(state["objective"])
 
     def border_state(self) -> dict[str, Any]:
         """Return what a finished task leaves behind: structure, then tensors."""

@@ -38,6 +38,9 @@ class ClassifierReplay(TaskNetworks):
         ConfigError: a value is out of range.
     """
 
+    translates = False
+    translates_not = "choose method=piggyback_gan, piggyback_mask or per_task."
+
     def __init__(
         self,
         *,

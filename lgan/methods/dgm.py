@@ -36,7 +36,7 @@ from lgan.layers.masks import Annealing, sparsity
 from lgan.methods.classifier_replay import ClassifierReplay
 from lgan.methods.mergan import one_of
 from lgan.networks.dgm import init_weights
-from lgan.objectives.acgan import Batch
+from lgan.objectives.acgan import ACGAN, Batch
 
 BINS = 10
 
@@ -257,7 +257,7 @@ class DGM(ClassifierReplay):
     # ------------------------------------------------------------------------------------ internals
 
     def _adversarial_loss(self, player: str, batch: Batch) -> Tensor:
-        objective = copy.copy(self.objective)
+        objective = copy.copy(cast(ACGAN, self.objective))
         objective.class_weight = self._class_weight() if player == "generator" else 0.0
         loss = getattr(objective, f"{player}_loss")
         return loss(self.generator, self.judge, batch, self.noise)

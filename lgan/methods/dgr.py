@@ -61,6 +61,8 @@ class DGR(LifelongGAN):
         ConfigError: the ratio is not in (0, 1].
     """
 
+    translates = False
+    translates_not = "its solver labels classes; choose method=mergan_ra or lifelong_gan."
     old_generator: nn.Module | None
     old_solver: nn.Module | None
 

@@ -29,6 +29,8 @@ class JointClassifier(LifelongGAN):
     declaration: ClassVar[str] = "keeps all real data, classifier only"
     cumulative_data: ClassVar[bool] = True
     has_generator = False
+    translates = False
+    translates_not = "there are no classes to tell apart; choose method=per_task."
 
     @property
     def players(self) -> dict[str, nn.Module]:

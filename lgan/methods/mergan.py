@@ -90,6 +90,9 @@ class MeRGANJTR(MemoryReplay):
         **kwargs: see `MemoryReplay`.
     """
 
+    translates = False
+    translates_not = "replays need old inputs; method=mergan_ra aligns on the current ones."
+
     def __init__(
         self,
         *args: Any,  # noqa: ANN401

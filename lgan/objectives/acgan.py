@@ -19,6 +19,7 @@ The weights are how replay adds "a second, weighted loss" in one pass over a con
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -102,6 +103,24 @@ class ACGAN:
                 f"{type(generator).__name__} translates pictures; choose objective=pix2pix, "
                 "cyclegan or bicyclegan, as the network is made."
             )
+
+    def reset(self) -> None:
+        """Forget what was gathered in a task: nothing."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state to save inside a task: none."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load what `state_dict` returned."""
+
+    def schedule(
+        self, generator: nn.Module, batches: list[Batch], noise: Noise
+    ) -> Iterator[tuple[str, Batch]]:
+        """Yield (player, batch): the discriminator on each batch, then the generator."""
+        for batch in batches:
+            yield "discriminator", batch
+        yield "generator", batches[-1]
 
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) for the batch's classes and noise."""
