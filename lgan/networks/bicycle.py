@@ -1,0 +1,264 @@
+"""BicycleGAN's networks: a U-Net that a code steers, an encoder, discriminators at two scales.
+
+Source: Zhu et al. 2017 (arXiv 1711.11586) and its PyTorch code; layers and counts in
+papers/piggyback_gan.md 5 (Lifelong GAN). Every convolution has a bias, also before a norm.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.networks.patchgan import patch_layers, require_patch
+from lgan.networks.shapes import ImageShape
+from lgan.networks.translation import (
+    LEAK,
+    NormKind,
+    init_normal,
+    make_norm,
+    require_multiple,
+    require_positive,
+)
+from lgan.networks.unet import require_downs, unet_widths
+
+
+class CodeBlock(nn.Module):
+    """One level of the U-Net, with the code as further maps of the down convolution's input.
+
+    Unlike pix2pix's, the skip is not activated and comes last.
+
+    Args:
+        inputs: channels of the input, without the code.
+        outputs: channels that the up convolution gives.
+        inner: channels between down and up convolution.
+        code_length: length of the code.
+        submodule: the next level; None for the innermost.
+        norm: "batch", "instance" or "none".
+        outermost: no activation and no norms, and tanh instead of the skip.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        inner: int,
+        code_length: int,
+        submodule: CodeBlock | None,
+        norm: NormKind,
+        outermost: bool = False,
+    ) -> None:
+        super().__init__()
+        self.outermost = outermost
+        down = nn.Conv2d(inputs + code_length, inner, 4, stride=2, padding=1)
+        returned = inner if submodule is None else 2 * inner
+        up = nn.ConvTranspose2d(returned, outputs, 4, stride=2, padding=1)
+        middle = submodule is not None and not outermost
+        self.down = nn.Sequential(
+            *([] if outermost else [nn.LeakyReLU(LEAK, inplace=True)]),
+            down,
+            *([make_norm(norm, inner)] if middle else []),
+        )
+        self.submodule = submodule
+        self.up = nn.Sequential(
+            nn.ReLU(inplace=True), up, nn.Tanh() if outermost else make_norm(norm, outputs)
+        )
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """Map x (B, inputs, H, W) and the code (B, code_length) to what goes further out.
+
+        Returns:
+            (B, outputs + inputs, H, W); pictures (B, outputs, H, W) of the outermost.
+        """
+        maps = code[:, :, None, None].expand(-1, -1, *x.shape[-2:])
+        inner = self.down(torch.cat([x, maps], dim=1))
+        if self.submodule is not None:
+            inner = self.submodule(inner, code)
+        own = self.up(inner)
+        return own if self.outermost else torch.cat([own, x], dim=1)
+
+
+class BicycleUnet(nn.Module):
+    """Pictures and a code to pictures; the keys are those of BicycleGAN's `netG`.
+
+    54,794,627 parameters with 8 downs, 42,145,155 with 7 (code of 8, instance norm, ngf 64).
+
+    Args:
+        image_shape: (C, H, W) of the target; H and W multiples of 2^downs.
+        num_classes: not used.
+        ngf: channels behind the first convolution; 2, 4, 8, 8 ... times as many follow.
+        downs: number of halvings: 6, 7 and 8 for 64, 128 and 256 pixels.
+        code_length: length of the code.
+        norm: "instance" (neither affine nor running statistics), "batch" or "none".
+        input_channels: channels of the input pictures; None for those of the target.
+
+    Raises:
+        ConfigError: a side of the pictures is no multiple of 2^downs, or a number is too small.
+    """
+
+    last_layers = ("model.up.1",)
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        ngf: int = 64,
+        downs: int = 8,
+        code_length: int = 8,
+        norm: NormKind = "instance",
+        input_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        require_downs(downs)
+        require_positive(ngf=ngf, code_length=code_length)
+        outputs, height, width = image_shape
+        self.code_length, self.multiple = code_length, 2**downs
+        require_multiple(height, width, self.multiple, self.multiple, "bicycle")
+        block = None
+        for outer, inner in reversed(list(pairwise(unet_widths(ngf, downs)))):
+            block = CodeBlock(outer, outer, inner, code_length, block, norm)
+        inputs = outputs if input_channels is None else input_channels
+        self.model = CodeBlock(
+            inputs, outputs, ngf, code_length, cast(CodeBlock, block), norm, outermost=True
+        )
+        init_normal(self)
+
+    def forward(self, pictures: Tensor, code: Tensor) -> Tensor:
+        """Return pictures (B, C, H, W) in [-1, 1] from pictures (B, inputs, H, W) and codes.
+
+        Args:
+            pictures: what to translate.
+            code: (B, code_length), from N(0, I) or the encoder.
+
+        Raises:
+            ConfigError: a side of the pictures is no multiple of 2^downs.
+        """
+        height, width = pictures.shape[-2:]
+        require_multiple(height, width, self.multiple, self.multiple, "bicycle")
+        return self.model(pictures, code)
+
+
+class EncoderBlock(nn.Module):
+    """Residual block that halves the side: norm, activation and 3x3 convolution, twice."""
+
+    def __init__(self, inputs: int, outputs: int, norm: NormKind) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            make_norm(norm, inputs),
+            nn.LeakyReLU(LEAK),  # not in place: without a norm it would change the shortcut's input
+            nn.Conv2d(inputs, inputs, 3, padding=1),
+            make_norm(norm, inputs),
+            nn.LeakyReLU(LEAK),
+            nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.AvgPool2d(2)),
+        )
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(inputs, outputs, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, inputs, H, W) to (B, outputs, H/2, W/2)."""
+        return self.conv(x) + self.shortcut(x)
+
+
+class BicycleEncoder(nn.Module):
+    """Pictures to mean and log variance of their codes; the keys are those of BicycleGAN's `netE`.
+
+    2,590,032 parameters with 5 blocks, 1,344,080 with 4 (code of 8, ndf 64). The last maps are
+    averaged over all places, which is the code's average over 8x8 at 256 and at 128 pixels.
+
+    Args:
+        image_shape: (C, H, W) of the target, at least 2^(blocks + 1) on a side.
+        code_length: length of the code.
+        ndf: channels behind the first convolution; 2, 3, 4, 4 ... times as many follow.
+        blocks: halvings, the first convolution counted: 5 for 256 pixels, 4 for 128, 3 for 64.
+        norm: "instance" (neither affine nor running statistics), "batch" or "none".
+
+    Raises:
+        ConfigError: the pictures are too small, or a number is.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        code_length: int = 8,
+        ndf: int = 64,
+        blocks: int = 5,
+        norm: NormKind = "instance",
+    ) -> None:
+        super().__init__()
+        require_positive(ndf=ndf, code_length=code_length, blocks=blocks)
+        channels, height, width = image_shape
+        if min(height, width) < 2 ** (blocks + 1):
+            raise ConfigError(
+                f"network.generator.encoder.blocks={blocks} needs pictures of at least "
+                f"{2 ** (blocks + 1)} pixels a side, not {height}x{width}; lower it."
+            )
+        widths = [ndf * min(i + 1, 4) for i in range(blocks)]
+        self.fc = nn.Sequential(nn.Linear(widths[-1], code_length))
+        self.fcVar = nn.Sequential(nn.Linear(widths[-1], code_length))
+        self.conv = nn.Sequential(
+            nn.Conv2d(channels, ndf, 4, stride=2, padding=1),
+            *(EncoderBlock(i, o, norm) for i, o in pairwise(widths)),
+            nn.LeakyReLU(LEAK),
+            nn.AdaptiveAvgPool2d(1),
+        )
+        init_normal(self)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance, both (B, code_length), of images (B, C, H, W)."""
+        features = self.conv(images).flatten(1)
+        return self.fc(features), self.fcVar(features)
+
+
+class MultiScalePatchGAN(nn.Module):
+    """PatchGANs on the picture and on its averages; the keys are those of BicycleGAN's `netD`.
+
+    They see the target only, not the input picture.
+
+    3,458,978 parameters with 3 layers ("basic_256_multi"), 830,626 with 2 ("basic_128_multi"), at
+    two scales, ndf 64 and instance norm.
+
+    Args:
+        image_shape: (C, H, W), its smallest average at least 3 * 2^n_layers on a side.
+        num_classes: not used.
+        ndf: channels behind the first convolution at full size; half as many at half of it.
+        n_layers: halvings of each PatchGAN.
+        scales: number of PatchGANs.
+        norm: "instance", "batch" or "none"; "batch" leaves out the biases before it, and BicycleGAN
+            does not.
+
+    Raises:
+        ConfigError: the pictures are too small, or a number is.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        ndf: int = 64,
+        n_layers: int = 3,
+        scales: int = 2,
+        norm: NormKind = "instance",
+    ) -> None:
+        super().__init__()
+        require_positive(ndf=ndf, n_layers=n_layers, scales=scales)
+        channels, height, width = image_shape
+        shrink = 2 ** (scales - 1)
+        require_patch(height // shrink, width // shrink, n_layers)
+        for index in range(scales):
+            # The code's rule: at further scales the width falls faster than the side.
+            ndf = ndf if index == 0 else max(round(ndf / 2**index), 1)
+            self.add_module(f"model{index}", patch_layers(channels, ndf, n_layers, norm))
+        self.down = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
+        self.scales = scales
+        init_normal(self)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return scores (B, 1, h, w) of images (B, C, H, W) for each scale, the largest first."""
+        scores = []
+        for index in range(self.scales):
+            scores.append(self.get_submodule(f"model{index}")(images))
+            if index + 1 < self.scales:
+                images = self.down(images)
+        return tuple(scores)

@@ -1,0 +1,146 @@
+"""Several networks that a method keeps as one: CycleGAN's and BicycleGAN's pairs.
+
+A method knows one generator and one discriminator. The objective knows what is inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lgan.networks.shapes import ImageShape
+
+
+class CycleGenerator(nn.Module):
+    """Two translators: `forward_` from inputs to targets (netG_A), `backward_` the other way.
+
+    Args:
+        image_shape: (C, H, W) of the target.
+        num_classes: given on to the translators.
+        translator: `(image_shape, num_classes, input_channels=...) -> nn.Module` for one direction.
+        input_channels: channels of the input pictures; None for those of the target.
+    """
+
+    takes_pictures = True
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        translator: Callable[..., nn.Module],
+        input_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        inputs = channels if input_channels is None else input_channels
+        self.forward_ = translator(image_shape, num_classes, input_channels=inputs)
+        source = (inputs, height, width)
+        self.backward_ = translator(source, num_classes, input_channels=channels)
+        self.last_layers = _last_layers(self, "forward_", "backward_")
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return targets (B, C, H, W) in [-1, 1] from input pictures z (B, inputs, H, W)."""
+        return self.forward_(z, y)
+
+
+class CycleDiscriminator(nn.Module):
+    """Two discriminators: `target` on target pictures (netD_A), `source` on inputs (netD_B).
+
+    Args:
+        image_shape: (C, H, W) of the target.
+        num_classes: given on to the discriminators.
+        patch: `(image_shape, num_classes) -> nn.Module` for one side; not conditional.
+        input_channels: channels of the input pictures; None for those of the target.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        patch: Callable[..., nn.Module],
+        input_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        inputs = channels if input_channels is None else input_channels
+        self.target = patch(image_shape, num_classes)
+        self.source = patch((inputs, height, width), num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the target side's scores of images (B, C, H, W)."""
+        return self.target(images)
+
+
+class BicycleGenerator(nn.Module):
+    """BicycleGAN's generator and the encoder it is trained with.
+
+    Args:
+        image_shape: (C, H, W) of the target.
+        num_classes: given on to the translator.
+        translator: `(image_shape, num_classes, code_length=...) -> nn.Module`.
+        encoder: `(image_shape, code_length=...) -> nn.Module`.
+        code_length: length of the code.
+    """
+
+    takes_pictures = True
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        translator: Callable[..., nn.Module],
+        encoder: Callable[..., nn.Module],
+        code_length: int = 8,
+    ) -> None:
+        super().__init__()
+        self.code_length = code_length
+        self.translator = translator(image_shape, num_classes, code_length=code_length)
+        self.encoder = encoder(image_shape, code_length=code_length)
+        self.last_layers = _last_layers(self, "translator")
+
+    def forward(self, z: Tensor, y: Tensor | None = None, code: Tensor | None = None) -> Tensor:
+        """Return target pictures (B, C, H, W) in [-1, 1] from input pictures z (B, inputs, H, W).
+
+        Args:
+            z: input pictures.
+            y: not used.
+            code: (B, code_length); None draws it from N(0, I), with torch's global random state.
+        """
+        if code is None:
+            code = torch.randn(len(z), self.code_length, device=z.device, dtype=z.dtype)
+        return self.translator(z, code)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance, both (B, code_length), of target images (B, C, H, W)."""
+        return self.encoder(images)
+
+
+class BicycleDiscriminator(nn.Module):
+    """Two discriminators: `encoded` (netD) and `random` (netD2), by where the code comes from.
+
+    Args:
+        image_shape: (C, H, W) of the target.
+        num_classes: given on to the discriminators.
+        patch: `(image_shape, num_classes) -> nn.Module` for one of them.
+    """
+
+    def __init__(
+        self, image_shape: ImageShape, num_classes: int, patch: Callable[..., nn.Module]
+    ) -> None:
+        super().__init__()
+        self.encoded = patch(image_shape, num_classes)
+        self.random = patch(image_shape, num_classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the scores of images (B, C, H, W) made with random codes, for each scale."""
+        return self.random(images)
+
+
+def _last_layers(composite: nn.Module, *names: str) -> tuple[str, ...]:
+    return tuple(
+        f"{name}.{layer}"
+        for name in names
+        for layer in composite.get_submodule(name).last_layers  # type: ignore[union-attr]
+    )

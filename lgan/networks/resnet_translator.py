@@ -1,0 +1,127 @@
+"""CycleGAN's generator: a residual network between two halvings and two doublings.
+
+Source: Zhu et al. 2017 after Johnson et al. 2016, and the PyTorch code; layers and counts in
+papers/piggyback_gan.md 2.2.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from lgan.networks.shapes import ImageShape
+from lgan.networks.translation import (
+    NormKind,
+    init_normal,
+    make_norm,
+    require_multiple,
+    require_positive,
+)
+
+DROPOUT = 0.5
+MULTIPLE, LEAST = 4, 8  # one reflected pixel at a quarter of the size needs two
+
+
+class ResnetBlock(nn.Module):
+    """Two 3x3 convolutions with reflected borders, and the input added; no ReLU after the sum.
+
+    Args:
+        channels: of input and output.
+        norm: "batch", "instance" or "none".
+        bias: whether the convolutions have one.
+        dropout: dropout of 0.5 between them. It shifts the second one's number, as in CycleGAN.
+    """
+
+    def __init__(self, channels: int, norm: NormKind, bias: bool, dropout: bool) -> None:
+        super().__init__()
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=bias),
+            make_norm(norm, channels),
+            nn.ReLU(inplace=True),
+            *([nn.Dropout(DROPOUT)] if dropout else []),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=bias),
+            make_norm(norm, channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, channels, H, W) to the same shape."""
+        return x + self.conv_block(x)
+
+
+class ResnetTranslator(nn.Module):
+    """Pictures to pictures; the keys of its `state_dict` are those of CycleGAN's `netG`.
+
+    11,378,179 parameters with 9 blocks, 7,837,699 with 6 (instance norm, ngf 64, 3 channels).
+
+    Args:
+        image_shape: (C, H, W) of the target; H and W multiples of 4 and at least 8.
+        num_classes: not used; tasks have generators, or layers, of their own.
+        ngf: channels behind the first convolution; the blocks have four times as many.
+        blocks: number of residual blocks: CycleGAN has 9 for 256 pixels and more, 6 for 128.
+        norm: "instance" (neither affine nor running statistics), "batch" or "none".
+        bias: biases in all convolutions; with False only the last one has one, as CycleGAN's code
+            does with batch norm.
+        dropout: dropout of 0.5 inside the blocks.
+        input_channels: channels of the input pictures; None for those of the target.
+
+    Raises:
+        ConfigError: a side of the pictures does not fit, or a number is too small.
+    """
+
+    takes_pictures = True
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        ngf: int = 64,
+        blocks: int = 9,
+        norm: NormKind = "instance",
+        bias: bool = True,
+        dropout: bool = False,
+        input_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        require_positive(ngf=ngf, blocks=blocks)
+        outputs, height, width = image_shape
+        require_multiple(height, width, MULTIPLE, LEAST, "resnet")
+        inputs = outputs if input_channels is None else input_channels
+        self.model = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            *_unit(nn.Conv2d(inputs, ngf, 7, bias=bias), norm),
+            *_unit(_halving(ngf, bias), norm),
+            *_unit(_halving(2 * ngf, bias), norm),
+            *(ResnetBlock(4 * ngf, norm, bias, dropout) for _ in range(blocks)),
+            *_unit(_doubling(4 * ngf, bias), norm),
+            *_unit(_doubling(2 * ngf, bias), norm),
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(ngf, outputs, 7),
+            nn.Tanh(),
+        )
+        first = 10 + blocks  # the number of the first doubling; each of the two has three parts
+        self.last_layers = (f"model.{first + 3}", f"model.{first + 7}")
+        init_normal(self)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return pictures (B, C, H, W) in [-1, 1] from pictures z (B, inputs, H, W); y is not used.
+
+        Raises:
+            ConfigError: a side of z is no multiple of 4, or less than 8.
+        """
+        require_multiple(z.shape[-2], z.shape[-1], MULTIPLE, LEAST, "resnet")
+        return self.model(z)
+
+
+def _unit(layer: nn.Conv2d | nn.ConvTranspose2d, norm: NormKind) -> list[nn.Module]:
+    return [layer, make_norm(norm, layer.out_channels), nn.ReLU(inplace=True)]
+
+
+def _halving(inputs: int, bias: bool) -> nn.Conv2d:
+    return nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1, bias=bias)
+
+
+def _doubling(inputs: int, bias: bool) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(
+        inputs, inputs // 2, 3, stride=2, padding=1, output_padding=1, bias=bias
+    )

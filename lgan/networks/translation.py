@@ -1,0 +1,103 @@
+"""What the translators and their discriminators share: norms, initial weights, sizes, checkpoints.
+
+Sources: pix2pix (Isola et al. 2017), CycleGAN (Zhu et al. 2017a), BicycleGAN (Zhu et al. 2017b) and
+their PyTorch code. Modules are nested as there, so that the keys of a `state_dict` are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+
+NormKind = Literal["batch", "instance", "none"]
+LEAK = 0.2
+_NORMS: dict[str, type[nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "instance": nn.InstanceNorm2d,  # without affine parameters and running statistics
+    "none": nn.Identity,  # keeps the numbering of the layers
+}
+
+
+def make_norm(kind: NormKind, channels: int) -> nn.Module:
+    """Return a norm for `channels` maps; "none" gives a placeholder.
+
+    Raises:
+        ConfigError: `kind` is unknown.
+    """
+    if kind not in _NORMS:
+        raise ConfigError(f"network's norm={kind!r} is unknown; use one of {', '.join(_NORMS)}.")
+    return _NORMS[kind](channels)
+
+
+@torch.no_grad()
+def init_normal(network: nn.Module, std: float = 0.02) -> None:
+    """Draw all weights as pix2pix does: from N(0, std), batch norms' scales from N(1, std).
+
+    Args:
+        network: every convolution, linear layer and batch norm in it is filled in place; biases
+            and offsets become 0.
+        std: standard deviation.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
+            mean = 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0
+            nn.init.normal_(module.weight, mean, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def require_multiple(height: int, width: int, multiple: int, least: int, network: str) -> None:
+    """Refuse pictures whose sides do not fit; they need not be square.
+
+    Raises:
+        ConfigError: a side is no multiple of `multiple`, or less than `least`.
+    """
+    if torch.jit.is_tracing():  # the sizes are tensors there, and were checked before
+        return
+    if height % multiple or width % multiple or min(height, width) < least:
+        raise ConfigError(
+            f"network={network}: pictures of {height}x{width} do not fit; both sides must be "
+            f"multiples of {multiple}{f' and at least {least}' if least > multiple else ''}: "
+            "resize or crop the pictures."
+        )
+
+
+def require_positive(**numbers: int) -> None:
+    """Refuse widths and counts below 1; the names are the keys in `network`.
+
+    Raises:
+        ConfigError: a number is less than 1.
+    """
+    for name, number in numbers.items():
+        if number < 1:
+            raise ConfigError(f"network's {name}={number} must be at least 1.")
+
+
+def from_netg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a pix2pix, CycleGAN or BicycleGAN checkpoint as a `state_dict` of lgan's translator.
+
+    The keys are the same but for what old versions added: "module." of data parallel networks, and
+    the running statistics of instance norms without affine parameters, which nothing reads. Those
+    of a batch norm stay.
+
+    Args:
+        state: what `latest_net_G.pth` holds.
+    """
+    plain = {key.removeprefix("module."): value for key, value in state.items()}
+    kept = {}
+    for key, value in plain.items():
+        norm, _, entry = key.rpartition(".")
+        statistic = entry in ("running_mean", "running_var", "num_batches_tracked")
+        if not statistic or f"{norm}.weight" in plain:
+            kept[key] = value
+    return kept
+
+
+def to_netg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a translator's `state_dict` as a `netG` checkpoint: on the CPU, nothing shared."""
+    return {key: value.detach().cpu().clone() for key, value in state.items()}

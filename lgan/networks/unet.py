@@ -1,0 +1,176 @@
+"""The U-Net generator of pix2pix for 64, 128 and 256 pixels and their multiples.
+
+Source: Isola et al. 2017 and its PyTorch code; layers and counts in papers/piggyback_gan.md 2.1.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.networks.shapes import ImageShape
+from lgan.networks.translation import (
+    LEAK,
+    NormKind,
+    init_normal,
+    make_norm,
+    require_multiple,
+    require_positive,
+)
+
+DROPOUT = 0.5
+LEAST_DOWNS = 5
+
+
+def unet_widths(ngf: int, downs: int) -> list[int]:
+    """Return the channels behind each down convolution, from the outside in."""
+    return [ngf * min(2**i, 8) for i in range(downs)]
+
+
+def require_downs(downs: int) -> None:
+    """Refuse a U-Net that is not deep enough for its widths.
+
+    Raises:
+        ConfigError: `downs` is less than 5.
+    """
+    if downs < LEAST_DOWNS:
+        raise ConfigError(
+            f"network's downs={downs} must be at least {LEAST_DOWNS}; 6, 7 and 8 are made for 64, "
+            "128 and 256 pixels."
+        )
+
+
+class UnetBlock(nn.Module):
+    """One level of the U-Net: down, all that is further in, up; then the skip is concatenated.
+
+    Nested and numbered as pix2pix's `UnetSkipConnectionBlock`. The skip carries the *activated*
+    input: there because the LeakyReLU works in place, here because the forward says so.
+
+    Args:
+        outer: channels of the input; the output has twice as many.
+        inner: channels between down and up convolution.
+        submodule: the next level; None for the innermost.
+        norm: "batch", "instance" or "none".
+        bias: whether the convolutions have one.
+        dropout: drop half of the output's own maps' entries in training.
+    """
+
+    def __init__(
+        self,
+        outer: int,
+        inner: int,
+        submodule: UnetBlock | None,
+        norm: NormKind,
+        bias: bool,
+        dropout: bool,
+    ) -> None:
+        super().__init__()
+        parts: list[nn.Module] = [nn.LeakyReLU(LEAK, inplace=True), _down(outer, inner, bias)]
+        if submodule is not None:
+            parts += [make_norm(norm, inner), submodule]
+        returned = inner if submodule is None else 2 * inner
+        parts += [nn.ReLU(inplace=True), _up(returned, outer, bias), make_norm(norm, outer)]
+        if dropout:
+            parts.append(nn.Dropout(DROPOUT))
+        self.model = nn.Sequential(*parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, outer, H, W) to (B, 2 * outer, H, W): the skip, then what came back."""
+        activate, *rest = self.model
+        skip = x = activate(x)
+        for part in rest:
+            x = part(x)
+        return torch.cat([skip, x], dim=1)
+
+
+class UnetOutermost(nn.Module):
+    """The first and the last convolution of the U-Net; no norm, no skip."""
+
+    def __init__(
+        self, inputs: int, outputs: int, ngf: int, submodule: UnetBlock, bias: bool
+    ) -> None:
+        super().__init__()
+        self.model = nn.Sequential(
+            _down(inputs, ngf, bias),
+            submodule,
+            nn.ReLU(inplace=True),
+            _up(2 * ngf, outputs, bias=True),
+            nn.Tanh(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x (B, inputs, H, W) to (B, outputs, H, W) in [-1, 1]."""
+        return self.model(x)
+
+
+class UnetGenerator(nn.Module):
+    """Pictures to pictures by a U-Net; the keys of its `state_dict` are those of pix2pix's `netG`.
+
+    With batch norm, 3 to 3 channels and ngf 64: 54,419,459 / 41,833,475 / 29,247,491 parameters
+    with 8 / 7 / 6 downs, 54,413,955 / 41,828,995 / 29,244,035 with `bias=False` (pix2pix's own).
+
+    Args:
+        image_shape: (C, H, W) of the target; H and W multiples of 2^downs.
+        num_classes: not used; tasks have generators, or layers, of their own.
+        ngf: channels behind the first convolution; 2, 4, 8, 8 ... times as many follow.
+        downs: number of halvings: 6, 7 and 8 for 64, 128 and 256 pixels.
+        norm: "batch", "instance" (neither affine nor running statistics) or "none".
+        bias: biases in all convolutions. With False only the last one has one, as pix2pix's
+            PyTorch code does with batch norm; with instance norm it has them all.
+        dropout: dropout of 0.5 on the ups after the innermost, up to 8 * ngf channels: three with
+            8 downs, two with 7, one with 6.
+        input_channels: channels of the input pictures; None for those of the target.
+
+    Raises:
+        ConfigError: a side of the pictures is no multiple of 2^downs, or a number is too small.
+    """
+
+    takes_pictures = True
+    last_layers = ("model.model.3",)
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        ngf: int = 64,
+        downs: int = 8,
+        norm: NormKind = "batch",
+        bias: bool = True,
+        dropout: bool = True,
+        input_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        require_downs(downs)
+        require_positive(ngf=ngf)
+        outputs, height, width = image_shape
+        self.multiple = 2**downs
+        require_multiple(height, width, self.multiple, self.multiple, "unet")
+        levels = list(pairwise(unet_widths(ngf, downs)))
+        block = None
+        for index, (outer, inner) in reversed(list(enumerate(levels))):
+            drop = dropout and outer == 8 * ngf and index != len(levels) - 1
+            block = UnetBlock(outer, inner, block, norm, bias, drop)
+        inputs = outputs if input_channels is None else input_channels
+        self.model = UnetOutermost(inputs, outputs, ngf, cast(UnetBlock, block), bias)
+        init_normal(self)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return pictures (B, C, H, W) in [-1, 1] from pictures z (B, inputs, H, W); y is not used.
+
+        Raises:
+            ConfigError: a side of z is no multiple of 2^downs.
+        """
+        require_multiple(z.shape[-2], z.shape[-1], self.multiple, self.multiple, "unet")
+        return self.model(z)
+
+
+def _down(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
+
+
+def _up(inputs: int, outputs: int, bias: bool) -> nn.ConvTranspose2d:
+    return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
