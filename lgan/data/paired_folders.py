@@ -1,0 +1,80 @@
+"""Paired translation tasks in pix2pix's layout: two pictures side by side in each file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lgan.data.decoding import Decoder, check_header
+from lgan.data.images import FileImages, ImageSplits
+from lgan.data.pairs import PairFiles, check_width
+from lgan.data.splitting import limit_per_class
+from lgan.data.task_folders import TaskFolder, read_parts, task_folders
+from lgan.errors import DataError
+
+_LAYOUT = (
+    "train/*.jpg and test/*.jpg or val/*.jpg, each file with picture A in its left half and B in "
+    "its right half (pix2pix's layout)"
+)
+
+
+def paired_folders(
+    root: str | None = None,
+    folders: Sequence[Mapping[str, Any]] = (),
+    size: int = 256,
+    fit: str = "stretch",
+    train_limit_per_class: int | None = None,
+) -> ImageSplits:
+    """Read one folder per task: ``<folder>/{train,val,test}/*``, A left and B right.
+
+    Where both exist, val is the validation part and test the test part; otherwise the one that
+    exists is the test part. Nothing is held out of train.
+
+    Args:
+        root: the folder that relative folders lie in.
+        folders: the tasks in order, each ``{name, root, direction, fetch}``; see `task_folders`.
+        size: both pictures of a pair become ``(3, size, size)``.
+        fit: "stretch" or "crop" (centre), of each half.
+        train_limit_per_class: keep only the first so many training pairs of each task, in the
+            order of their paths.
+
+    Returns:
+        Splits of `PairFiles`, every header checked; the classes are the tasks.
+
+    Raises:
+        ConfigError: a value is wrong.
+        DataError: a folder is absent or empty, or a file is no picture or of odd width.
+    """
+    decoder = Decoder(size, 3, fit)
+    tasks = task_folders(folders, root, _LAYOUT, ("train",))
+    parts: dict[str, list[Path | None]] = {
+        "train": [task.folder / "train" for task in tasks],
+        "validation": [_validation(task.folder) for task in tasks],
+        "test": [_test(task) for task in tasks],
+    }
+    reverse = [task.reverse for task in tasks]
+    pairs = {name: _pairs(read_parts(found, decoder), reverse) for name, found in parts.items()}
+    train = pairs["train"].subset(limit_per_class(pairs["train"].labels, train_limit_per_class))
+    names = tuple(task.name for task in tasks)
+    return ImageSplits("paired_folders", train, pairs["validation"], pairs["test"], names)
+
+
+def _validation(folder: Path) -> Path | None:
+    both = all((folder / part).is_dir() for part in ("val", "test"))
+    return folder / "val" if both else None
+
+
+def _test(task: TaskFolder) -> Path:
+    for part in ("test", "val"):
+        if (task.folder / part).is_dir():
+            return task.folder / part
+    raise DataError(
+        f"{task.folder} (task {task.name}) has neither test nor val; it must hold {_LAYOUT}."
+    )
+
+
+def _pairs(files: FileImages, reverse: Sequence[bool]) -> PairFiles:
+    for path in files.paths:
+        check_width(path, check_header(path)[0])
+    return PairFiles(files.paths, files.labels, files.decoder, reverse)

@@ -1,0 +1,172 @@
+"""Four translation tasks cut from scikit-learn's two photographs: real pictures, no download.
+
+Each task has a subject of its own, so that tasks differ in what they show as well as in what they
+ask for. A crop is a square window of one of the task's boxes, resized. The boxes of the test part
+lie in an upright band of each photograph that no training box of any task touches; inputs are made
+from the crop alone. Training and test pictures therefore share no pixel, though neighbours look
+alike, as two halves of one flower do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+from sklearn.datasets import load_sample_images
+from torch import Tensor
+
+from lgan.data.images import ImageSplits, TensorImages
+from lgan.data.picture_inputs import edges, grey, low_resolution, segments
+from lgan.errors import ConfigError
+from lgan.seeding import mix
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom: pixels of a photograph of 640 x 427."""
+
+TEST_BANDS = {"china": (226, 450), "flower": (320, 480)}
+"""Columns of each photograph that only test pictures are cut from."""
+
+_FLAT = 18.0  # of 255: a crop whose grey values deviate less is sky or shadow, and is left out
+
+
+@dataclass(frozen=True)
+class PhotoTask:
+    """What one task is cut from, and how its inputs are made.
+
+    Attributes:
+        photograph: "china" or "flower".
+        train: boxes of training crops.
+        test: boxes of test crops.
+        sides: the sides of the windows, in pixels of the photograph.
+        to_input: uint8 crops ``(N, 3, H, W)`` to uint8 inputs of the same shape.
+    """
+
+    photograph: str
+    train: tuple[Box, ...]
+    test: tuple[Box, ...]
+    sides: tuple[int, ...]
+    to_input: Callable[[Tensor], Tensor]
+
+
+TASKS = {
+    # The flower's petals, close.
+    "edges_to_photo": PhotoTask(
+        "flower", ((190, 100, 320, 335),), ((320, 100, 425, 335),), (56, 64, 80), edges
+    ),
+    # The pagoda's roofs and galleries.
+    "grey_to_colour": PhotoTask(
+        "china", ((66, 50, 226, 400),), ((226, 50, 350, 400),), (56, 64, 80), grey
+    ),
+    # Trees and the shore.
+    "low_to_high": PhotoTask(
+        "china",
+        ((450, 200, 640, 427), (0, 335, 226, 427)),
+        ((362, 270, 450, 427),),
+        (56, 64, 80),
+        low_resolution,
+    ),
+    # The flower before its leaves, from afar.
+    "segments_to_photo": PhotoTask(
+        "flower", ((90, 30, 320, 427),), ((320, 0, 480, 427),), (128, 144, 160), segments
+    ),
+}
+
+
+def photos(
+    root: str | None = None,
+    size: int = 64,
+    tasks: Sequence[str] = tuple(TASKS),
+    train_pairs: int = 320,
+    test_pairs: int = 100,
+    seed: int = 0,
+) -> ImageSplits:
+    """Cut the pairs of all tasks, the same ones in every process.
+
+    Args:
+        root: ignored; the photographs come with scikit-learn.
+        size: both pictures of a pair become ``(3, size, size)``.
+        tasks: names of `TASKS`, in the order in which they are learned.
+        train_pairs: training pairs of each task.
+        test_pairs: test pairs of each task.
+        seed: fixes the windows; independent of the run's seed.
+
+    Returns:
+        Splits of uint8 pairs ``(6, size, size)``, input first; no validation part.
+
+    Raises:
+        ConfigError: a task is unknown or named twice, or a number is out of range.
+    """
+    _check(tasks, size=size, train_pairs=train_pairs, test_pairs=test_pairs)
+    train = _cut(tasks, "train", train_pairs, size, seed)
+    test = _cut(tasks, "test", test_pairs, size, seed)
+    nothing = train.subset(torch.arange(0))
+    return ImageSplits("photos", train, nothing, test, tuple(tasks))
+
+
+def windows(task: str, part: str, count: int, seed: int = 0) -> list[Box]:
+    """Return the windows that a task's crops are cut from.
+
+    Args:
+        task: one of `TASKS`.
+        part: "train" or "test".
+        count: how many.
+        seed: fixes the choice, with numpy's frozen stream.
+    """
+    source = TASKS[task]
+    picture = _photographs()[source.photograph]
+    boxes = source.train if part == "train" else source.test
+    random = np.random.RandomState(mix("photos", seed, task, part) % 2**32)
+    found: list[Box] = []
+    while len(found) < count:
+        window = _window(boxes, source.sides, random)
+        if np.asarray(picture.crop(window).convert("L")).std() > _FLAT:
+            found.append(window)
+    return found
+
+
+def _check(tasks: Sequence[str], **numbers: int) -> None:
+    unknown = [name for name in tasks if name not in TASKS]
+    if unknown or not tasks or len(set(tasks)) < len(tasks):
+        raise ConfigError(
+            f"data.splits.tasks={list(tasks)} must name some of {', '.join(TASKS)}, each once."
+        )
+    for key, value in numbers.items():
+        if value < 1:
+            raise ConfigError(f"data.splits.{key}={value} must be at least 1.")
+
+
+@lru_cache(maxsize=1)
+def _photographs() -> dict[str, Image.Image]:
+    bunch = load_sample_images()
+    names = [name.replace("\\", "/").rsplit("/", 1)[-1].split(".")[0] for name in bunch.filenames]
+    return {name: Image.fromarray(pixels) for name, pixels in zip(names, bunch.images, strict=True)}
+
+
+def _window(boxes: Sequence[Box], sides: Sequence[int], random: np.random.RandomState) -> Box:
+    """Draw a window; boxes are chosen by their area."""
+    areas = np.array([(right - left) * (low - top) for left, top, right, low in boxes])
+    left, top, right, low = boxes[random.choice(len(boxes), p=areas / areas.sum())]
+    side = sides[random.randint(len(sides))]
+    x, y = random.randint(left, right - side + 1), random.randint(top, low - side + 1)
+    return x, y, x + side, y + side
+
+
+def _pairs(task: str, part: str, count: int, size: int, seed: int) -> Tensor:
+    source = TASKS[task]
+    picture = _photographs()[source.photograph]
+    # Cut first, then resized: no crop sees a pixel outside its window.
+    crops = [
+        np.array(picture.crop(window).resize((size, size), Image.Resampling.BICUBIC))
+        for window in windows(task, part, count, seed)
+    ]
+    targets = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    return torch.cat((source.to_input(targets), targets), 1)
+
+
+def _cut(tasks: Sequence[str], part: str, count: int, size: int, seed: int) -> TensorImages:
+    pairs = torch.cat([_pairs(task, part, count, size, seed) for task in tasks])
+    return TensorImages(pairs, torch.arange(len(tasks)).repeat_interleave(count))

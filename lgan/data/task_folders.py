@@ -1,0 +1,118 @@
+"""Translation tasks that lie in folders: a list of names, folders and directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lgan.data.decoding import Decoder
+from lgan.data.image_folder import read_classes
+from lgan.data.images import FileImages
+from lgan.errors import ConfigError, DataError
+
+DIRECTIONS = ("AtoB", "BtoA")
+_KEYS = {"name", "root", "direction", "fetch"}
+
+
+@dataclass(frozen=True)
+class TaskFolder:
+    """One task's folder.
+
+    Attributes:
+        name: the task's name.
+        folder: where its pictures are.
+        reverse: whether B is translated to A.
+        fetch: what to fetch if it is absent, for the message.
+    """
+
+    name: str
+    folder: Path
+    reverse: bool
+    fetch: str = ""
+
+
+def task_folders(
+    entries: Sequence[Mapping[str, Any]], root: str | None, layout: str, needed: Sequence[str]
+) -> list[TaskFolder]:
+    """Read the list ``data.splits.folders``.
+
+    Args:
+        entries: mappings with `name`, `direction` (AtoB or BtoA), `root` (by default the name; a
+            folder in `root`, a whole path, or a list of such of which the first that exists
+            counts) and `fetch`, what to fetch if it is absent.
+        root: the folder that relative folders lie in; None if they are whole paths.
+        layout: what must lie in each, for the message.
+        needed: subfolders that must exist.
+
+    Raises:
+        ConfigError: an entry is wrong, or there is none.
+        DataError: a folder is absent.
+    """
+    if not entries:
+        raise ConfigError(
+            "data.splits.folders=[] must list at least one task, such as "
+            "[{name: facades, root: /path/to/facades, direction: BtoA}]."
+        )
+    _check(entries)
+    found = [_task_folder(entry, Path(root or ".").expanduser()) for entry in entries]
+    for task in found:
+        for part in needed:
+            if not (task.folder / part).is_dir():
+                raise _absent(task, part, layout, root)
+    return found
+
+
+def read_parts(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
+    """Return the pictures of `folders`, labelled by place in the list; None is left out.
+
+    Raises:
+        DataError: a folder holds no picture.
+    """
+    found = {
+        task: read_classes([folder], decoder).paths
+        for task, folder in enumerate(folders)
+        if folder is not None
+    }
+    labels = [task for task, paths in found.items() for _ in paths]
+    paths = [path for some in found.values() for path in some]
+    return FileImages(paths, torch.tensor(labels, dtype=torch.int64), decoder)
+
+
+def _check(entries: Sequence[Mapping[str, Any]]) -> None:
+    for number, entry in enumerate(entries):
+        key = f"data.splits.folders[{number}]"
+        if "name" not in entry or not set(entry) <= _KEYS:
+            raise ConfigError(
+                f"{key} has the keys {', '.join(sorted(entry))}; it needs name and direction, and "
+                "may have root and fetch."
+            )
+        if entry.get("direction") not in DIRECTIONS:
+            raise ConfigError(
+                f"{key}.direction={entry.get('direction')} must be AtoB (A is the input) or BtoA."
+            )
+    names = [entry["name"] for entry in entries]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"data.splits.folders has the names {names}; each must be another.")
+
+
+def _task_folder(entry: Mapping[str, Any], base: Path) -> TaskFolder:
+    given = entry.get("root", entry["name"])
+    roots = [given] if isinstance(given, str) else list(given)
+    candidates = [base / Path(name).expanduser() for name in roots]
+    existing = [folder for folder in candidates if folder.is_dir()]
+    folder = (existing or candidates)[0]
+    return TaskFolder(
+        str(entry["name"]), folder, entry["direction"] == "BtoA", str(entry.get("fetch", ""))
+    )
+
+
+def _absent(task: TaskFolder, part: str, layout: str, root: str | None) -> DataError:
+    fetch = f" Fetch {task.fetch}." if task.fetch else ""
+    return DataError(
+        f"{task.folder / part} is absent (task {task.name}, data.root={root}): {task.folder} must "
+        f"hold {layout}.{fetch}"
+    )

@@ -1,0 +1,76 @@
+"""Unpaired translation tasks in CycleGAN's layout: trainA, trainB, testA, testB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from lgan.data.decoding import Decoder
+from lgan.data.images import FileImages, ImageSplits
+from lgan.data.pairs import UnpairedImages
+from lgan.data.splitting import limit_per_class
+from lgan.data.task_folders import TaskFolder, read_parts, task_folders
+
+_PARTS = ("trainA", "trainB", "testA", "testB")
+_LAYOUT = f"{', '.join(_PARTS)} with pictures (CycleGAN's layout)"
+
+
+def unpaired_folders(
+    root: str | None = None,
+    folders: Sequence[Mapping[str, Any]] = (),
+    size: int = 256,
+    fit: str = "stretch",
+    train_limit_per_class: int | None = None,
+) -> ImageSplits:
+    """Read one folder per task: ``<folder>/{trainA,trainB,testA,testB}/*``.
+
+    There is no validation part. The sides may differ in length.
+
+    Args:
+        root: the folder that relative folders lie in.
+        folders: the tasks in order, each ``{name, root, direction, fetch}``; see `task_folders`.
+        size: pictures become ``(3, size, size)``.
+        fit: "stretch" or "crop" (centre).
+        train_limit_per_class: keep only the first so many training pictures of each side of each
+            task, in the order of their paths.
+
+    Returns:
+        Splits of `UnpairedImages`, every header checked; the classes are the tasks. The inputs are
+        side A with direction AtoB, side B with BtoA.
+
+    Raises:
+        ConfigError: a value is wrong.
+        DataError: a folder is absent or empty, or a file is no picture.
+    """
+    decoder = Decoder(size, 3, fit)
+    tasks = task_folders(folders, root, _LAYOUT, _PARTS)
+    parts = {"train": train_limit_per_class, "test": None}
+    train, test = (_read(tasks, part, decoder, limit) for part, limit in parts.items())
+    nothing = FileImages([], torch.empty(0, dtype=torch.int64), decoder)
+    return ImageSplits(
+        "unpaired_folders",
+        train,
+        UnpairedImages(nothing, nothing),
+        test,
+        tuple(task.name for task in tasks),
+    )
+
+
+def _read(
+    tasks: Sequence[TaskFolder], part: str, decoder: Decoder, limit: int | None
+) -> UnpairedImages:
+    inputs, targets = (
+        read_parts(
+            [task.folder / f"{part}{'AB'[task.reverse != target]}" for task in tasks], decoder
+        )
+        for target in (False, True)
+    )
+    return UnpairedImages(_checked(inputs, limit), _checked(targets, limit))
+
+
+def _checked(side: FileImages, limit: int | None) -> FileImages:
+    kept = side.subset(limit_per_class(side.labels, limit))
+    kept.check()
+    return kept
