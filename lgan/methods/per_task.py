@@ -9,20 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from lgan.methods.base import LifelongGAN
+from lgan.networks.factory import NetworkFactory
 
 
 class PerTask(LifelongGAN):
     """Train a fresh pair for every task and keep every generator.
 
-    Takes the arguments of `LifelongGAN`. `parameter_counts` counts all generators as stored. The
-    discriminator only ever sees one task, so there is no classifier over all classes.
+    `parameter_counts` counts all generators as stored. The discriminator only ever sees one task,
+    so there is no classifier over all classes.
+
+    Args:
+        networks: see `LifelongGAN`.
+        width: the generators' width as a share of the network's (1/2 and 1/4 Full).
+        **kwargs: see `LifelongGAN`.
     """
 
     declaration: ClassVar[str] = "one generator per task"
     has_classifier = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
+    def __init__(self, *, networks: NetworkFactory, width: float = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(networks=networks.scaled(width), **kwargs)
         self.finished = nn.ModuleList()
 
     def begin_task(self, task: int) -> None:

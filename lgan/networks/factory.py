@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, cast
 
 import torch
 from torch import nn
 
+from lgan.errors import ConfigError
 from lgan.seeding import mix
+
+WIDTHS = ("ngf", "width")
+"""What networks call the channels of their first or last hidden layer."""
 
 
 class Generator(Protocol):
@@ -47,6 +52,24 @@ class NetworkFactory:
     def unconditional(self) -> NetworkFactory:
         """Return a factory of networks that know a single class."""
         return replace(self, num_classes=1)
+
+    def scaled(self, factor: float) -> NetworkFactory:
+        """Return a factory whose generators are `factor` times as wide.
+
+        Raises:
+            ConfigError: the generator has no width to set, or it would be no whole number.
+        """
+        if factor == 1:
+            return self
+        settings = getattr(self.generator, "keywords", {})
+        key = next((key for key in WIDTHS if key in settings), None)
+        if key is None or settings[key] * factor != int(settings[key] * factor):
+            raise ConfigError(
+                f"method.width={factor} does not make a whole number of network.generator's "
+                f"{key or 'width'}={settings.get(key)}; choose another share or network."
+            )
+        narrow = partial(self.generator, **{key: int(settings[key] * factor)})
+        return replace(self, generator=narrow)
 
     def build_generator(self, task: int = 0) -> nn.Module:
         """Return a fresh generator; `task` picks its initial weights."""

@@ -1,0 +1,28 @@
+"""A generator of which all tasks share everything but the last layers: fine-tuning's."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from lgan.layers.per_task import LifelongGenerator, PerTask
+from lgan.layers.protocol import bake
+
+
+class SharedTrunk(LifelongGenerator):
+    """A trunk that every task goes on training, under last layers of each task.
+
+    Takes the arguments of `LifelongGenerator`. What a finished task draws changes with the trunk.
+    """
+
+    def bake(self, task: int) -> nn.Module:
+        """Return the trunk as it now is, under a finished task's last layers, in eval mode."""
+        return bake(self.network, task).eval()
+
+    def new_parameters(self, task: int) -> int:
+        """Return the last layers' parameters, and with the first task the trunk's."""
+        trunk = sum(p.numel() for p in self.network.parameters())
+        heads = sum(super(SharedTrunk, self).new_parameters(t) for t in range(len(self.tasks)))
+        return super().new_parameters(task) + (0 if task else trunk - heads)
+
+    def _converted(self, name: str, module: nn.Module) -> nn.Module:
+        return PerTask(module, self.start, kind="last") if name in self.last_layers else module

@@ -1,0 +1,78 @@
+"""Piggyback GAN and its rivals on the same networks (Zhai et al., ECCV 2020, arXiv 2104.11939).
+
+Formulas and what the paper leaves open: papers/piggyback_gan.md, sections 1 and 5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from lgan.layers.binary_mask import BinaryMaskSettings, MaskedTranslator
+from lgan.layers.factorised import FactorisedTranslator
+from lgan.layers.filter_bank import BankSettings
+from lgan.layers.lateral import ProgressiveTranslator
+from lgan.layers.shared import SharedTrunk
+from lgan.methods.converted import ConvertedGenerator
+
+
+class PiggybackGAN(ConvertedGenerator):
+    """Filters of later tasks are mixed from a bank, but for a free share of them (Eq. 5).
+
+    With the share 0 it is the paper's pure factorisation (PF, Eq. 1).
+
+    Args:
+        bank: lambda, initialisation, and which layers are factorised.
+        **kwargs: see `ConvertedGenerator`.
+    """
+
+    def __init__(self, *, bank: BankSettings, **kwargs: Any) -> None:  # noqa: ANN401
+        self._settings = bank
+        super().__init__(**kwargs)
+
+    def convert(self, network: nn.Module) -> nn.Module:
+        """Return the generator with filter banks."""
+        return FactorisedTranslator(network, self._settings, self.seed)
+
+
+class PiggybackMask(ConvertedGenerator):
+    """Binary masks over the first task's frozen weights (Mallya et al. 2018).
+
+    Args:
+        masks: threshold, initial value, ternary or not, and whose norms.
+        **kwargs: see `ConvertedGenerator`.
+    """
+
+    def __init__(self, *, masks: BinaryMaskSettings, **kwargs: Any) -> None:  # noqa: ANN401
+        self._settings = masks
+        super().__init__(**kwargs)
+
+    def convert(self, network: nn.Module) -> nn.Module:
+        """Return the generator under masks."""
+        return MaskedTranslator(network, self._settings, self.seed)
+
+
+class ProgressiveNets(ConvertedGenerator):
+    """A column for each task that also reads the older columns' activations (Rusu et al. 2016).
+
+    Takes the arguments of `ConvertedGenerator`.
+    """
+
+    def convert(self, network: nn.Module) -> nn.Module:
+        """Return the generator as the first column."""
+        return ProgressiveTranslator(network, self.networks.build_generator)
+
+
+class SFTWithHeads(ConvertedGenerator):
+    """Sequential fine-tuning that keeps each task's last layers, as the paper's baseline does.
+
+    "Task 1" after later tasks is then the new trunk under the old last layers.
+
+    Args:
+        **kwargs: see `ConvertedGenerator`.
+    """
+
+    def convert(self, network: nn.Module) -> nn.Module:
+        """Return the generator with last layers for each task."""
+        return SharedTrunk(network, "previous", self.seed)
