@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _FACTOR = 4  # of the low resolution
-_EDGE = 0.04  # least step of grey per pixel, of 1, that is an edge
+_EDGE = 10  # least step of grey per pixel, of 255, that is an edge
 
 CENTRES = (
     (8, 26, 19),
@@ -51,16 +51,18 @@ def edges(pictures: Tensor) -> Tensor:
     """Return thin black edges on white: Canny's first steps with one threshold.
 
     Grey values are smoothed, Sobel's operator gives their gradient, and a pixel is an edge if the
-    gradient is large and no smaller than at its two neighbours across the edge.
+    gradient is large, larger than at the neighbour on one side of the edge, and no smaller than at
+    that on the other.
     """
-    smooth = _smooth(_luma(pictures) / 255)
-    kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]]) / 8
+    # Whole numbers and binary fractions in float64 are exact, so equal neighbours are equal.
+    smooth = _smooth(_luma(pictures).round_().double())
+    kernel = smooth.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
     kernels = torch.stack((kernel, kernel.t()))[:, None]
     across, down = F.conv2d(_padded(smooth, 1), kernels).split(1, 1)
-    size = torch.hypot(across, down)
+    size = across.square() + down.square()
     # The gradient's direction, to the nearest of four: 0, 45, 90 and 135 degrees.
     sector = torch.atan2(down, across).mul(4 / torch.pi).round().remainder(4)
-    black = (size > _EDGE) & _is_ridge(size, sector)
+    black = (size > _EDGE**2) & _is_ridge(size, sector)
     return black.logical_not().mul(255).to(torch.uint8).expand_as(pictures).contiguous()
 
 
@@ -84,14 +86,14 @@ def _padded(pictures: Tensor, by: int) -> Tensor:
 
 def _smooth(pictures: Tensor) -> Tensor:
     """Apply a binomial filter of 5 x 5, about a Gaussian of standard deviation 1."""
-    row = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    row = pictures.new_tensor([1, 4, 6, 4, 1]) / 16
     channels = pictures.shape[1]
     kernel = torch.outer(row, row).expand(channels, 1, 5, 5)
     return F.conv2d(_padded(pictures, 2), kernel, groups=channels)
 
 
 def _is_ridge(size: Tensor, sector: Tensor) -> Tensor:
-    """Return where `size` is no smaller than at both neighbours in the direction of `sector`."""
+    """Return where `size` is a maximum in the direction of `sector`; of two equal, the first."""
     around, found = _padded(size, 1), torch.zeros_like(size, dtype=torch.bool)
     height, width = size.shape[-2:]
     for number, (dy, dx) in enumerate(((0, 1), (1, 1), (1, 0), (1, -1))):
@@ -99,5 +101,5 @@ def _is_ridge(size: Tensor, sector: Tensor) -> Tensor:
             around[..., 1 + y : 1 + y + height, 1 + x : 1 + x + width]
             for y, x in ((dy, dx), (-dy, -dx))
         )
-        found |= (sector == number) & (size >= ahead) & (size >= behind)
+        found |= (sector == number) & (size >= ahead) & (size > behind)
     return found

@@ -113,6 +113,6 @@ def _task_folder(entry: Mapping[str, Any], base: Path) -> TaskFolder:
 def _absent(task: TaskFolder, part: str, layout: str, root: str | None) -> DataError:
     fetch = f" Fetch {task.fetch}." if task.fetch else ""
     return DataError(
-        f"{task.folder / part} is absent (task {task.name}, data.root={root}): {task.folder} must "
-        f"hold {layout}.{fetch}"
+        f"{task.folder / part} is absent (task {task.name}, data.root={root or 'null'}): "
+        f"{task.folder} must hold {layout}.{fetch}"
     )

@@ -10,7 +10,11 @@ from hydra.utils import get_class, get_method, instantiate
 from omegaconf import OmegaConf
 
 FOLDER = Path(__file__).resolve().parents[2] / "conf" / "data"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+# Translation tasks; see test_data_translation_configs.py.
+TRANSLATION = {"photos", "paired_folders", "unpaired_folders", "facades_maps"}
+TRANSLATION |= {"piggyback_paired", "piggyback_unpaired", "piggyback_style"}
+EVERY = {path.stem for path in FOLDER.glob("*.yaml")}
+NAMES = sorted(EVERY - TRANSLATION)
 TRAINING = {
     "steps",
     "batch_size",
@@ -52,6 +56,7 @@ def load(name: str) -> dict:
 def test_each_data_set_has_one() -> None:
     expected = "cifar10 digits fashion_mnist image_folder imagenet50 lsun mnist svhn"
     assert expected.split() == NAMES
+    assert {*NAMES, *TRANSLATION} == EVERY
 
 
 @pytest.mark.parametrize("name", NAMES)
