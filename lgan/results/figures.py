@@ -1,4 +1,4 @@
-"""Figures as PNG bytes: forgetting curves, result matrices, sample grids.
+"""Figures as PNG bytes: forgetting curves and result matrices.
 
 `matplotlib.figure.Figure` is used directly: no pyplot, no global state, no display.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -16,18 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from PIL import Image
 
-from lgan.errors import RunError
-from lgan.files import load_tensors
-from lgan.results.collect import Group, Run
+from lgan.results.collect import Group
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 MARKERS = "osD^vP*X"
-SMALLEST_IMAGE = 48
-WIDEST_GRID = 1600
-GAP = 6
 MAX_TICKS = 12
 
 
@@ -104,36 +97,6 @@ def matrix_heatmap(group: Group, metric: str) -> bytes:
     return png(figure)
 
 
-def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
-    """Samples from the fixed noise: rows = classes, columns = after task t.
-
-    Small images are enlarged by a whole factor, nearest neighbour, so that every pixel is seen;
-    images too large for the page are reduced.
-
-    Args:
-        run: its `samples/task{t}.pt` hold `classes` and uint8 `images` (K, n, C, H, W).
-        per_cell: at most so many images of a class side by side; fewer if the grid grows wide.
-
-    Returns:
-        PNG bytes, or None if the run has no samples.
-
-    Raises:
-        RunError: a file of samples is damaged.
-    """
-    columns = [_read_samples(run.folder / f"samples/task{t}.pt") for t in _finished(run)]
-    if not columns or not all(columns):
-        return None
-    height, width, channels = next(iter(columns[-1].values())).shape[1:]
-    available = min(len(images) for column in columns for images in column.values())
-    per_cell, scale = _fit(len(columns), min(per_cell, available), height, width)
-    classes = list(columns[-1])
-    cell = (height, per_cell * width)
-    canvas = [[_cell(column.get(c), per_cell, (*cell, channels)) for column in columns]
-              for c in classes]  # fmt: skip
-    names = _class_names(run)
-    return _draw_grid(canvas, [names.get(c, str(c)) for c in classes], scale)
-
-
 def png(figure: Figure) -> bytes:
     """Draw a figure."""
     stream = io.BytesIO()
@@ -199,99 +162,3 @@ def plain(text: str) -> str:
     """A name without matplotlib's mathematics: `$` would start it; a long one is broken."""
     shown = text if len(text) <= 60 else f"{text[:57]}..."
     return shown.replace("$", r"\$").replace(" (", "\n(")
-
-
-# ---------------------------------------------------------------------------------- sample grids
-
-
-def _finished(run: Run) -> range:
-    return range(len(run.record.rows))
-
-
-def _class_names(run: Run) -> dict[int, str]:
-    return {
-        c: str(name)
-        for task in run.record.tasks
-        for c, name in zip(task["classes"], task["class_names"], strict=True)
-    }
-
-
-def _read_samples(path: Path) -> dict[int, np.ndarray]:
-    """Class -> uint8 (n, H, W, 3), in the order of the file; empty if the file is absent."""
-    if not path.exists():
-        return {}
-    content = load_tensors(path)
-    try:
-        images = content["images"].permute(0, 1, 3, 4, 2).numpy()
-        images = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
-        return {int(c): rows for c, rows in zip(content["classes"], images, strict=True)}
-    except (KeyError, AttributeError, RuntimeError, ValueError) as error:
-        raise RunError(f"{path} does not hold samples by class: {error}") from error
-
-
-def _fit(columns: int, per_cell: int, height: int, width: int) -> tuple[int, int]:
-    """Images per cell, then the whole factor of enlargement, so that the grid fits the page."""
-    scale = max(1, math.ceil(SMALLEST_IMAGE / min(height, width)))
-    while per_cell > 1 and per_cell * columns * width * scale > WIDEST_GRID:
-        per_cell -= 1
-    while scale > 1 and per_cell * columns * width * scale > WIDEST_GRID:
-        scale -= 1
-    return per_cell, scale
-
-
-def _cell(images: np.ndarray | None, count: int, shape: tuple[int, ...]) -> np.ndarray:
-    """`count` images side by side, or white where the class was not learnt yet."""
-    if images is None:
-        return np.full(shape, 255, np.uint8)
-    return np.concatenate(list(images[:count]), axis=1)
-
-
-def _draw_grid(canvas: list[list[np.ndarray]], names: list[str], scale: int) -> bytes:
-    cells = [[_resize(cell, scale, len(canvas[0])) for cell in row] for row in canvas]
-    height, width = cells[0][0].shape[:2]
-    total_height, total_width = (height + GAP) * len(cells), (width + GAP) * len(cells[0])
-    page = np.full((total_height, total_width, 3), 255, np.uint8)
-    for i, row in enumerate(cells):
-        for j, cell in enumerate(row):
-            top, left = i * (height + GAP), j * (width + GAP)
-            page[top : top + height, left : left + width] = cell
-    rows = [(i * (height + GAP) + height / 2, name) for i, name in enumerate(names)]
-    columns = [(j * (width + GAP) + width / 2, str(j + 1)) for j in range(len(cells[0]))]
-    return _label_page(page, rows, columns)
-
-
-def _resize(cell: np.ndarray, scale: int, columns: int) -> np.ndarray:
-    height, width = cell.shape[:2]
-    shrink = min(1.0, WIDEST_GRID / (width * scale * columns))
-    if shrink == 1.0:
-        return cell.repeat(scale, axis=0).repeat(scale, axis=1)
-    size = max(1, round(width * scale * shrink)), max(1, round(height * scale * shrink))
-    return np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BOX))
-
-
-def _label_page(
-    page: np.ndarray, rows: list[tuple[float, str]], columns: list[tuple[float, str]]
-) -> bytes:
-    """Add names of rows and columns; one pixel of `page` stays exactly one pixel."""
-    dpi, top, gutter = 100, 40, 26
-    left = 20 + 7 * max(len(_short(name)) for _, name in rows)
-    height, width = page.shape[:2]
-    full_width, full_height = max(width, 150) + left + gutter, height + top + gutter // 2
-    figure = Figure(figsize=(full_width / dpi, full_height / dpi), dpi=dpi)
-    box = (left / full_width, 1 - (top + height) / full_height, width / full_width,
-           height / full_height)  # fmt: skip
-    axes = figure.add_axes(box)
-    axes.imshow(page, interpolation="nearest", aspect="auto")
-    axes.set_xticks([x for x, _ in columns], [name for _, name in columns])
-    axes.set_yticks([y for y, _ in rows], [_short(name).replace("$", r"\$") for _, name in rows])
-    axes.xaxis.tick_top()
-    axes.xaxis.set_label_position("top")
-    axes.set_xlabel("after training task", fontsize=9, loc="left")
-    axes.tick_params(length=0, labelsize=8)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    return png(figure)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:21]}..."

@@ -11,7 +11,7 @@ import numpy as np
 
 from lgan.errors import DataError, LganError
 from lgan.results.paper_file import Column, PaperTable
-from lgan.results.record import RunRecord, value_at
+from lgan.results.record import RunRecord, number, value_at
 
 Train = Callable[[list[str]], Path]
 Progress = Callable[[str], None]
@@ -125,7 +125,7 @@ def _names(outcome: Outcome) -> set[str]:
 
 def _values(column: Column, metric: str, outcome: Outcome) -> list[float]:
     values = [
-        column.factor(metric) * value_in(record, metric, _row_index(column, record))
+        column.factor(metric) * value_in(record, metric, _row_index(column, record), column.task)
         for record in outcome.records
     ]
     return [value for value in values if not math.isnan(value)]
@@ -157,10 +157,20 @@ def _row_index(column: Column, record: RunRecord) -> int:
     return (last if column.after_task is None else min(column.after_task, last)) - 1
 
 
-def value_in(record: RunRecord, metric: str, row: int) -> float:
-    """A metric, or the value at a path, after the task of a row; NaN if absent."""
+def value_in(record: RunRecord, metric: str, row: int, task: int | None = None) -> float:
+    """A metric, or the value at a path, after the task of a row; NaN if absent.
+
+    Args:
+        record: of one run.
+        metric: its name, or a path into the row.
+        row: index of the row.
+        task: read the metric of this task (from 1); None for all so far.
+    """
     if row < 0:
         return math.nan
+    if task is not None:
+        entries = record.rows[row]["metrics"]
+        return number(entries[task - 1].get(metric)) if task <= len(entries) else math.nan
     if "." in metric:
         return value_at(record.rows[row], metric)
     # A pooled FID may stand in `overall`; the papers' is the mean over tasks.

@@ -34,6 +34,8 @@ class Column:
         digits: decimal places.
         paper: key in the paper's numbers where it is not `key`.
         only: the only methods it is for; None for all.
+        task: the task that the metric is read from (from 1); None for all so far.
+        part: heading of the part of the table it stands in. Columns of one part follow each other.
     """
 
     key: str
@@ -46,6 +48,8 @@ class Column:
     digits: int = 2
     paper: str | None = None
     only: list[str] | None = None
+    task: int | None = None
+    part: str = ""
 
     def factor(self, metric: str) -> float:
         """From the record's unit to the paper's: fractions are printed in percent."""

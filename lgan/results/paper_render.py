@@ -41,22 +41,37 @@ def render(
     note = " ".join(str(table.budgets[budget].get("note", "")).split())
     lines = [f"# {escape_markdown(table.title)}", "", f"Paper: {escape_markdown(table.source)}", ""]
     lines += [f"Budget **{escape_markdown(budget)}**: {escape_markdown(note)}", ""]
-    metrics = any(entry.metric for entry in table.methods.values())
-    header = ["", "method", *(["metric of ours"] if metrics else []), "ours", "seeds", "paper",
-              "ours - paper", "remark"]  # fmt: skip
-    rule = ["---"] * (3 if metrics else 2) + ["---:"] * 4 + ["---"]
-    lines += ["| " + " | ".join(header) + " |", "|" + "|".join(rule) + "|"]
-    for column in table.columns:
-        for method in methods:
-            cells = _cells(table, column, method, outcomes[column.run, method], metrics)
-            if cells:
-                lines.append("| " + " | ".join(escape_markdown(cell) for cell in cells) + " |")
-    lines.append("")
+    for part in dict.fromkeys(column.part for column in table.columns):
+        lines += [f"## {escape_markdown(part)}", ""] if part else []
+        lines += [*_part(table, part, methods, outcomes), ""]
     for name in pictures:
         lines += [f"![{escape_markdown(name)}]({name})", ""]
     remarks = [f"- {' '.join(str(remark).split())}" for remark in table.remarks]
     lines += [_escape_line(line) for line in [*remarks, *_classifier_lines(outcomes)]]
     return "\n".join([*lines, ""])
+
+
+def _part(
+    table: PaperTable, part: str, methods: Sequence[str], outcomes: Outcomes
+) -> list[str]:
+    """The lines of one part; where the paper has no number at all, it has no columns for one."""
+    columns = [column for column in table.columns if column.part == part]
+    beside = not part or any(
+        table.number(column, method).present for column in columns for method in table.methods
+    )
+    metrics = any(entry.metric for entry in table.methods.values())
+    header = ["", "method", *(["metric of ours"] if metrics else []), "ours", "seeds",
+              *(["paper", "ours - paper"] if beside else []), "remark"]  # fmt: skip
+    rule = ["---"] * (3 if metrics else 2) + ["---:"] * (4 if beside else 2) + ["---"]
+    lines = ["| " + " | ".join(header) + " |", "|" + "|".join(rule) + "|"]
+    for column in columns:
+        for method in methods:
+            cells = _cells(table, column, method, outcomes[column.run, method], metrics)
+            if cells and not beside:
+                cells = [*cells[:-3], cells[-1]]
+            if cells:
+                lines.append("| " + " | ".join(escape_markdown(cell) for cell in cells) + " |")
+    return lines
 
 
 def _cells(

@@ -120,10 +120,17 @@ def value_at(row: dict[str, Any], path: str) -> float:
     Args:
         row: of `RunRecord.rows`.
         path: keys joined by dots (`disk.weights_fp32`); `*` adds up over all keys of a mapping
-            (`capacity.*.reserved`), `+` adds up paths.
+            (`capacity.*.reserved`), `+` adds up paths, `/` divides one such sum by another.
     """
-    terms = [_walk(row, term.strip().split(".")) for term in path.split("+")]
-    return float(sum(terms))
+    above, _, below = path.partition("/")
+    if not below:
+        return _sum_at(row, above)
+    divisor = _sum_at(row, below)
+    return _sum_at(row, above) / divisor if divisor else math.nan
+
+
+def _sum_at(row: dict[str, Any], path: str) -> float:
+    return float(sum(_walk(row, term.strip().split(".")) for term in path.split("+")))
 
 
 def _walk(value: Any, keys: list[str]) -> float:  # noqa: ANN401  (any JSON value)

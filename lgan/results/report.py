@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lgan import __version__
 from lgan.errors import RunError
-from lgan.results import figures
+from lgan.results import figures, grids
 from lgan.results.collect import Collection, Group
 from lgan.results.pictures import Picture, picture
 from lgan.results.report_capacity import (
@@ -191,7 +191,7 @@ def _matrix_picture(group: Group, metric: str) -> Picture:
 
 def _samples_picture(group: Group) -> Picture | None:
     run = group.runs[0]
-    grid = figures.sample_grid(run)
+    grid = grids.run_grid(run)
     if grid is None:
         return None
     count = sum(len(task["classes"]) for task in run.record.tasks)

@@ -43,7 +43,7 @@ def save_figures(found: Collection, folder: Path) -> int:
         Number of files: curves and drift per data set; matrix, samples, and what masks and growth
         did, per method.
     """
-    from lgan.results import capacity_figures, drift_figures, figures
+    from lgan.results import capacity_figures, drift_figures, figures, grids
 
     pictures: dict[str, bytes | None] = {}
     for data in found.data_names:
@@ -58,7 +58,7 @@ def save_figures(found: Collection, folder: Path) -> int:
             pictures[f"{stem}-growth"] = capacity_figures.growth_curve([group])
             pictures[f"{stem}-reuse"] = capacity_figures.reuse_shares([group])
             pictures[f"{stem}-masks"] = capacity_figures.mask_evolution([group])
-            pictures[f"{stem}-samples"] = figures.sample_grid(group.runs[0])
+            pictures[f"{stem}-samples"] = grids.run_grid(group.runs[0])
     written = {name: png for name, png in pictures.items() if png is not None}
     for name, png in written.items():
         write_atomically(folder / f"{name}.png", partial(write_bytes, png))

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from lgan.errors import RunError
-from lgan.results import figures
+from lgan.results import figures, grids
 from lgan.results.collect import Group, Run, collect
 
 
@@ -59,7 +59,7 @@ def test_figures_survive_names_with_mathematics_and_missing_metrics(make_run, tm
 def test_sample_grid_puts_every_class_and_task_in_its_place(make_run, write_samples):
     folder = make_run()
     write_samples(folder, tasks=2, size=8)
-    pixels = decode(figures.sample_grid(only_run(folder), per_cell=2))
+    pixels = decode(grids.sample_grid(only_run(folder), per_cell=2))
     greys = pixels[..., 0][np.ptp(pixels, axis=-1) == 0]
     # 8 pixels enlarged six times: 48 x (2 * 48) per cell, of exactly one grey value each.
     # class 0 is 10 and 11 after tasks 0 and 1, class 1 is 51 after task 1.
@@ -82,27 +82,27 @@ def test_enlargement_keeps_pixels_sharp(make_run, write_samples, tmp_path: Path)
         images = checks.expand(t + 1, 1, 1, 8, 8).contiguous()
         content = {"classes": list(range(t + 1)), "images": images}
         save_tensors(folder / f"samples/task{t}.pt", content)
-    grey = decode(figures.sample_grid(only_run(folder)))[..., 0]
+    grey = decode(grids.sample_grid(only_run(folder)))[..., 0]
     assert (grey == 200).sum() >= 3 * 48 * 48 / 2
     assert (grey == 100).sum() < 20  # nothing between the two values but the labels' edges
 
 
 def test_wide_grids_fit_the_page():
-    assert figures._fit(columns=5, per_cell=4, height=8, width=8) == (4, 6)
-    assert figures._fit(columns=10, per_cell=4, height=32, width=32) == (2, 2)
-    assert figures._fit(columns=40, per_cell=4, height=32, width=32) == (1, 1)
+    assert grids._fit(columns=5, per_cell=4, height=8, width=8) == (4, 6)
+    assert grids._fit(columns=10, per_cell=4, height=32, width=32) == (2, 2)
+    assert grids._fit(columns=40, per_cell=4, height=32, width=32) == (1, 1)
 
 
 def test_large_images_are_reduced(make_run, write_samples):
     folder = make_run()
     write_samples(folder, size=1200)
-    assert decode(figures.sample_grid(only_run(folder))).shape[1] < 2 * 1200
+    assert decode(grids.sample_grid(only_run(folder))).shape[1] < 2 * 1200
 
 
 def test_no_samples_no_grid_and_damaged_ones_are_named(make_run, write_samples):
     folder = make_run()
-    assert figures.sample_grid(only_run(folder)) is None
+    assert grids.sample_grid(only_run(folder)) is None
     write_samples(folder)
     (folder / "samples/task1.pt").write_bytes(b"no tensors")
     with pytest.raises(RunError, match="task1.pt"):
-        figures.sample_grid(only_run(folder))
+        grids.sample_grid(only_run(folder))

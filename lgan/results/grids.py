@@ -1,0 +1,226 @@
+"""Grids of what generators show after each task, as PNG bytes.
+
+Small images are enlarged by a whole factor, nearest neighbour, so that every pixel is seen; images
+too large for the page are reduced.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from lgan.data.images import to_uint8
+from lgan.errors import RunError
+from lgan.files import load_tensors
+from lgan.results.collect import Run
+from lgan.results.figures import png
+
+SMALLEST_IMAGE = 48
+WIDEST_GRID = 1600
+GAP = 6
+PAIRED_HEADS = ("input", "target")
+
+
+def run_grid(run: Run) -> bytes | None:
+    """Return the grid that fits a run: `translation_grid` or `sample_grid`."""
+    return translation_grid(run) if translates(run) else sample_grid(run)
+
+
+def translates(run: Run) -> bool:
+    """Whether the run's generator was given pictures, as its saved inputs tell."""
+    path = run.folder / "samples/noise.pt"
+    return path.exists() and _tensor(path, "noise").ndim == 5
+
+
+def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
+    """Samples from the fixed noise: rows = classes, columns = after task t.
+
+    Args:
+        run: its `samples/task{t}.pt` hold `classes` and uint8 `images` (K, n, C, H, W).
+        per_cell: at most so many images of a class side by side; fewer if the grid grows wide.
+
+    Returns:
+        PNG bytes, or None if the run has no samples.
+
+    Raises:
+        RunError: a file of samples is damaged.
+    """
+    columns = _columns(run)
+    if columns is None:
+        return None
+    height, width, channels = next(iter(columns[-1].values())).shape[1:]
+    available = min(len(images) for column in columns for images in column.values())
+    per_cell, scale = _fit(len(columns), min(per_cell, available), height, width)
+    classes = list(columns[-1])
+    cell = (height, per_cell * width)
+    canvas = [[_cell(column.get(c), per_cell, (*cell, channels)) for column in columns]
+              for c in classes]  # fmt: skip
+    names = _class_names(run)
+    heads = [str(t + 1) for t in range(len(columns))]
+    return _draw_grid(canvas, [names.get(c, str(c)) for c in classes], heads, scale)
+
+
+def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
+    """Test pictures of each task (rows): input, target where there is one, output after task t.
+
+    Args:
+        run: its `samples/task{t}.pt` hold `classes` and uint8 `images` (K, n, C, H, W);
+            `samples/noise.pt` the inputs as `noise` (T, n, C, H, W) in [-1, 1], and for paired
+            tasks `samples/targets.pt` uint8 `targets` of the same shape.
+        pictures: at most so many of each task.
+
+    Returns:
+        PNG bytes, or None if the run has no samples.
+
+    Raises:
+        RunError: a file of samples is damaged.
+    """
+    outputs, given = _columns(run), _given(run.folder / "samples")
+    if outputs is None or not given:
+        return None
+    tasks = list(outputs[-1])
+    blank = np.full_like(next(iter(outputs[-1].values()))[0], 255)
+    shown = min(pictures, *(len(images) for images in outputs[-1].values()))
+    canvas = [
+        [*(images[task][i] for images in given.values()),
+         *(images[task][i] if task in images else blank for images in outputs)]
+        for task in tasks for i in range(shown)
+    ]  # fmt: skip
+    names = _class_names(run)
+    labels = [names.get(task, str(task)) if i == 0 else "" for task in tasks for i in range(shown)]
+    heads = [*given, *(str(t + 1) for t in range(len(outputs)))]
+    _, scale = _fit(len(heads), 1, *blank.shape[:2])
+    return _draw_grid(canvas, labels, heads, scale)
+
+
+def _given(folder: Path) -> dict[str, np.ndarray]:
+    """Name of a column to its pictures, uint8 (T, n, H, W, 3): inputs, and targets if known."""
+    inputs, targets = folder / "noise.pt", folder / "targets.pt"
+    found = {}
+    if inputs.exists():
+        found["input"] = _pixels(to_uint8(_tensor(inputs, "noise")))
+        if targets.exists():
+            found["target"] = _pixels(_tensor(targets, "targets"))
+    return found
+
+
+def _columns(run: Run) -> list[dict[int, np.ndarray]] | None:
+    """What each class showed after each task; None where that is not known."""
+    paths = [run.folder / f"samples/task{t}.pt" for t in range(len(run.record.rows))]
+    columns = [_read_samples(path) for path in paths]
+    return columns if columns and all(columns) else None
+
+
+def _read_samples(path: Path) -> dict[int, np.ndarray]:
+    """Class -> uint8 (n, H, W, 3), in the order of the file; empty if the file is absent."""
+    if not path.exists():
+        return {}
+    content = load_tensors(path)
+    try:
+        images = _pixels(content["images"])
+        return {int(c): rows for c, rows in zip(content["classes"], images, strict=True)}
+    except (KeyError, AttributeError, RuntimeError, ValueError) as error:
+        raise RunError(f"{path} does not hold samples by class: {error}") from error
+
+
+def _tensor(path: Path, key: str) -> Tensor:
+    content = load_tensors(path)
+    if not isinstance(content, dict) or not isinstance(content.get(key), Tensor):
+        raise RunError(f"{path} does not hold a tensor named {key}.")
+    return content[key]
+
+
+def _pixels(images: Tensor) -> np.ndarray:
+    """(K, n, C, H, W) with one or three channels to (K, n, H, W, 3)."""
+    pixels = images.permute(0, 1, 3, 4, 2).numpy()
+    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+
+
+def _class_names(run: Run) -> dict[int, str]:
+    return {
+        c: str(name)
+        for task in run.record.tasks
+        for c, name in zip(task["classes"], task["class_names"], strict=True)
+    }
+
+
+def _fit(columns: int, per_cell: int, height: int, width: int) -> tuple[int, int]:
+    """Images per cell, then the whole factor of enlargement, so that the grid fits the page."""
+    scale = max(1, math.ceil(SMALLEST_IMAGE / min(height, width)))
+    while per_cell > 1 and per_cell * columns * width * scale > WIDEST_GRID:
+        per_cell -= 1
+    while scale > 1 and per_cell * columns * width * scale > WIDEST_GRID:
+        scale -= 1
+    return per_cell, scale
+
+
+def _cell(images: np.ndarray | None, count: int, shape: tuple[int, ...]) -> np.ndarray:
+    """`count` images side by side, or white where the class was not learnt yet."""
+    if images is None:
+        return np.full(shape, 255, np.uint8)
+    return np.concatenate(list(images[:count]), axis=1)
+
+
+def _draw_grid(
+    canvas: list[list[np.ndarray]], names: Sequence[str], heads: Sequence[str], scale: int
+) -> bytes:
+    cells = [[_resize(cell, scale, len(canvas[0])) for cell in row] for row in canvas]
+    height, width = cells[0][0].shape[:2]
+    total_height, total_width = (height + GAP) * len(cells), (width + GAP) * len(cells[0])
+    page = np.full((total_height, total_width, 3), 255, np.uint8)
+    for i, row in enumerate(cells):
+        for j, cell in enumerate(row):
+            top, left = i * (height + GAP), j * (width + GAP)
+            page[top : top + height, left : left + width] = cell
+    rows = [(i * (height + GAP) + height / 2, name) for i, name in enumerate(names)]
+    columns = [(j * (width + GAP) + width / 2, head) for j, head in enumerate(heads)]
+    return _label_page(page, rows, columns)
+
+
+def _resize(cell: np.ndarray, scale: int, columns: int) -> np.ndarray:
+    height, width = cell.shape[:2]
+    shrink = min(1.0, WIDEST_GRID / (width * scale * columns))
+    if shrink == 1.0:
+        return cell.repeat(scale, axis=0).repeat(scale, axis=1)
+    size = max(1, round(width * scale * shrink)), max(1, round(height * scale * shrink))
+    return np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BOX))
+
+
+def _label_page(
+    page: np.ndarray, rows: list[tuple[float, str]], columns: list[tuple[float, str]]
+) -> bytes:
+    """Add names of rows and columns; one pixel of `page` stays exactly one pixel."""
+    dpi, top, gutter = 100, 40, 26
+    left = 20 + 7 * max(len(_short(name)) for _, name in rows)
+    height, width = page.shape[:2]
+    full_width, full_height = max(width, 150) + left + gutter, height + top + gutter // 2
+    figure = Figure(figsize=(full_width / dpi, full_height / dpi), dpi=dpi)
+    box = (left / full_width, 1 - (top + height) / full_height, width / full_width,
+           height / full_height)  # fmt: skip
+    axes = figure.add_axes(box)
+    axes.imshow(page, interpolation="nearest", aspect="auto")
+    axes.set_xticks([x for x, _ in columns], [name for _, name in columns])
+    axes.set_yticks([y for y, _ in rows], [_short(name).replace("$", r"\$") for _, name in rows])
+    axes.xaxis.tick_top()
+    _name_columns(axes, width, next(x for x, head in columns if head not in PAIRED_HEADS))
+    axes.tick_params(length=0, labelsize=8)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return png(figure)
+
+
+def _name_columns(axes: Axes, width: int, first: float) -> None:
+    """Write above the first column of outputs what the numbers count."""
+    axes.annotate("after training task", (first / width, 1.0), xytext=(-6, 18),
+                  xycoords="axes fraction", textcoords="offset points", fontsize=9)  # fmt: skip
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else f"{name[:21]}..."
