@@ -27,9 +27,11 @@ class FixedNoiseSamples(TaskCallback):
     """After each task, draw every class so far from a fixed noise that is saved with the run.
 
     Writes `samples/noise.pt`, and per task t `samples/task{t}.pt` (uint8 images by class) and
-    `samples/task{t}.png` (a row per class). Adds to the record, for every task so far, a digest of
-    its images in eval mode and how far they have drifted since the task was learnt: the same
-    digest is a proof of exact retention. A method without a generator is passed over.
+    `samples/task{t}.png` (a row per class); for paired translations also `samples/targets.pt`, the
+    uint8 targets (tasks, per_class, C, H, W) of the inputs in `noise.pt`. Adds to the record, for
+    every task so far, a digest of its images in eval mode and how far they have drifted since the
+    task was learnt: the same digest is a proof of exact retention. A method without a generator is
+    passed over.
 
     Args:
         per_class: images per class.
@@ -47,6 +49,7 @@ class FixedNoiseSamples(TaskCallback):
             return
         method.eval()
         noise = self._noise(method, context.datamodule, folder)
+        self._save_targets(context.datamodule, folder)
         tasks = context.datamodule.sequence.tasks[: context.task + 1]
         drawn = [self._draw(method, noise, task.classes) for task in tasks]
         context.row["retention"] = self._compare(drawn, folder)
@@ -64,6 +67,17 @@ class FixedNoiseSamples(TaskCallback):
             drawn = source(labels).unflatten(0, (datamodule.num_classes, -1))
             save_tensors(path, {"noise": drawn})
         return load_tensors(path)["noise"].to(method.device)
+
+    def _save_targets(self, datamodule: TaskSequenceDataModule, folder: Path) -> None:
+        """Save what belongs to the fixed inputs, once per run, where pictures are paired."""
+        path = folder / "targets.pt"
+        if path.exists() or not getattr(datamodule, "paired", False):
+            return
+        targets = []
+        for task in range(len(datamodule.sequence)):
+            images = datamodule.test_images(task)
+            targets.append(images.take(torch.arange(self.per_class) % len(images)))
+        save_tensors(path, {"targets": torch.stack(targets)})
 
     def _draw(self, method: Learner, noise: Tensor, classes: tuple[int, ...]) -> Tensor:
         labels = torch.tensor(classes, device=noise.device).repeat_interleave(self.per_class)

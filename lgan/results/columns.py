@@ -14,7 +14,7 @@ from typing import Any
 from lgan.metrics import matrix as scalars
 from lgan.results.record import RunRecord, number, value_at
 
-PERCENT, DECIMAL, COUNT, SECONDS = "percent", "decimal", "count", "seconds"
+PERCENT, DECIMAL, FINE, COUNT, SECONDS = "percent", "decimal", "fine", "count", "seconds"
 # What a row's `disk` may hold: the format stands beside each number of bytes.
 DISK_FORMATS = {
     "weights_fp32": "weights, fp32",
@@ -45,6 +45,8 @@ def default_columns(records: Sequence[RunRecord]) -> list[Column]:
         Column("tasks", "tasks", COUNT, lambda record: record.num_tasks),
         *_accuracies(),
         *feature_columns(records),
+        Column("l1", "L1 to the target, pixel range 2 ↓", FINE, _overall("l1")),
+        Column("ssim", "SSIM to the target ↑", FINE, _overall("ssim")),
         Column("diversity", "diversity (1 = real)", DECIMAL, _overall("diversity")),
         *_costs(),
     ]
@@ -79,6 +81,12 @@ def _costs() -> list[Column]:
     return [
         Column("parameters_trained", "parameters trained", COUNT, _parameters("trained")),
         Column("parameters_stored", "stored", COUNT, _parameters("stored")),
+        Column(
+            "parameters_share",
+            "stored / (T × Full), %",
+            PERCENT,
+            _at("parameters.stored / parameters.full"),
+        ),
         Column("parameters_total", "total", COUNT, _parameters("total")),
         Column("masked_weights", "maskable weights", COUNT, _parameters("masked_weights")),
         Column("norms_heads", "norms and heads", COUNT, _parameters("norms_heads")),
@@ -91,7 +99,7 @@ def _costs() -> list[Column]:
 
 
 def feature_columns(records: Sequence[RunRecord]) -> list[Column]:
-    """Columns of FID: AIQ and AFQ, apart for each extractor, sample count and reference."""
+    """Columns of FID: AIQ, AFQ, pooled; apart for each extractor, sample count, reference."""
     sources = {
         (name, signature(record))
         for record in records
@@ -108,6 +116,7 @@ def feature_columns(records: Sequence[RunRecord]) -> list[Column]:
                    of_matrix(name, scalars.afq, source)),
             Column(f"aiq_{suffix}", f"AIQ of {title} ↓", DECIMAL,
                    of_matrix(name, scalars.aiq_mean_of_means, source)),
+            Column(f"pooled_{suffix}", f"pooled {title} ↓", DECIMAL, _pooled(name, source)),
         ]  # fmt: skip
     return columns
 
@@ -146,6 +155,13 @@ def of_matrix(
         return scalar(_matrix(record, metric)) if metric in record.metric_names() else math.nan
 
     return read
+
+
+def _pooled(metric: str, source: tuple[str, ...]) -> Callable[[RunRecord], float]:
+    """A reader: the distance between all images of all tasks; NaN for another `signature`."""
+    return lambda record: (
+        record.overall(f"{metric}_pooled") if signature(record) == source else math.nan
+    )
 
 
 def _matrix(record: RunRecord, metric: str) -> list[list[float]]:

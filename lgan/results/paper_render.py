@@ -51,9 +51,7 @@ def render(
     return "\n".join([*lines, ""])
 
 
-def _part(
-    table: PaperTable, part: str, methods: Sequence[str], outcomes: Outcomes
-) -> list[str]:
+def _part(table: PaperTable, part: str, methods: Sequence[str], outcomes: Outcomes) -> list[str]:
     """The lines of one part; where the paper has no number at all, it has no columns for one."""
     columns = [column for column in table.columns if column.part == part]
     beside = not part or any(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +16,18 @@ from lgan.results import figures, grids
 from lgan.results.collect import Collection, Group
 from lgan.results.pictures import Picture, picture
 from lgan.results.report_capacity import (
+    NOISE,
+    PICTURES,
     capacity_pictures,
     disk_table,
+    parameter_table,
     retention_picture,
     retention_table,
 )
 from lgan.results.tables import Table, comparison_tables
 
 METRIC, HEAD_METRIC = "accuracy_generated", "accuracy_single_head"
-MORE_PARAMETERS = ("masked_weights", "norms_heads")
+PAIRED = ("l1", "ssim")
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,7 @@ class MethodPart:
     capacity: list[Picture]
     disk: Table | None
     retention: str
-    parameters: list[dict[str, Any]]
-    more_parameters: list[str]
+    parameters: Table | None
     references: dict[str, Any]
     differing: dict[str, str]
     settings: str
@@ -56,6 +59,7 @@ class DataPart:
     notes: list[str]
     tasks: list[dict[str, Any]]
     curves: list[Picture]
+    source: str
     retention: Table | None
     drift: Picture | None
     methods: list[MethodPart]
@@ -92,8 +96,9 @@ def _data_part(index: int, table: Table, groups: list[Group]) -> DataPart:
         notes=table.notes,
         tasks=groups[0].first.tasks,
         curves=[one for metric in (METRIC, HEAD_METRIC) if (one := _curves(table, groups, metric))],
+        source=source_of(groups),
         retention=retention_table(groups),
-        drift=retention_picture(groups),
+        drift=retention_picture(groups, source_of(groups)),
         methods=methods,
     )
 
@@ -135,7 +140,7 @@ def _method_part(anchor: str, group: Group) -> MethodPart:
             "Each task from when it was learnt to the end, mean over seeds.",
         )
     names = [name for name in sorted(first.metric_names())
-             if name.startswith((METRIC, "fid_", "accuracy_single_head"))]  # fmt: skip
+             if name.startswith((METRIC, "fid_", "accuracy_single_head", *PAIRED))]  # fmt: skip
     return MethodPart(
         anchor=anchor,
         label=group.label,
@@ -147,18 +152,20 @@ def _method_part(anchor: str, group: Group) -> MethodPart:
         capacity=capacity_pictures(group),
         disk=disk_table(group),
         retention=retention_sentence(group),
-        parameters=[{"task": row["task"] + 1, **(row.get("parameters") or {})}
-                    for row in first.rows],
-        more_parameters=[name for name in MORE_PARAMETERS if any(
-            name in (row.get("parameters") or {}) for row in first.rows)],
+        parameters=parameter_table(group),
         references=first.references,
         differing=group.differing,
         settings=yaml.safe_dump(group.runs[0].config, sort_keys=False, allow_unicode=True),
-    )  # fmt: skip
+    )
+
+
+def source_of(groups: Sequence[Group]) -> str:
+    """What the groups' images are drawn from, in words."""
+    return PICTURES if any(grids.translates(group.runs[0]) for group in groups) else NOISE
 
 
 def retention_sentence(group: Group) -> str:
-    """Whether images of old tasks from fixed noise stayed the same bits, over all seeds."""
+    """Whether images of old tasks from fixed inputs stayed the same bits, over all seeds."""
     drifts = [
         entry
         for record in group.records
@@ -168,14 +175,14 @@ def retention_sentence(group: Group) -> str:
     if not drifts:
         return "not measured"
     if all(entry.get("exact") for entry in drifts):
-        return "exact: images of old tasks from fixed noise never changed by a bit"
+        return f"exact: images of old tasks from {source_of([group])} never changed by a bit"
     last = [entry for record in group.records
             for entry in (record.rows[-1].get("retention") or [])[:-1]]  # fmt: skip
     largest = max((entry["max_drift"] for entry in last), default=0.0)
     mean = sum(entry["mean_drift"] for entry in last) / max(1, len(last))
     return (
-        f"drift: after the last task, pixels of old tasks' images from fixed noise have moved by "
-        f"{mean:.3g} on average, {largest:.3g} at most (pixel range 2)"
+        f"drift: after the last task, pixels of old tasks' images from {source_of([group])} have "
+        f"moved by {mean:.3g} on average, {largest:.3g} at most (pixel range 2)"
     )
 
 
@@ -194,6 +201,16 @@ def _samples_picture(group: Group) -> Picture | None:
     grid = grids.run_grid(run)
     if grid is None:
         return None
+    if grids.translates(run):
+        return picture(
+            grid,
+            f"Translations by {group.label}: test pictures of {len(run.record.tasks)} tasks (rows) "
+            f"as input, target where there is one, and output after each of "
+            f"{len(run.record.rows)} tasks (columns)",
+            f"Test pictures, the same in every column, seed {run.record.seed}: input, target where "
+            "pictures are paired, output after each task. A task stands in its rows from when it "
+            "was learnt.",
+        )
     count = sum(len(task["classes"]) for task in run.record.tasks)
     return picture(
         grid,

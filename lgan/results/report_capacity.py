@@ -14,6 +14,9 @@ from lgan.results.drift_figures import drift_curves, drifts
 from lgan.results.pictures import Picture, picture
 from lgan.results.tables import Cell, Table
 
+NOISE = "the same noise"
+PICTURES = "the same test pictures"
+
 
 def capacity_pictures(group: Group) -> list[Picture]:
     """Growth, reuse by layer, and the masks' course over the first and the last task."""
@@ -65,6 +68,42 @@ def _evolution(group: Group, task: int) -> Picture | None:
     )
 
 
+PARAMETERS = {
+    "trained": "new in the task",
+    "stored": "stored for all tasks",
+    "full": "T × Full",
+    "stored / full": "stored / (T × Full), %",
+    "discriminator": "discriminator",
+    "total": "total",
+    "masked_weights": "maskable weights",
+    "norms_heads": "norms and heads",
+}
+"""What a row's `parameters` may hold, and how the report's table heads it."""
+
+
+def parameter_table(group: Group) -> Table | None:
+    """Parameters after each task, means over seeds; None if they were not counted."""
+    lines = {key: drawn.series(group, _parameter_path(key)) for key in PARAMETERS}
+    known = {key: line for key, line in lines.items() if drawn.is_known(line)}
+    if not known:
+        return None
+    rows = [
+        [Cell(str(task + 1), float(task + 1)),
+         *(_share(line[task]) if "/" in key else _count(line[task]) for key, line in known.items())]
+        for task in range(group.first.num_tasks)
+    ]  # fmt: skip
+    titles = ["after task", *(PARAMETERS[key] for key in known)]
+    return Table(f"parameters of {group.label}", titles, ["task", *known], rows)
+
+
+def _parameter_path(key: str) -> str:
+    return "/".join(f"parameters.{name.strip()}" for name in key.split("/"))
+
+
+def _share(value: float) -> Cell:
+    return Cell("–") if math.isnan(value) else Cell(f"{100 * value:.1f}", float(value))
+
+
 def disk_table(group: Group) -> Table | None:
     """Bytes after each task, means over seeds, a column per format; None if not recorded."""
     lines = {key: drawn.series(group, f"disk.{key}") for key in DISK_FORMATS}
@@ -72,14 +111,14 @@ def disk_table(group: Group) -> Table | None:
     if not known:
         return None
     rows = [
-        [Cell(str(task + 1), float(task + 1)), *(_bytes(line[task]) for line in known.values())]
+        [Cell(str(task + 1), float(task + 1)), *(_count(line[task]) for line in known.values())]
         for task in range(group.first.num_tasks)
     ]
     titles = ["after task", *(f"{DISK_FORMATS[key]}, bytes" for key in known)]
     return Table(f"disk space of {group.label}", titles, ["task", *known], rows)
 
 
-def _bytes(value: float) -> Cell:
+def _count(value: float) -> Cell:
     return Cell("–") if math.isnan(value) else Cell(f"{value:,.0f}", float(value))
 
 
@@ -113,8 +152,13 @@ def _drift(value: float) -> Cell:
     return Cell("–") if math.isnan(value) else Cell(f"{value:.3g}", float(value))
 
 
-def retention_picture(groups: Sequence[Group]) -> Picture | None:
-    """The curves of `retention_table`."""
+def retention_picture(groups: Sequence[Group], source: str = NOISE) -> Picture | None:
+    """The curves of `retention_table`.
+
+    Args:
+        groups: a method each.
+        source: what the images are drawn from, in words.
+    """
     png = drift_curves(groups)
     if png is None:
         return None
@@ -126,6 +170,6 @@ def retention_picture(groups: Sequence[Group]) -> Picture | None:
     return picture(
         png,
         f"Largest drift of old tasks' images after the last task: {'; '.join(ends)}",
-        "How far images of old tasks, from the same noise, have moved since their task was learnt: "
+        f"How far images of old tasks, from {source}, have moved since their task was learnt: "
         "largest (solid) and mean (dotted) over pixels and tasks. Pixels range from -1 to 1.",
     )

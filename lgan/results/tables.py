@@ -13,7 +13,7 @@ import numpy as np
 
 from lgan.errors import ConfigError, RunError
 from lgan.results.collect import Collection, Group
-from lgan.results.columns import COUNT, PERCENT, SECONDS, Column, default_columns
+from lgan.results.columns import COUNT, FINE, PERCENT, SECONDS, Column, default_columns
 from lgan.results.record import RunRecord
 
 
@@ -98,7 +98,7 @@ def format_value(mean: float, sd: float | None, kind: str) -> str:
     """A number as people read it: fractions in percent, counts with thousands separators."""
     if kind == COUNT:
         return f"{mean:,.0f}" + (f" ± {sd:,.0f}" if sd else "")
-    scale, digits = (100.0, 1) if kind == PERCENT else (1.0, 0 if kind == SECONDS else 2)
+    scale, digits = {PERCENT: (100.0, 1), SECONDS: (1.0, 0), FINE: (1.0, 3)}.get(kind, (1.0, 2))
     text = f"{mean * scale:.{digits}f}"
     return text if sd is None else f"{text} ± {sd * scale:.{digits}f}"
 
@@ -111,6 +111,11 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         f"accuracy_generated and diversity belong to generated images; judged by the evaluation "
         f"classifier {', '.join(classifiers)}."
     )
+    if any(name.startswith("fid_") for r in records for name in r.metric_names()):
+        notes.append(
+            "FID, AFQ: the mean over the tasks after the last one; AIQ: that mean averaged over "
+            "all borders; pooled: of all tasks' images at once."
+        )
     if len(classifiers) > 1:
         notes.append("The rows were judged by different classifiers: compare with care.")
     notes += [
