@@ -44,6 +44,7 @@ def build_method(
         optimizer=instantiate(config.optimizer),
         seed=config.seed,
         rate_schedule=instantiate(config.training.get("rate_schedule")),
+        test_mode=config.training.get("test_mode", "eval"),
     )
 
 

@@ -64,6 +64,7 @@ class PerTask(LifelongLayer):
     ) -> None:
         super().__init__()
         self.start, self.kind, self.shared = start, kind, shared
+        self.shown = -1  # the task whose module computes; -1: the current one's
         self.tasks = nn.ModuleList([module])
         self.finished = 0
 
@@ -79,8 +80,8 @@ class PerTask(LifelongLayer):
         self.tasks[-1].requires_grad_(False).eval()
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Compute as the current task."""
-        return self.tasks[-1](*inputs)
+        """Compute as the current task, or as the one that is shown."""
+        return self.tasks[self.shown](*inputs)
 
     def bake(self, task: int) -> nn.Module:
         """Return a copy of a task's module."""

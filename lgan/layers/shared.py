@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 from lgan.layers.per_task import LifelongGenerator, PerTask
@@ -18,6 +21,18 @@ class SharedTrunk(LifelongGenerator):
         """Return the trunk as it now is, under a finished task's last layers, in eval mode."""
         return bake(self.network, task).eval()
 
+    @contextmanager
+    def as_task(self, task: int) -> Iterator[None]:
+        """Compute with a finished task's last layers, and the trunk as it now is."""
+        layers = [layer for layer in self.layers() if isinstance(layer, PerTask)]
+        for layer in layers:
+            layer.shown = task
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.shown = -1
+
     def new_parameters(self, task: int) -> int:
         """Return the last layers' parameters, and with the first task the trunk's."""
         trunk = sum(p.numel() for p in self.network.parameters())
@@ -26,3 +41,10 @@ class SharedTrunk(LifelongGenerator):
 
     def _converted(self, name: str, module: nn.Module) -> nn.Module:
         return PerTask(module, self.start, kind="last") if name in self.last_layers else module
+
+
+class SharedNetwork(SharedTrunk):
+    """A network that every task goes on training as a whole; takes `SharedTrunk`'s arguments."""
+
+    def _converted(self, name: str, module: nn.Module) -> nn.Module:
+        return module

@@ -17,6 +17,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from lgan.errors import ConfigError, RunError, TrainingDivergedError
 from lgan.networks.factory import NetworkFactory, noise_length
+from lgan.networks.modes import as_in_training, random_devices
 from lgan.objectives.protocol import Batch, Objective
 from lgan.objectives.schedule import DataClock, Schedule
 from lgan.seeding import Noise, mix
@@ -45,6 +46,11 @@ class LifelongGAN(L.LightningModule):
         optimizer: `parameters -> torch.optim.Optimizer`; called anew for every task.
         rate_schedule: factor of the learning rate (`lgan.objectives.schedule`); None: none.
         seed: training seed; every random number is a function of (seed, purpose, task, step).
+        test_mode: how translators draw: "eval", or "paper" (pix2pix's): as in training, with
+            dropout and the batch's statistics.
+
+    Raises:
+        ConfigError: the method, the objective, the networks or the test mode do not go together.
     """
 
     declaration: ClassVar[str] = ""
@@ -72,6 +78,7 @@ class LifelongGAN(L.LightningModule):
         optimizer: Callable[..., torch.optim.Optimizer],
         seed: int = 0,
         rate_schedule: Schedule | None = None,
+        test_mode: str = "eval",
     ) -> None:
         super().__init__()
         if objective.takes_pictures and not self.translates:
@@ -79,7 +86,12 @@ class LifelongGAN(L.LightningModule):
                 f"method={name} needs classes to draw, and this objective translates pictures; "
                 f"{self.translates_not}"
             )
-        self.automatic_optimization = False
+        if test_mode not in (("eval", "paper") if objective.takes_pictures else ("eval",)):
+            raise ConfigError(
+                f"training.test_mode={test_mode} is none of eval and, where pictures are "
+                "translated, paper."
+            )
+        self.automatic_optimization, self.test_mode = False, test_mode
         self.name, self.networks, self.objective = name, networks, objective
         self.optimizer, self.seed, self.rate_schedule = optimizer, seed, rate_schedule
         self.generator = networks.build_generator() if self.has_generator else nn.Identity()
@@ -129,7 +141,24 @@ class LifelongGAN(L.LightningModule):
             z: noise (B * noise_rows, z_dim).
             labels: classes (B,), all of them learnt.
         """
-        return self.generator(z, labels)
+        return self.infer(self.generator, z, labels)
+
+    def infer(self, network: nn.Module, z: Tensor, labels: Tensor) -> Tensor:
+        """Return the images that a generator of the method's draws, as `test_mode` says.
+
+        The result is a function of the arguments: codes (BicycleGAN) and dropout masks are the
+        same in every call. Place i of a batch has always the same code.
+        """
+        inputs: tuple[Tensor, ...] = (z, labels)
+        if code_length := getattr(network, "code_length", 0):
+            noise = Noise(self.seed, z.device)
+            noise.reseed(self.seed, "codes")
+            inputs += (noise.normal(len(z), code_length),)
+        if self.test_mode == "eval":
+            return network(*inputs)
+        with torch.random.fork_rng(random_devices(z.device)), as_in_training(network):
+            torch.manual_seed(mix(self.seed, "inference"))
+            return network(*inputs)
 
     def classify(self, images: Tensor) -> Tensor:
         """Return class logits (B, num_classes) of real images (B, C, H, W)."""
@@ -199,7 +228,9 @@ class LifelongGAN(L.LightningModule):
         self.noise = Noise(self.seed, self.device, trainer.global_rank, trainer.world_size)
         if self.rate_schedule is not None:
             data = cast(Any, trainer).datamodule
-            images = len(data.training_images(self.task_index))
+            first = 0 if self.cumulative_data else self.task_index
+            tasks = range(first, self.task_index + 1)
+            images = sum(len(data.training_images(task)) for task in tasks)
             self._clock = DataClock(images, data.batch_size, data.steps, data.draws)
         self._drops = any(isinstance(module, _DropoutNd) for module in self.modules())
         self.train()

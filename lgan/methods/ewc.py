@@ -3,23 +3,31 @@
 L_G + sum_i (lambda / 2) F_i (theta_i - theta*_i)^2, over the generator's parameters only. The
 papers do not say how F is estimated, from how many samples, or whether it accumulates
 (papers/mergan.md 2.5): every reading is a knob. lambda has a meaning only together with them.
+
+Of a translator F is estimated on the training inputs of the task just learnt, the only ones that
+may be looked at; the score is the mean over the discriminator's patches.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
+from lgan.data.images import to_float
+from lgan.data.pairs import INPUT, half
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.mergan import one_of
 from lgan.networks.factory import noise_length
+from lgan.networks.modes import as_in_training, random_devices
 from lgan.objectives.acgan import Batch
-from lgan.seeding import Noise
+from lgan.objectives.translation import has_parts, judges_pairs, patch_mean
+from lgan.seeding import Noise, mix
 
 
 def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -39,6 +47,20 @@ def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tenso
     return -F.cross_entropy(logits, labels, reduction="none")
 
 
+def picture_scores(fisher_mode: str, discriminator: nn.Module, fake: Tensor, z: Tensor) -> Tensor:
+    """Return the same of translated pictures: the mean over patches, per sample (B,).
+
+    Args:
+        fisher_mode: "score" or "log_sigmoid", taken of each patch's score.
+        discriminator: of pictures, or of pairs of picture and input.
+        fake: translated pictures (B, C, H, W).
+        z: their inputs (B, C, H, W).
+    """
+    of = F.logsigmoid if fisher_mode == "log_sigmoid" else nn.Identity()
+    condition = (z,) if judges_pairs(discriminator) else ()
+    return patch_mean(of, discriminator(fake, *condition))
+
+
 def squared_gradients(scores: Tensor, parameters: list[Tensor], chunk: int = 16) -> Tensor:
     """Return sum_b (d scores_b / d theta)^2, flattened over all parameters, (P,).
 
@@ -51,7 +73,7 @@ def squared_gradients(scores: Tensor, parameters: list[Tensor], chunk: int = 16)
             scores, parameters, rows, retain_graph=True, is_grads_batched=True, allow_unused=True
         )
         squares = [
-            p.new_zeros(p.numel()) if g is None else g.flatten(1).square().sum(0)
+            p.new_zeros(p.numel()) if g is None else g.reshape(len(g), -1).square().sum(0)
             for p, g in zip(parameters, gradients, strict=True)
         ]
         total += torch.cat(squares)
@@ -65,7 +87,8 @@ class EWCGAN(LifelongGAN):
         ewc_weight: lambda_EWC.
         fisher_mode: see `sample_scores`.
         fisher_samples: number of generated images the Fisher information is estimated from.
-        fisher_batch: images per batch (batch statistics are over these).
+        fisher_batch: images per batch (batch statistics are over these); of a translator never
+            more than training.batch_size, as its statistics are of so many in training.
         per_sample: square each sample's gradient (the Fisher information's definition) or the
             batch's mean gradient (cheaper, common, and biased).
         accumulate: "last": only the last task's F and weights; "online": F = decay * F + F_new,
@@ -77,7 +100,7 @@ class EWCGAN(LifelongGAN):
         **kwargs: see `LifelongGAN`.
 
     Raises:
-        ConfigError: a knob has no such value.
+        ConfigError: a knob has no such value, or none for translators.
     """
 
     fisher: Tensor
@@ -108,6 +131,8 @@ class EWCGAN(LifelongGAN):
         self.fisher_mode = one_of("method.fisher_mode", fisher_mode, modes)
         self.accumulate = one_of("method.accumulate", accumulate, ("last", "online", "separate"))
         self.fisher_classes = one_of("method.fisher_classes", fisher_classes, ("task", "seen"))
+        if self.objective.takes_pictures:
+            self._check_translator()
         self._make_room(0)
 
     def loss(self, player: str, batch: Batch) -> Tensor:
@@ -134,19 +159,62 @@ class EWCGAN(LifelongGAN):
         """Return the diagonal Fisher information (P,) of the generator's parameters."""
         noise = Noise(self.seed, self.device)
         noise.reseed(self.seed, "fisher", task)
+        pictures = self.objective.takes_pictures
+        batches = self._pictures(task, noise) if pictures else self._noise(task, noise)
+        total = torch.zeros(sum(p.numel() for p in self.generator.parameters()), device=self.device)
+        with torch.random.fork_rng(random_devices(self.device)):
+            torch.manual_seed(mix(self.seed, "fisher", task))  # of dropout
+            for batch in batches:
+                total += self._batch_fisher(*batch)
+        return total / self.fisher_samples
+
+    def _noise(self, task: int, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
         first = 0 if self.fisher_classes == "seen" else task
         known = self.task_classes[first : task + 1]
         classes = torch.tensor([c for group in known for c in group], device=self.device)
         labels = classes[torch.arange(self.fisher_samples, device=self.device) % len(classes)]
         z = noise.normal(len(labels), noise_length(self.generator))
-        batches = zip(z.split(self.fisher_batch), labels.split(self.fisher_batch), strict=True)
-        total = torch.stack([self._batch_fisher(*batch) for batch in batches]).sum(0)
-        return total.detach() / len(labels)
+        yield from zip(z.split(self.fisher_batch), labels.split(self.fisher_batch), strict=True)
+
+    def _pictures(self, task: int, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield training inputs of the task, in random order, each as often as the others."""
+        data = cast(Any, self.trainer).datamodule
+        inputs = half(data.training_images(task), INPUT)
+        order = noise.uniform(len(inputs)).argsort().cpu()
+        chosen = order[torch.arange(self.fisher_samples) % len(inputs)]
+        label = torch.tensor(self.task_classes[task][:1], device=self.device)
+        for rows in chosen.split(min(self.fisher_batch, data.batch_size)):
+            yield to_float(inputs.take(rows).to(self.device)), label.expand(len(rows))
+
+    def _scores(self, z: Tensor, labels: Tensor) -> Tensor:
+        if not self.objective.takes_pictures:
+            score, logits = self.discriminator(self.generator(z, labels))
+            return sample_scores(self.fisher_mode, score, logits, labels)
+        with as_in_training(self.generator, self.discriminator):
+            fake = self.generator(z, labels)
+            return picture_scores(self.fisher_mode, self.discriminator, fake, z)
+
+    def _check_translator(self) -> None:
+        for key, value, allowed in (
+            ("fisher_mode", self.fisher_mode, ("score", "log_sigmoid")),
+            ("fisher_classes", self.fisher_classes, ("task",)),
+        ):
+            if value not in allowed:
+                raise ConfigError(
+                    f"method.{key}={value} needs a classifier or inputs of old tasks, which a "
+                    f"translator has not; choose {' or '.join(allowed)}."
+                )
+        composite = ("backward_", "encoder")
+        if any(has_parts(self.generator, name) for name in composite):
+            raise ConfigError(
+                f"method={self.name} anchors a single translator, and network.generator="
+                f"{type(self.generator).__name__} has a second network that no picture of the "
+                "first tells about; choose objective=pix2pix, or method=mergan_ra."
+            )
 
     def _batch_fisher(self, z: Tensor, labels: Tensor) -> Tensor:
         parameters: list[Tensor] = list(self.generator.parameters())
-        score, logits = self.discriminator(self.generator(z, labels))
-        scores = sample_scores(self.fisher_mode, score, logits, labels)
+        scores = self._scores(z, labels)
         if self.per_sample:
             return squared_gradients(scores, parameters)
         # The squared mean gradient counts for each sample of its batch.

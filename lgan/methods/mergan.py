@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
+from lgan.methods.imitation import side_by_side
 from lgan.networks.factory import noise_length
 from lgan.objectives.acgan import Batch
+from lgan.objectives.translation import has_parts, part
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -143,6 +145,10 @@ class MeRGANRA(MemoryReplay):
     lambda_RA * || G(z, c) - G_old(z, c) ||^2 with the squares *summed* over pixels. A mean over
     pixels would be 3e4 to 1e5 times weaker, the trap that public ports fell into.
 
+    A translator's z are pictures, and those of old tasks are gone: both are compared on the current
+    batch's, as the current task. They are one set for all old tasks: neither `replay_samples` nor
+    `class_reduction` has a meaning there.
+
     Args:
         alignment_weight: lambda_RA, for images in [-1, 1].
         alignment: "code": half the sum of squares over pixels and all replays of a class;
@@ -169,8 +175,33 @@ class MeRGANRA(MemoryReplay):
         """Return the objective's loss; the generator's with the alignment of old classes."""
         loss = super().loss(player, batch)
         if player == "generator" and self.task_index:
-            loss = loss + self.alignment_weight * self.alignment_loss(len(batch["y"]))
+            pictures = self.objective.takes_pictures
+            distance = (
+                self.picture_alignment(batch) if pictures else self.alignment_loss(len(batch["y"]))
+            )
+            loss = loss + self.alignment_weight * distance
         return loss
+
+    def picture_alignment(self, batch: Batch) -> Tensor:
+        """Return the distance of translator and snapshot on the batch's own inputs, a scalar.
+
+        Of CycleGAN's two translators it is the sum over both, of BicycleGAN's that with random
+        codes.
+        """
+        assert self.snapshot is not None
+        z, labels = batch["z"], batch["y"]
+        length = getattr(self.generator, "code_length", 0)
+        codes = (self.noise.normal(len(z), length),) if length else ()
+
+        def draw(network: nn.Module) -> Tensor:
+            drawn = [network(z, labels, *codes)]
+            if has_parts(network, "backward_"):
+                drawn.append(part(network, "backward_")(batch["x"], labels))
+            return torch.cat([images.flatten(1) for images in drawn], dim=1)
+
+        target, images = side_by_side(draw, self.snapshot, self.generator, self.device)
+        squares = (images - target).square().sum()
+        return squares / len(z) if self.alignment == "paper" else 0.5 * squares
 
     def alignment_loss(self, batch_size: int) -> Tensor:
         """Return the distance of generator and snapshot on replays, a scalar."""

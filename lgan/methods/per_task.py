@@ -48,7 +48,7 @@ class PerTask(LifelongGAN):
         for generator, classes in zip(self.finished, self.task_classes, strict=False):
             mine = torch.isin(labels, torch.tensor(classes, device=labels.device))
             if mine.any():
-                images[mine] = generator(z[mine], labels[mine])
+                images[mine] = self.infer(generator, z[mine], labels[mine])
         return images
 
     def structure(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class TaskNetworks(LifelongGAN):
         for task, classes in enumerate(self.task_classes[: self.task_index + 1]):
             mine = torch.isin(labels, torch.tensor(classes, device=labels.device))
             if mine.any():
-                images[mine] = self.network_of(task)(z[mine], labels[mine])
+                images[mine] = self.infer(self.network_of(task), z[mine], labels[mine])
         return images
 
     def network_of(self, task: int) -> nn.Module:

@@ -27,7 +27,7 @@ def test_its_keys_are_parameters(name: str) -> None:
     config, classes = load(name), OmegaConf.load(FOLDER / "mnist.yaml")
     data = config["data"]
     assert data["name"] == name and data["paired"] is (name not in UNPAIRED)
-    assert set(config["training"]) == set(classes.training) | {"rate_schedule"}
+    assert set(config["training"]) == set(classes.training) | {"rate_schedule", "test_mode"}
     assert set(config["short"]) < set(config["training"])
     parameters = inspect.signature(get_class(data.pop("_target_"))).parameters
     assert set(data) == set(parameters), "all are shown, none is unknown"

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import copy
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import nn
 from torch.nn.utils import parameters_to_vector
 
+from lgan.data.images import TensorImages, to_float
 from lgan.errors import ConfigError
 from lgan.methods.ewc import EWCGAN, sample_scores, squared_gradients
+from lgan.networks.patchgan import PatchGAN
+from lgan.networks.unet import UnetGenerator
 from lgan.seeding import Noise
 
 
@@ -113,3 +120,114 @@ def test_bad_knobs(make_method, knob) -> None:
     ((key, value),) = knob.items()
     with pytest.raises(ConfigError, match=f"method.{key}={value}"):
         make_method(EWCGAN, **knob)
+
+
+# ------------------------------------------------------------------------------------- translators
+
+
+class Door(SimpleNamespace):
+    """A datamodule of five pairs of 4x4 pixels, input first; opens for task 1 only."""
+
+    batch_size = 4
+
+    def training_images(self, task: int) -> TensorImages:
+        assert task == 1, "old inputs are gone"
+        generator = torch.Generator().manual_seed(3)
+        images = torch.randint(0, 256, (5, 6, 4, 4), generator=generator, dtype=torch.uint8)
+        return TensorImages(images, torch.full((5,), task))
+
+
+class Colours(nn.Module):
+    """G(z) = a z + b on three channels; what it was given is remembered."""
+
+    takes_pictures = True
+
+    def __init__(self, image_shape, num_classes) -> None:
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(0.5))
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, z, y):
+        assert y.tolist() == [1] * len(z)
+        self.seen.append(z)
+        return self.a * z + self.b
+
+
+def translating(make_translator, **knobs):
+    """Return EWC on the linear translator a z + b and D = v x + w z, at the end of task 1."""
+    method = make_translator(EWCGAN, **knobs)
+    method.generator = Colours(None, 3)
+    method._make_room(0)
+    method.enter_task(1, method.task_classes, 0)
+    return method
+
+
+@pytest.fixture
+def behind_the_door(monkeypatch):
+    door = SimpleNamespace(datamodule=Door())
+    monkeypatch.setattr(EWCGAN, "trainer", property(lambda self: door))
+    return door.datamodule
+
+
+def test_fisher_of_a_linear_translator_in_closed_form(make_translator, behind_the_door) -> None:
+    """The score is mean(v (a z + b) + w z): d/da = v mean(z), d/db = v, with v = 3."""
+    method = translating(make_translator, fisher_samples=10, fisher_batch=64)
+    fisher = method.estimate_fisher(1)
+    z = to_float(behind_the_door.training_images(1).images[:, :3])
+    means = z.mean((1, 2, 3))
+    torch.testing.assert_close(fisher, torch.stack([9 * means.square().mean(), torch.tensor(9.0)]))
+    seen = method.generator.seen
+    assert [len(part) for part in seen] == [4, 4, 2], "batches as in training, not of 64"
+    order = torch.cat(seen).mean((1, 2, 3))
+    torch.testing.assert_close(order[:5].sort().values, means.sort().values)
+    assert torch.equal(order[:5], order[5:]), "each picture as often as the others"
+
+
+def test_fisher_of_a_translators_log_sigmoid(make_translator, behind_the_door) -> None:
+    """d/db of mean(log sigmoid(s)) is v mean(sigmoid(-s)), with s = 3 (2 z + 1/2) - z."""
+    method = translating(make_translator, fisher_samples=5, fisher_mode="log_sigmoid")
+    z = to_float(behind_the_door.training_images(1).images[:, :3])
+    slope = torch.sigmoid(-(3 * (2 * z + 0.5) - z))
+    by_a, by_b = (3 * (slope * d).mean((1, 2, 3)) for d in (z, torch.ones_like(z)))
+    expected = torch.stack([by_a.square().mean(), by_b.square().mean()])
+    torch.testing.assert_close(method.estimate_fisher(1), expected)
+
+
+def test_a_task_of_translation_leaves_its_anchor(make_translator, behind_the_door) -> None:
+    method = translating(make_translator, fisher_samples=5, ewc_weight=2.0)
+    method.end_task(1)
+    with torch.no_grad():
+        method.generator.b.add_(0.5)
+    assert method.penalty().item() == pytest.approx(9 * 0.25)  # (2 / 2) * 9 * 0.5^2
+
+
+def test_fisher_of_a_real_translator_leaves_no_trace(make_translator, behind_the_door) -> None:
+    """A U-Net with batch norm and dropout: finite, repeatable, running statistics untouched."""
+    method = make_translator(EWCGAN, fisher_samples=3)
+    shape = (3, 64, 64)
+    method.generator = UnetGenerator(shape, 3, ngf=2, downs=6, norm="batch", dropout=True)
+    method.discriminator = PatchGAN(shape, 3, ndf=2, n_layers=2)
+    method.enter_task(1, method.task_classes, 0)
+    images = torch.randint(0, 256, (5, 6, 64, 64), dtype=torch.uint8)
+    behind_the_door.training_images = lambda task: TensorImages(images, torch.ones(5))
+    before = copy.deepcopy(method.state_dict())
+    state = torch.get_rng_state()
+    fisher = method.estimate_fisher(1)
+    assert torch.isfinite(fisher).all() and (fisher > 0).float().mean() > 0.5
+    assert torch.equal(fisher, method.estimate_fisher(1))
+    assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("knobs", "key"),
+    [
+        ({"fisher_mode": "classifier"}, "method.fisher_mode=classifier"),
+        ({"fisher_classes": "seen"}, "method.fisher_classes=seen"),
+        ({"objective": "bicyclegan"}, "single translator"),
+        ({"objective": "cyclegan"}, "single translator"),
+    ],
+)
+def test_what_a_translator_cannot_have(make_translator, knobs, key) -> None:
+    with pytest.raises(ConfigError, match=key):
+        make_translator(EWCGAN, **knobs)

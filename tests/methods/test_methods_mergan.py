@@ -156,3 +156,49 @@ def test_unknown_words_name_the_key(make_method, kind, knobs) -> None:
     ((key, value),) = knobs.items()
     with pytest.raises(ConfigError, match=f"method.{key}={value}"):
         make_method(kind, **knobs)
+
+
+# ------------------------------------------------------------------------------------- translators
+
+
+@pytest.mark.parametrize(("alignment", "share"), [("code", 0.5), ("paper", 0.25)])
+def test_translators_are_aligned_on_the_current_inputs(
+    make_translator, pairs, alignment, share
+) -> None:
+    """a from 2 to 2.1, last weight from 1 to 1.1, bias from 0.5 to 0.6; four pictures."""
+    knobs = {"alignment": alignment, "class_reduction": "sum", "replay_samples": "full"}
+    method = in_second_task(make_translator(MeRGANRA, **knobs))
+    change = (2.1 * 1.1 - 2) * pairs["z"] + 0.1
+    expected = share * change.square().sum()
+    torch.testing.assert_close(method.picture_alignment(pairs), expected)
+    # Without noise to draw, nothing else is looked at: no replays, no old labels.
+    loss, weight = method.loss("generator", pairs), method.alignment_weight
+    plain = method.objective.generator_loss(
+        method.generator, method.discriminator, pairs, method.noise
+    )
+    torch.testing.assert_close(loss - plain, weight * expected, rtol=1e-2, atol=1e-4)
+    assert torch.equal(
+        method.loss("discriminator", pairs),
+        method.objective.discriminator_loss(
+            method.generator, method.discriminator, pairs, method.noise
+        ),
+    )
+
+
+def test_both_translators_of_a_cycle_are_aligned(make_translator, pairs) -> None:
+    method = in_second_task(make_translator(MeRGANRA, "cyclegan"))
+    changes = [(2.1 * 1.1 - 2) * pairs[key] + 0.1 for key in ("z", "x")]
+    expected = 0.5 * sum(change.square().sum() for change in changes)
+    torch.testing.assert_close(method.picture_alignment(pairs), expected)
+
+
+def test_translators_with_a_code_are_aligned_for_equal_codes(make_translator, pairs) -> None:
+    """The code is added to the picture, so that it cancels if it is the same on both sides."""
+    method = in_second_task(make_translator(MeRGANRA, "bicyclegan"))
+    change = (2.1 * 1.1 - 2) * pairs["z"] + 0.1
+    torch.testing.assert_close(method.picture_alignment(pairs), 0.5 * change.square().sum())
+
+
+def test_replay_of_pictures_is_refused(make_translator) -> None:
+    with pytest.raises(ConfigError, match="mergan_ra"):
+        make_translator(MeRGANJTR)

@@ -12,7 +12,7 @@ from lgan.config_path import config_path
 SHAPES = {"digits": (1, 8, 8), "mergan32": (1, 32, 32), "mergan64": (3, 64, 64)}
 # Of pictures to pictures; see test_networks_translation.py.
 TRANSLATION = {"unet64", "unet128", "unet256", "resnet6", "resnet9"}
-TRANSLATION |= {"cycle_resnet6", "cycle_resnet9", "bicycle128", "bicycle256"}
+TRANSLATION |= {"cycle_resnet6", "cycle_resnet9", "bicycle64", "bicycle128", "bicycle256"}
 
 
 def test_every_network_file_is_tested() -> None:

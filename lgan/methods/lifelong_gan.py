@@ -1,0 +1,215 @@
+"""Lifelong GAN: distillation on auxiliary pictures (Zhai et al., ICCV 2019, arXiv 1907.10107).
+
+The translator of task t imitates the frozen one of task t - 1 on pictures (A', B') that are made
+of the current task's, A inputs and B targets. They differ from the current ones so that imitating
+does not contradict learning them. With z ~ N(0, 1) (papers/piggyback_gan.md 5, Lifelong GAN):
+
+L_cVAE-KD = |E_t(B') - E_{t-1}(B')| + |G_t(A', E_t(B')) - G_{t-1}(A', E_{t-1}(B'))|
+L_cLR-KD  = |G_t(A', z) - G_{t-1}(A', z)| + |E_t(G_t(A', z)) - E_{t-1}(G_{t-1}(A', z))|
+
+The generator's loss is BicycleGAN's + beta (L_cVAE-KD + L_cLR-KD), each |.| a mean. E stands for
+the code's mean, so that imitation is not blurred by the encoder's own noise. A translator without
+a code (objective=pix2pix) has the reduced |G_t(A') - G_{t-1}(A')|.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.layers.per_task import choice
+from lgan.layers.shared import SharedNetwork, SharedTrunk
+from lgan.methods.converted import ConvertedGenerator
+from lgan.methods.imitation import side_by_side
+from lgan.objectives.acgan import Batch
+from lgan.objectives.translation import has_parts, part
+from lgan.seeding import Noise
+
+Pair = tuple[Tensor, Tensor]
+Draw = Callable[[nn.Module], tuple[Tensor, ...]]
+
+
+def montage(inputs: Tensor, targets: Tensor, patch: int, noise: Noise) -> Pair:
+    """Return pictures that are tiled from patches of the batch's, cut at random places.
+
+    A tile comes from any picture of the batch, at any place; inputs and targets of a pair are cut
+    at the same places of the same pair. Tiles that stick out at the right or below are clipped.
+
+    Args:
+        inputs: (B, C, H, W).
+        targets: (B, D, H, W).
+        patch: side of a tile in pixels, at most H and W.
+        noise: gives pictures, then rows, then columns of the tiles, by picture and row by row.
+
+    Raises:
+        ConfigError: the patch does not fit into the pictures.
+    """
+    count, _, height, width = inputs.shape
+    if not 1 <= patch <= min(height, width):
+        raise ConfigError(
+            f"method.patch={patch} does not fit into pictures of {height}x{width} pixels; give 1 "
+            f"to {min(height, width)}."
+        )
+    grid = (count, -(-height // patch), -(-width // patch))
+    tiles = grid[0] * grid[1] * grid[2]
+    picture = noise.integers(count, tiles)
+    top = noise.integers(height - patch + 1, tiles)
+    left = noise.integers(width - patch + 1, tiles)
+    first, second = (_tiled(p, grid, patch, picture, top, left) for p in (inputs, targets))
+    return first, second
+
+
+def _tiled(
+    pictures: Tensor,
+    grid: tuple[int, int, int],
+    patch: int,
+    picture: Tensor,
+    top: Tensor,
+    left: Tensor,
+) -> Tensor:
+    within = torch.arange(patch, device=pictures.device)
+    rows = (top[:, None] + within)[:, :, None]
+    columns = (left[:, None] + within)[:, None, :]
+    cut = pictures[picture[:, None, None], :, rows, columns]  # (tiles, patch, patch, C)
+    count, down, across = grid
+    tiled = cut.unflatten(0, grid).permute(0, 5, 1, 3, 2, 4)
+    whole = tiled.reshape(count, -1, down * patch, across * patch)
+    return whole[:, :, : pictures.shape[2], : pictures.shape[3]]
+
+
+def swap(inputs: Tensor, targets: Tensor) -> Pair:
+    """Return targets as inputs and inputs as targets.
+
+    Raises:
+        ConfigError: they have other numbers of channels.
+    """
+    if inputs.shape != targets.shape:
+        raise ConfigError(
+            "method.auxiliary=[swap] exchanges inputs and targets, which need the same shape, not "
+            f"{tuple(inputs.shape[1:])} and {tuple(targets.shape[1:])}; use [montage]."
+        )
+    return targets, inputs
+
+
+class Distillation(ConvertedGenerator):
+    """Lifelong GAN: go on training one translator that imitates itself on auxiliary pictures.
+
+    With last layers of each task, the trunk is distilled under the older tasks' last layers, one
+    task's in each step, in turn: the mean over older tasks at the price of one.
+
+    Args:
+        beta: weight of the distillation; with 0 it is fine-tuning.
+        auxiliary: "montage", "swap" or both, whose pictures are then put together.
+        patch: side of the montage's tiles in pixels.
+        last_layers: "per_task", as the baselines of Piggyback GAN's paper, or "shared": one
+            network for all tasks, as Lifelong GAN's own.
+        **kwargs: see `ConvertedGenerator`.
+
+    Raises:
+        ConfigError: a knob has no such value, or the objective no translator to imitate.
+    """
+
+    snapshot: nn.Module | None
+
+    def __init__(
+        self,
+        *,
+        beta: float = 5.0,
+        auxiliary: Sequence[str] = ("montage", "swap"),
+        patch: int = 8,
+        last_layers: str = "per_task",
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        if beta < 0:
+            raise ConfigError(f"method.beta={beta} is negative; give 0 or more.")
+        self._last_layers = choice("method.last_layers", last_layers, ("per_task", "shared"))
+        super().__init__(**kwargs)
+        self.beta, self.patch, self.auxiliary = beta, patch, tuple(auxiliary)
+        if not self.auxiliary:
+            raise ConfigError("method.auxiliary=[] is empty; use montage, swap or both.")
+        for kind in self.auxiliary:
+            choice("method.auxiliary", kind, ("montage", "swap"))
+        # A class attribute `snapshot = None` would hide the submodule of that name for ever.
+        self.register_module("snapshot", None)
+
+    def convert(self, network: nn.Module) -> nn.Module:
+        """Return the generator with last layers for each task, or as a whole for all tasks.
+
+        Raises:
+            ConfigError: there is nothing to imitate on pictures, or in both directions.
+        """
+        if not self.objective.takes_pictures or has_parts(network, "backward_"):
+            raise ConfigError(
+                f"method={self.name} distils one translator of paired pictures, and "
+                f"network.generator={type(network).__name__} is none; choose objective=bicyclegan "
+                "or pix2pix."
+            )
+        kind = SharedTrunk if self._last_layers == "per_task" else SharedNetwork
+        return kind(network, "previous", self.seed)
+
+    def begin_task(self, task: int) -> None:
+        """Take the snapshot: the generator as the last task left it."""
+        super().begin_task(task)
+        if task > 0:
+            self.snapshot = copy.deepcopy(self.generator).requires_grad_(False)
+
+    def end_task(self, task: int) -> None:
+        """Drop the snapshot: the generator itself is the next one."""
+        self.snapshot = None
+        super().end_task(task)
+
+    def loss(self, player: str, batch: Batch) -> Tensor:
+        """Return the objective's loss; the generator's with the distillation."""
+        loss = super().loss(player, batch)
+        if player == "generator" and self.task_index and self.beta:
+            loss = loss + self.beta * self.distillation(batch)
+        return loss
+
+    def distillation(self, batch: Batch) -> Tensor:
+        """Return L_cVAE-KD + L_cLR-KD, or the reduced form, on auxiliary pictures; a scalar."""
+        assert self.snapshot is not None
+        draw = self._draw(*self.auxiliary_pictures(batch))
+        with self._as_older_task():
+            pairs = side_by_side(draw, self.snapshot, self.generator, self.device)
+        return sum(
+            ((new - old).abs().mean() for old, new in zip(*pairs, strict=True)), torch.zeros(())
+        )
+
+    def auxiliary_pictures(self, batch: Batch) -> Pair:
+        """Return inputs A' and targets B', a whole batch of each kind, (kinds * B, C, H, W)."""
+        made = [
+            montage(batch["z"], batch["x"], self.patch, self.noise)
+            if kind == "montage"
+            else swap(batch["z"], batch["x"])
+            for kind in self.auxiliary
+        ]
+        return torch.cat([a for a, _ in made]), torch.cat([b for _, b in made])
+
+    def _draw(self, inputs: Tensor, targets: Tensor) -> Draw:
+        """Return what makes of a network all that is compared."""
+        length = getattr(self.generator, "code_length", 0)
+        if not length:
+            # Translators do not look at the task.
+            labels = torch.full((len(inputs),), self.task_index, device=inputs.device)
+            return lambda network: (network(inputs, labels),)
+        random_code = self.noise.normal(len(inputs), length)
+
+        def draw(network: nn.Module) -> tuple[Tensor, ...]:
+            translator, encoder = part(network, "translator"), part(network, "encoder")
+            code = encoder(targets)[0]
+            random = translator(inputs, random_code)
+            return code, translator(inputs, code), random, encoder(random)[0]
+
+        return draw
+
+    def _as_older_task(self) -> AbstractContextManager[Any]:
+        stack, task = ExitStack(), self.step % self.task_index
+        for network in (self.snapshot, self.generator):
+            stack.enter_context(cast(SharedTrunk, network).as_task(task))
+        return stack
