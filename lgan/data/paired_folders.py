@@ -10,7 +10,7 @@ from lgan.data.decoding import Decoder, check_header
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import PairFiles, check_width
 from lgan.data.splitting import limit_per_class
-from lgan.data.task_folders import TaskFolder, read_parts, task_folders
+from lgan.data.task_folders import TaskFolder, in_order, read_parts, task_folders
 from lgan.errors import DataError
 
 _LAYOUT = (
@@ -25,6 +25,7 @@ def paired_folders(
     size: int = 256,
     fit: str = "stretch",
     train_limit_per_class: int | None = None,
+    tasks: Sequence[str] | None = None,
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{train,val,test}/*``, A left and B right.
 
@@ -38,6 +39,8 @@ def paired_folders(
         fit: "stretch" or "crop" (centre), of each half.
         train_limit_per_class: keep only the first so many training pairs of each task, in the
             order of their paths.
+        tasks: names of some of `folders`, in the order in which they are learned; None: all of
+            them, as they stand.
 
     Returns:
         Splits of `PairFiles`, every header checked; the classes are the tasks.
@@ -47,16 +50,16 @@ def paired_folders(
         DataError: a folder is absent or empty, or a file is no picture or of odd width.
     """
     decoder = Decoder(size, 3, fit)
-    tasks = task_folders(folders, root, _LAYOUT, ("train",))
+    chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, ("train",))
     parts: dict[str, list[Path | None]] = {
-        "train": [task.folder / "train" for task in tasks],
-        "validation": [_validation(task.folder) for task in tasks],
-        "test": [_test(task) for task in tasks],
+        "train": [task.folder / "train" for task in chosen],
+        "validation": [_validation(task.folder) for task in chosen],
+        "test": [_test(task) for task in chosen],
     }
-    reverse = [task.reverse for task in tasks]
+    reverse = [task.reverse for task in chosen]
     pairs = {name: _pairs(read_parts(found, decoder), reverse) for name, found in parts.items()}
     train = pairs["train"].subset(limit_per_class(pairs["train"].labels, train_limit_per_class))
-    names = tuple(task.name for task in tasks)
+    names = tuple(task.name for task in chosen)
     return ImageSplits("paired_folders", train, pairs["validation"], pairs["test"], names)
 
 

@@ -66,6 +66,28 @@ def task_folders(
     return found
 
 
+def in_order(
+    entries: Sequence[Mapping[str, Any]], tasks: Sequence[str] | None
+) -> list[Mapping[str, Any]]:
+    """Return the entries of ``data.splits.folders`` that are asked for, in that order.
+
+    Args:
+        entries: see `task_folders`.
+        tasks: names of entries; None for all, as they stand.
+
+    Raises:
+        ConfigError: a name is none of the entries', or stands twice.
+    """
+    if tasks is None:
+        return list(entries)
+    named = {str(entry.get("name")): entry for entry in entries}
+    if not tasks or len(set(tasks)) < len(tasks) or not set(tasks) <= set(named):
+        raise ConfigError(
+            f"data.splits.tasks={list(tasks)} must name some of {', '.join(named)}, each once."
+        )
+    return [named[name] for name in tasks]
+
+
 def read_parts(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
     """Return the pictures of `folders`, labelled by place in the list; None is left out.
 

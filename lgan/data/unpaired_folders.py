@@ -11,7 +11,7 @@ from lgan.data.decoding import Decoder
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import UnpairedImages
 from lgan.data.splitting import limit_per_class
-from lgan.data.task_folders import TaskFolder, read_parts, task_folders
+from lgan.data.task_folders import TaskFolder, in_order, read_parts, task_folders
 
 _PARTS = ("trainA", "trainB", "testA", "testB")
 _LAYOUT = f"{', '.join(_PARTS)} with pictures (CycleGAN's layout)"
@@ -23,6 +23,7 @@ def unpaired_folders(
     size: int = 256,
     fit: str = "stretch",
     train_limit_per_class: int | None = None,
+    tasks: Sequence[str] | None = None,
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{trainA,trainB,testA,testB}/*``.
 
@@ -35,6 +36,8 @@ def unpaired_folders(
         fit: "stretch" or "crop" (centre).
         train_limit_per_class: keep only the first so many training pictures of each side of each
             task, in the order of their paths.
+        tasks: names of some of `folders`, in the order in which they are learned; None: all of
+            them, as they stand.
 
     Returns:
         Splits of `UnpairedImages`, every header checked; the classes are the tasks. The inputs are
@@ -45,16 +48,16 @@ def unpaired_folders(
         DataError: a folder is absent or empty, or a file is no picture.
     """
     decoder = Decoder(size, 3, fit)
-    tasks = task_folders(folders, root, _LAYOUT, _PARTS)
+    chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, _PARTS)
     parts = {"train": train_limit_per_class, "test": None}
-    train, test = (_read(tasks, part, decoder, limit) for part, limit in parts.items())
+    train, test = (_read(chosen, part, decoder, limit) for part, limit in parts.items())
     nothing = FileImages([], torch.empty(0, dtype=torch.int64), decoder)
     return ImageSplits(
         "unpaired_folders",
         train,
         UnpairedImages(nothing, nothing),
         test,
-        tuple(task.name for task in tasks),
+        tuple(task.name for task in chosen),
     )
 
 

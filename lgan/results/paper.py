@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,8 @@ def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()
     """
     asked = metric
     if column.stand_in and metric not in _names(outcome):
-        others = sorted(name for name in _names(outcome) if name.startswith(column.stand_in))
+        pattern = column.stand_in if "*" in column.stand_in else f"{column.stand_in}*"
+        others = sorted(fnmatch.filter(_names(outcome), pattern))
         metric = others[0] if others else metric
     values = _values(column, metric, outcome)
     short = _too_short(column, outcome)

@@ -28,8 +28,8 @@ class Column:
             feature distances are the mean over tasks, as the paper's are. With a dot it is a path
             into a row, as `lgan.results.record.value_at` reads it.
         after_task: number of tasks learnt (from 1); None for the last row.
-        stand_in: prefix of a metric shown, apart and without a difference, where `metric` was not
-            measured.
+        stand_in: prefix of a metric, or a pattern with `*`, shown apart and without a difference
+            where `metric` was not measured.
         scale: factor from the record's unit to the paper's; None: 100 for accuracies, else 1.
         digits: decimal places.
         paper: key in the paper's numbers where it is not `key`.

@@ -1,0 +1,100 @@
+"""What a setting buys and what it costs, as PNG bytes: Piggyback GAN's Figure 2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from lgan.results.collect import Group
+from lgan.results.figures import COLOURS, plain, png
+from lgan.results.record import RunRecord, number, value_at
+
+NEW_SHARE = "parameters.trained / parameters.full"
+
+
+def trade_off(
+    groups: Sequence[Group],
+    positions: Mapping[str, float],
+    task: int,
+    metric: str = "fid_",
+    label: str = "lambda, share of unconstrained filters",
+    line: str = "Piggyback GAN",
+) -> bytes | None:
+    """A task's metric (left) and its new parameters (right) against a setting, after that task.
+
+    Methods without a position are drawn as horizontal lines. Marks are means over seeds, bars
+    ± 1 sample standard deviation.
+
+    Args:
+        groups: a method each.
+        positions: group's label to the value of its setting.
+        task: from 1; the row after it is read.
+        metric: name of the metric, or the first letters of the names to choose from; the first
+            in alphabetical order is taken.
+        label: of the setting.
+        line: name of the line through the methods that have a position.
+    """
+    name = _metric_name(groups, metric)
+    if name is None:
+        return None
+    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw(left, groups, positions, line, lambda record: metric_of(record, name, task))
+    _draw(right, groups, positions, line, lambda record: new_share(record, task))
+    left.set_ylabel(f"{name} of task {task}")
+    right.set_ylabel(f"new parameters of task {task}, share of Full")
+    right.set_ylim(bottom=0)
+    right.yaxis.set_major_formatter(PercentFormatter(1.0))
+    for axes in (left, right):
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.25)
+        axes.legend(fontsize=8, frameon=False)
+    return png(figure)
+
+
+def metric_of(record: RunRecord, name: str, task: int) -> float:
+    """A metric of a task (from 1) when it has just been learnt; NaN if it was not measured."""
+    if len(record.rows) < task:
+        return math.nan
+    return number(record.rows[task - 1]["metrics"][task - 1].get(name))
+
+
+def new_share(record: RunRecord, task: int) -> float:
+    """What a task (from 1) added, as a share of one full network; NaN if it was not counted."""
+    if len(record.rows) < task:
+        return math.nan
+    # `full` counts one network for each task so far.
+    return task * value_at(record.rows[task - 1], NEW_SHARE)
+
+
+def _metric_name(groups: Sequence[Group], metric: str) -> str | None:
+    names = {name for group in groups for record in group.records for name in record.metric_names()}
+    return min((name for name in names if name.startswith(metric)), default=None)
+
+
+def _draw(
+    axes: Axes,
+    groups: Sequence[Group],
+    positions: Mapping[str, float],
+    line: str,
+    read: Callable[[RunRecord], float],
+) -> None:
+    points = []
+    for group in groups:
+        values = np.array([v for v in map(read, group.records) if not math.isnan(v)])
+        if not len(values):
+            continue
+        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        if group.label in positions:
+            points.append((positions[group.label], float(values.mean()), spread))
+        else:
+            axes.axhline(float(values.mean()), color=COLOURS[-1], linestyle="--",
+                         label=plain(group.label))  # fmt: skip
+    if points:
+        x, y, spread_of = zip(*sorted(points), strict=True)
+        axes.errorbar(x, y, yerr=spread_of, color=COLOURS[0], marker="o", capsize=3, label=line)
