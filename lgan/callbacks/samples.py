@@ -62,9 +62,12 @@ class FixedNoiseSamples(TaskCallback):
         """
         path = folder / "noise.pt"
         if not path.exists():
-            labels = torch.arange(datamodule.num_classes).repeat_interleave(self.per_class)
+            # Of a translation that the run leaves out (data.num_tasks) there are no inputs.
+            pictures = datamodule.pictures
+            count = len(datamodule.sequence) if pictures else datamodule.num_classes
+            labels = torch.arange(count).repeat_interleave(self.per_class)
             source = evaluation_source(method, datamodule, Noise(self.seed))
-            drawn = source(labels).unflatten(0, (datamodule.num_classes, -1))
+            drawn = source(labels).unflatten(0, (count, -1))
             save_tensors(path, {"noise": drawn})
         return load_tensors(path)["noise"].to(method.device)
 

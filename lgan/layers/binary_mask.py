@@ -7,6 +7,7 @@ w * 1[m > tau], and the gradient passes the threshold straight through: dL/dm = 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -194,6 +195,11 @@ class MaskedTranslator(LifelongGenerator):
     def convert_other(self, module: nn.Module) -> LifelongLayer:
         """Return each task's own norm, or the first task's for all."""
         return PerTask(module, self.start, shared=self.settings.norms == "frozen")
+
+    def new_parameters(self, task: int) -> int:
+        """Return how many parameters a task added; 32 bits of a mask count as one."""
+        bits = self.numbers_of(task).get("bits", 0)
+        return super().new_parameters(task) - bits + math.ceil(bits / 32)
 
     def mask_bytes(self) -> int:
         """Return the bytes that the finished tasks' packed masks take."""

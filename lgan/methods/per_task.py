@@ -29,6 +29,7 @@ class PerTask(LifelongGAN):
 
     def __init__(self, *, networks: NetworkFactory, width: float = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(networks=networks.scaled(width), **kwargs)
+        self._wide = networks
         self.finished = nn.ModuleList()
 
     def begin_task(self, task: int) -> None:
@@ -51,6 +52,10 @@ class PerTask(LifelongGAN):
                 images[mine] = self.infer(generator, z[mine], labels[mine])
         return images
 
+    def network_of(self, task: int) -> nn.Module:
+        """Return the generator of a task."""
+        return self.finished[task] if task < len(self.finished) else self.generator
+
     def structure(self) -> dict[str, Any]:
         """Return the number of generators kept."""
         return {"finished": len(self.finished)}
@@ -62,9 +67,14 @@ class PerTask(LifelongGAN):
             self.finished.append(generator.requires_grad_(False).to(self.device))
 
     def parameter_counts(self) -> dict[str, int]:
-        """Count every kept generator as stored; the working copy of the last one is no extra."""
+        """Count every kept generator as stored; the working copy of the last one is no extra.
+
+        `full` is the price of one generator of the full width for each task so far.
+        """
         counts = super().parameter_counts()
         working = counts["stored"]
         counts["stored"] = sum(p.numel() for p in self.finished.parameters())
         counts["total"] -= working
+        full = sum(p.numel() for p in self._wide.build_generator().parameters())
+        counts["full"] = (self.task_index + 1) * full
         return counts

@@ -61,15 +61,7 @@ class NetworkFactory:
         """
         if factor == 1:
             return self
-        settings = getattr(self.generator, "keywords", {})
-        key = next((key for key in WIDTHS if key in settings), None)
-        if key is None or settings[key] * factor != int(settings[key] * factor):
-            raise ConfigError(
-                f"method.width={factor} does not make a whole number of network.generator's "
-                f"{key or 'width'}={settings.get(key)}; choose another share or network."
-            )
-        narrow = partial(self.generator, **{key: int(settings[key] * factor)})
-        return replace(self, generator=narrow)
+        return replace(self, generator=_narrowed(self.generator, factor))
 
     def build_generator(self, task: int = 0) -> nn.Module:
         """Return a fresh generator; `task` picks its initial weights."""
@@ -84,3 +76,17 @@ class NetworkFactory:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(self.seed, "init", purpose, task))
             return network(self.image_shape, self.num_classes)
+
+
+def _narrowed(make: Callable[..., nn.Module], factor: float) -> Callable[..., nn.Module]:
+    """Return what makes a network of another width; of a composite, its translator's."""
+    settings = getattr(make, "keywords", {})
+    if "translator" in settings:
+        return partial(make, translator=_narrowed(settings["translator"], factor))
+    key = next((key for key in WIDTHS if key in settings), None)
+    if key is None or settings[key] * factor != int(settings[key] * factor):
+        raise ConfigError(
+            f"method.width={factor} does not make a whole number of network.generator's "
+            f"{key or 'width'}={settings.get(key)}; choose another share or network."
+        )
+    return partial(make, **{key: int(settings[key] * factor)})

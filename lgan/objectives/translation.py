@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -67,8 +67,9 @@ def refuse_negative(**weights: float) -> None:
 
 
 def part(network: nn.Module, name: str) -> nn.Module:
-    """Return a composite network's part."""
-    return network.get_submodule(name)
+    """Return a composite network's part, or what stands for it in a converted network."""
+    # Not `get_submodule`: of progressive columns a part is no module of its own.
+    return cast(nn.Module, getattr(network, name))
 
 
 def has_parts(network: nn.Module, *names: str) -> bool:
