@@ -11,8 +11,10 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from lgan.data.datamodule import TaskSequenceDataModule
+from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.networks.factory import NetworkFactory
+from lgan.networks.pretrained import KEY, read_checkpoints
 
 
 def build_datamodule(config: DictConfig) -> TaskSequenceDataModule:
@@ -28,17 +30,37 @@ def build_datamodule(config: DictConfig) -> TaskSequenceDataModule:
 
 
 def build_method(
-    config: DictConfig, image_shape: tuple[int, int, int], num_classes: int
+    config: DictConfig,
+    image_shape: tuple[int, int, int],
+    num_classes: int,
+    pretrained: bool = True,
 ) -> LifelongGAN:
-    """Build the method with its networks and objective."""
+    """Build the method with its networks and objective.
+
+    Args:
+        config: as composed from conf/train.yaml.
+        image_shape: (C, H, W).
+        num_classes: number of classes of the whole sequence.
+        pretrained: whether `method.init_from` is obeyed; a finished run needs it no more.
+
+    Raises:
+        ConfigError: `method.init_from` cannot be read or does not fit, or parts do not go together.
+    """
+    # `init_from` is not the method's: whatever it does with a generator, it is given this one.
+    made = instantiate(config.method)
+    settings = dict(made.keywords)
+    init_from = settings.pop("init_from", None)
     networks = NetworkFactory(
         generator=instantiate(config.network.generator),
         discriminator=instantiate(config.network.discriminator),
         image_shape=image_shape,
         num_classes=num_classes,
         seed=config.seed,
+        pretrained=read_checkpoints(init_from) if pretrained else (),
     )
-    return instantiate(config.method)(
+    method = made.func(
+        *made.args,
+        **settings,
         networks=networks,
         objective=instantiate(config.objective),
         optimizer=instantiate(config.optimizer),
@@ -46,6 +68,11 @@ def build_method(
         rate_schedule=instantiate(config.training.get("rate_schedule")),
         test_mode=config.training.get("test_mode", "eval"),
     )
+    if init_from is not None and not method.has_generator:
+        raise ConfigError(
+            f"{KEY}={init_from}: method={method.name} has no generator; leave it out."
+        )
+    return method
 
 
 def build_callbacks(config: DictConfig) -> list[L.Callback]:

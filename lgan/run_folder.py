@@ -34,6 +34,8 @@ def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
         if OmegaConf.is_config(value):
             value = OmegaConf.to_container(value, resolve=True)
         _flatten(section, value, flat)
+    if flat.get("method.init_from") is None:  # as if the key were not there
+        flat.pop("method.init_from", None)
     return {key: value for key, value in flat.items() if key not in ELSEWHERE}
 
 

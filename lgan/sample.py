@@ -47,7 +47,9 @@ def load_run(path: str | Path, after: int | None = None) -> tuple[LifelongGAN, d
             f"run={path} has {finished} finished tasks; after={after} is none of 0..{finished - 1}."
         )
     border = load_tensors(folder.border(after))
-    method = build_method(folder.load_config(), tuple(border["image_shape"]), border["num_classes"])
+    method = build_method(
+        folder.load_config(), tuple(border["image_shape"]), border["num_classes"], pretrained=False
+    )
     method.load_border_state(border)
     method.task_classes = [tuple(classes) for classes in border["task_classes"]]
     del border["state"]

@@ -160,6 +160,10 @@ class LifelongGAN(L.LightningModule):
             torch.manual_seed(mix(self.seed, "inference"))
             return network(*inputs)
 
+    def network_of(self, task: int) -> nn.Module:
+        """Return the network that draws a task's images: called as (z, labels), in eval mode."""
+        return self.generator
+
     def classify(self, images: Tensor) -> Tensor:
         """Return class logits (B, num_classes) of real images (B, C, H, W)."""
         return self.discriminator(images)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -29,7 +30,7 @@ class PerTask(LifelongGAN):
 
     def __init__(self, *, networks: NetworkFactory, width: float = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(networks=networks.scaled(width), **kwargs)
-        self._wide = networks
+        self._wide = replace(networks, pretrained=())
         self.finished = nn.ModuleList()
 
     def begin_task(self, task: int) -> None:

@@ -24,6 +24,7 @@ class CycleGenerator(nn.Module):
     """
 
     takes_pictures = True
+    parts = ("forward_", "backward_")  # latest_net_G_A.pth, latest_net_G_B.pth
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class BicycleGenerator(nn.Module):
     """
 
     takes_pictures = True
+    parts = ("translator", "encoder")  # latest_net_G.pth, latest_net_E.pth
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lgan.errors import ConfigError
+from lgan.networks.pretrained import Pretrained, initialise
 from lgan.seeding import mix
 
 WIDTHS = ("ngf", "width")
@@ -41,6 +42,7 @@ class NetworkFactory:
         image_shape: (C, H, W).
         num_classes: number of classes of the whole sequence.
         seed: training seed.
+        pretrained: what the first task's generator starts with, instead of random weights.
     """
 
     generator: Callable[..., nn.Module]
@@ -48,6 +50,7 @@ class NetworkFactory:
     image_shape: tuple[int, int, int]
     num_classes: int
     seed: int = 0
+    pretrained: tuple[Pretrained, ...] = ()
 
     def unconditional(self) -> NetworkFactory:
         """Return a factory of networks that know a single class."""
@@ -64,8 +67,15 @@ class NetworkFactory:
         return replace(self, generator=_narrowed(self.generator, factor))
 
     def build_generator(self, task: int = 0) -> nn.Module:
-        """Return a fresh generator; `task` picks its initial weights."""
-        return self.build(self.generator, "generator", task)
+        """Return a fresh generator; `task` picks its initial weights.
+
+        Raises:
+            ConfigError: what the first task is to start with does not fit.
+        """
+        generator = self.build(self.generator, "generator", task)
+        if task == 0:
+            initialise(generator, self.pretrained)
+        return generator
 
     def build_discriminator(self, task: int = 0) -> nn.Module:
         """Return a fresh discriminator; `task` picks its initial weights."""

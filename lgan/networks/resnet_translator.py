@@ -70,6 +70,7 @@ class ResnetTranslator(nn.Module):
     """
 
     takes_pictures = True
+    multiple, least = MULTIPLE, LEAST
 
     def __init__(
         self,

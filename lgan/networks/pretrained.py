@@ -1,0 +1,214 @@
+"""Starting a generator from a checkpoint: pix2pix's, CycleGAN's or BicycleGAN's `latest_net_G.pth`.
+
+The keys of lgan's translators are those of their code (`lgan.networks.translation`), so loading is
+a matter of reading the file safely and of saying what does not fit. A file that `lgan-export` wrote
+serves as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError
+from lgan.networks.translation import from_netg
+
+KEY = "method.init_from"
+SHOWN = 3
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The tensors of a checkpoint, and where they are from."""
+
+    path: str
+    state: State
+
+
+def read_checkpoint(path: str | Path) -> Pretrained:
+    """Read a netG checkpoint; code in a pickle is refused, not run.
+
+    Args:
+        path: `*.safetensors`, or what torch.save wrote of a `state_dict`; `~` is the home folder.
+
+    Raises:
+        ConfigError: the file is absent, damaged, or holds anything but tensors by name.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ConfigError(f"{KEY}={path} is no file; give a checkpoint such as latest_net_G.pth.")
+    try:
+        content = _read(file)
+    except Exception as error:  # pickle, zip and safetensors raise many kinds for damaged files
+        raise ConfigError(
+            f"{KEY}={path} is damaged or holds more than tensors, and was not loaded "
+            f"({type(error).__name__}); give a state_dict that torch.load(..., weights_only=True) "
+            "reads, or a .safetensors file."
+        ) from error
+    if not isinstance(content, dict) or not content or not _only_tensors(content):
+        raise ConfigError(
+            f"{KEY}={path} holds no state_dict, that is, tensors by name; save the generator's "
+            "state_dict alone."
+        )
+    return Pretrained(str(path), from_netg(content))
+
+
+def read_checkpoints(paths: str | Sequence[str] | None) -> tuple[Pretrained, ...]:
+    """Read one checkpoint, a list of them, or none.
+
+    Raises:
+        ConfigError: see `read_checkpoint`.
+    """
+    if paths is None:
+        return ()
+    return tuple(map(read_checkpoint, [paths] if isinstance(paths, str) else paths))
+
+
+def initialise(generator: nn.Module, checkpoints: Sequence[Pretrained]) -> None:
+    """Load checkpoints into a plain generator, or into the parts of a composite one, in order.
+
+    CycleGAN's generator takes one file (inputs to targets) or two (and back), BicycleGAN's its
+    netG, or netG and netE.
+
+    Raises:
+        ConfigError: there are more files than parts, or one does not fit.
+    """
+    names: Sequence[str] = getattr(generator, "parts", ("",))
+    if len(checkpoints) > len(names):
+        raise ConfigError(
+            f"{KEY} names {len(checkpoints)} files, and network.generator has {len(names)} "
+            f"network{'s' if len(names) > 1 else ''} to start; name as many at most."
+        )
+    for name, checkpoint in zip(names, checkpoints, strict=False):
+        load_fitting(generator.get_submodule(name), checkpoint)
+
+
+def load_fitting(network: nn.Module, checkpoint: Pretrained) -> None:
+    """Load a checkpoint whose keys and shapes are the network's.
+
+    Two things may be absent, since zeros stand for them without any change of what is computed:
+    biases (pix2pix has none before a batch norm) and batch norms' count of batches.
+
+    Raises:
+        ConfigError: keys are missing or unexpected, or shapes differ.
+    """
+    own, found = network.state_dict(), dict(checkpoint.state)
+    for name in own.keys() - found.keys():
+        if _may_be_zero(network, name):
+            found[name] = torch.zeros_like(own[name])
+    missing = [key for key in own if key not in found]
+    unexpected = [key for key in found if key not in own]
+    other = [
+        f"{key} {tuple(found[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own
+        if key in found and found[key].shape != own[key].shape
+    ]
+    problems = (("missing keys", missing), ("unexpected keys", unexpected), ("shapes", other))
+    if any(names for _, names in problems):
+        said = "; ".join(f"{what}: {_some(names)}" for what, names in problems if names)
+        raise ConfigError(
+            f"{KEY}={checkpoint.path} does not fit network.generator ({type(network).__name__}): "
+            f"{said}. {advice(checkpoint.state)}"
+        )
+    network.load_state_dict(found)
+
+
+def advice(state: State) -> str:
+    """Return a sentence that says which network a checkpoint is of, as settings."""
+    found = recognise(state)
+    if not found:
+        return "It is no U-Net, ResNet or BicycleGAN generator that lgan knows."
+    settings = " ".join(f"{k}={str(v).lower()}" for k, v in found.items() if k != "network")
+    return f"It fits {found['network']} with {settings} (keys of network.generator)."
+
+
+def recognise(state: State) -> dict[str, Any]:
+    """Return the network and the settings a netG checkpoint was made with; {} if unknown.
+
+    `norm=none` cannot be told from `norm=instance`, which has no tensors either.
+    """
+    for first, describe in _KINDS.items():
+        if first in state and state[first].ndim == 4:
+            return describe(state, state[first])
+    return {}
+
+
+def _unet(state: State, first: Tensor) -> dict[str, Any]:
+    return {
+        "network": "UnetGenerator",
+        "ngf": first.shape[0],
+        "downs": _convolutions(state) // 2,
+        "norm": _norm(state),
+        "bias": "model.model.0.bias" in state,
+        "input_channels": first.shape[1],
+    }
+
+
+def _resnet(state: State, first: Tensor) -> dict[str, Any]:
+    blocks = {match[1] for key in state if (match := re.match(r"model\.(\d+)\.conv_block\.", key))}
+    return {
+        "network": "ResnetTranslator",
+        "ngf": first.shape[0],
+        "blocks": len(blocks),
+        "norm": _norm(state),
+        "bias": "model.1.bias" in state,
+        # Dropout between the two convolutions of a block moves the second one's number up.
+        "dropout": any(k.endswith("conv_block.6.weight") and state[k].ndim == 4 for k in state),
+        "input_channels": first.shape[1],
+    }
+
+
+def _bicycle(state: State, first: Tensor) -> dict[str, Any]:
+    return {
+        "network": "BicycleUnet",
+        "ngf": first.shape[0],
+        "downs": _convolutions(state) // 2,
+        "norm": _norm(state),
+    }
+
+
+_KINDS = {
+    "model.model.0.weight": _unet,
+    "model.1.weight": _resnet,
+    "model.down.0.weight": _bicycle,
+}
+
+
+def _convolutions(state: State) -> int:
+    return sum(key.endswith(".weight") and tensor.ndim == 4 for key, tensor in state.items())
+
+
+def _norm(state: State) -> str:
+    return "batch" if any(key.endswith(".running_mean") for key in state) else "instance"
+
+
+def _read(file: Path) -> Any:  # noqa: ANN401
+    if file.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(file)
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _only_tensors(content: Mapping[Any, Any]) -> bool:
+    return all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
+
+
+def _may_be_zero(network: nn.Module, key: str) -> bool:
+    owner, _, entry = key.rpartition(".")
+    layers = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+    bias = entry == "bias" and isinstance(network.get_submodule(owner), layers)
+    return bias or entry == "num_batches_tracked"
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more

@@ -1,0 +1,186 @@
+"""One task's network of a finished run, as `lgan-translate` and `lgan-export` take it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import ConfigError, RunError
+from lgan.seeding import mix
+
+if TYPE_CHECKING:
+    from lgan.methods.base import LifelongGAN
+
+DIRECTIONS = {"forward": "forward_", "backward": "backward_"}
+
+
+class Part(nn.Module):
+    """A half of a composite that has no module of its own, such as that of progressive columns.
+
+    Args:
+        network: what has the part.
+        name: of the part, something to call.
+    """
+
+    def __init__(self, network: nn.Module, name: str) -> None:
+        super().__init__()
+        self.network, self.name = network, name
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return what the part makes of the inputs."""
+        return getattr(self.network, self.name)(*inputs)
+
+
+@dataclass(frozen=True)
+class TaskNetwork:
+    """A task's network, called with the tensors that `inputs` returns.
+
+    Attributes:
+        task: its index.
+        name: the task's name: its class, or its classes.
+        network: in eval mode. Translators take pictures, BicycleGAN's a code too; generators of
+            classes take noise and labels.
+        input_names: of the tensors that it takes, in order.
+        classes: the task's.
+        shape: (C, H, W) of the input pictures in training, or (z_dim,) of the noise.
+        multiple: both sides of a picture are multiples of this.
+        least: and at least this.
+        code_length: of BicycleGAN's code.
+        part: which submodule of the task's whole generator it is; "" for all of it.
+    """
+
+    task: int
+    name: str
+    network: nn.Module
+    input_names: tuple[str, ...]
+    classes: tuple[int, ...]
+    shape: tuple[int, ...]
+    multiple: int = 1
+    least: int = 1
+    code_length: int = 0
+    part: str = ""
+
+    @property
+    def translates(self) -> bool:
+        """Whether it takes pictures."""
+        return self.input_names[0] == "picture"
+
+    def fits(self, height: int, width: int) -> bool:
+        """Return whether it takes pictures of this size."""
+        whole = height % self.multiple == 0 and width % self.multiple == 0
+        return whole and min(height, width) >= self.least
+
+    def code(self, seed: int, first: int, count: int) -> Tensor:
+        """Return the codes (count, code_length) of pictures first, first + 1, ... of a folder."""
+        rows = [
+            torch.randn(
+                self.code_length, generator=torch.Generator().manual_seed(mix(seed, "code", index))
+            )
+            for index in range(first, first + count)
+        ]
+        return torch.stack(rows)
+
+
+def find_task(border: dict[str, Any], task: int | str | None) -> int:
+    """Return the index of a task given by index or name.
+
+    Args:
+        border: as `load_run` returns it.
+        task: as the user gave it.
+
+    Raises:
+        ConfigError: it is missing, or has not been learnt.
+    """
+    names = task_names(border)
+    if isinstance(task, int) and not isinstance(task, bool) and 0 <= task < len(names):
+        return task
+    if task in names:
+        return names.index(str(task))
+    learnt = ", ".join(f"{index} ({name})" for index, name in enumerate(names))
+    what = "is missing" if task is None else "has not been learnt"
+    raise ConfigError(f"task={'...' if task is None else task} {what}; choose one of {learnt}.")
+
+
+def task_names(border: dict[str, Any]) -> list[str]:
+    """Return the name of each task learnt: that of its class, or of its classes."""
+    learnt = border["task_classes"][: border["task"] + 1]
+    return ["+".join(str(border["class_names"][c]) for c in classes) for classes in learnt]
+
+
+@torch.no_grad()
+def task_network(
+    method: LifelongGAN, border: dict[str, Any], task: int, direction: str = "forward"
+) -> TaskNetwork:
+    """Return a finished task's network; of two-way translators the half for `direction`.
+
+    Args:
+        method: as `load_run` returns it, as is `border`.
+        border: what the run knows of tasks and classes.
+        task: index of a task learnt.
+        direction: "forward" (inputs to targets) or "backward", which only CycleGAN has.
+
+    Raises:
+        ConfigError: there is no such direction.
+        RunError: the method has no generator.
+    """
+    if not method.has_generator:
+        raise RunError(f"method={method.name} has no generator; choose another run.")
+    network = method.network_of(task).eval()
+    name, classes = task_names(border)[task], tuple(border["task_classes"][task])
+    plain = _plain(network)
+    if not getattr(plain, "takes_pictures", False):
+        _check_direction(direction, ("forward",))
+        length = getattr(plain, "z_dim", 0)
+        return TaskNetwork(task, name, network, ("noise", "label"), classes, (length,))
+    part, input_names = _part_of(plain, direction)
+    half = plain.get_submodule(part)
+    code_length = getattr(half, "code_length", 0)
+    first = next(m for m in half.modules() if isinstance(m, nn.Conv2d))
+    multiple = getattr(half, "multiple", 1)
+    return TaskNetwork(
+        task=task,
+        name=name,
+        network=_submodule(network, part),
+        input_names=input_names,
+        classes=classes,
+        shape=(first.in_channels - code_length, *border["image_shape"][1:]),
+        multiple=multiple,
+        least=getattr(half, "least", multiple),
+        code_length=code_length,
+        part=part,
+    )
+
+
+def _plain(network: nn.Module) -> nn.Module:
+    """Return the network that knows its own settings: of progressive columns the last."""
+    columns = getattr(network, "columns", None)
+    return columns[-1] if isinstance(columns, nn.ModuleList) else network
+
+
+def _part_of(network: nn.Module, direction: str) -> tuple[str, tuple[str, ...]]:
+    """Return the name of the submodule that translates ("": all of it), and of its inputs."""
+    parts: Sequence[str] = getattr(network, "parts", ())
+    two_ways = set(DIRECTIONS.values()) <= set(parts)
+    _check_direction(direction, tuple(DIRECTIONS) if two_ways else ("forward",))
+    if two_ways:
+        return DIRECTIONS[direction], ("picture",)
+    return ("translator", ("picture", "code")) if "translator" in parts else ("", ("picture",))
+
+
+def _check_direction(direction: str, allowed: Sequence[str]) -> None:
+    if direction not in allowed:
+        only = "" if "backward" in allowed else "; only objective=cyclegan learns both ways"
+        raise ConfigError(
+            f"direction={direction} is none of this run's: {', '.join(allowed)}{only}."
+        )
+
+
+def _submodule(network: nn.Module, name: str) -> nn.Module:
+    if not name:
+        return network
+    found = getattr(network, name)
+    return found if isinstance(found, nn.Module) else Part(network, name).eval()
