@@ -17,14 +17,17 @@ DATA_ROOT ?=
 ARGS ?=
 METHODS := joint,sft,ewc_gan,dgr,mergan_jtr,mergan_ra,dgm_w,dgm_a
 
-DGM := table-dgm-1 table-dgm-2 table-dgm-3 table-dgm-4 figure-dgm-2 figure-dgm-3 figure-dgm-6
+TRANSLATORS := full,sft_heads,piggyback_mask,piggyback_gan,pure_factorization
 
-.PHONY: help setup lint format test demo bench table-mergan-1 table-mergan-2 $(DGM) clean
+DGM := table-dgm-1 table-dgm-2 table-dgm-3 table-dgm-4 figure-dgm-2 figure-dgm-3 figure-dgm-6
+PIGGYBACK := table-piggyback-1 table-piggyback-2 table-piggyback-3 table-piggyback-4 figure-piggyback-2
+
+.PHONY: help setup lint format test demo demo-translation bench table-mergan-1 table-mergan-2 $(DGM) $(PIGGYBACK) clean
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Settings: PYTHON, VENV, SEEDS=0,1,2 (demo), BUDGET=smoke|cpu|paper, DATA_ROOT and ARGS (tables)"
+	@echo "  Settings: PYTHON, VENV, SEEDS=0,1,2 (demos), BUDGET=smoke|cpu|paper, DATA_ROOT and ARGS (tables)"
 
 setup: $(VENV)/.installed ## make the virtual environment .venv with lgan and its tools
 
@@ -50,6 +53,11 @@ demo: setup ## train eight methods on 8x8 digits (minutes), then a table and rep
 	$(BIN)/lgan-table runs=outputs/demo
 	$(BIN)/lgan-report runs=outputs/demo output=report.html
 
+demo-translation: setup ## train five translators on four tasks of photographs (minutes), then a table and a report
+	OMP_NUM_THREADS=1 $(BIN)/lgan-train -m method=$(TRANSLATORS) seed=$(SEEDS) data=photos budget=cpu evaluation.reverse=never paths.runs=outputs/demo-translation $(ARGS)
+	$(BIN)/lgan-table runs=outputs/demo-translation
+	$(BIN)/lgan-report runs=outputs/demo-translation output=report-translation.html
+
 bench: setup ## measure speed (see benchmarks/)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.run $(ARGS)
 
@@ -70,6 +78,16 @@ table-dgm-4: ## DGM's Table 4 (disk space)
 figure-dgm-2: ## DGM's Figure 2 (top-5 accuracy over tasks, ImageNet-50)
 figure-dgm-3: ## DGM's Figure 3 (reuse; mask values over epochs)
 figure-dgm-6: ## DGM's Figure 6 (size against tasks)
+
+# So do those of Piggyback GAN.
+$(PIGGYBACK): setup
+	$(BIN)/lgan-paper table=experiments/piggyback/$(subst -piggyback-,,$@).yaml budget=$(BUDGET) runs=outputs/piggyback-$(BUDGET) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(ARGS)
+
+table-piggyback-1: ## Piggyback GAN's Table 1 (a second task); BUDGET=smoke|cpu|paper
+table-piggyback-2: ## Piggyback GAN's Table 2 (other first tasks)
+table-piggyback-3: ## Piggyback GAN's Table 3 (four paired tasks)
+table-piggyback-4: ## Piggyback GAN's Table 4 (unpaired tasks)
+figure-piggyback-2: ## Piggyback GAN's Figure 2 (FID and parameters against lambda)
 
 clean: ## remove the environment, caches and builds; keeps outputs/
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -53,7 +53,8 @@ def trade_off(
     for axes in (left, right):
         axes.set_xlabel(label)
         axes.grid(alpha=0.25)
-        axes.legend(fontsize=8, frameon=False)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8, frameon=False)
     return png(figure)
 
 
