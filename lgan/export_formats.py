@@ -135,7 +135,6 @@ class TorchScript(Format):
     def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
         """Trace and write the network."""
         with _quiet():
-            # A copy: tracing leaves marks in modules that live on.
             module = copy.deepcopy(network.network)
             torch.jit.trace(module, example, check_trace=False).save(str(path))
 
@@ -209,7 +208,8 @@ def program_of(network: TaskNetwork, example: Inputs) -> ExportedProgram:
     # Without this, the program refuses pictures whose innermost maps have a side of 1: a U-Net's at
     # its own training size.
     with fx_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
-        return torch.export.export(network.network, example, dynamic_shapes=shapes)
+        module = copy.deepcopy(network.network)  # tracing leaves marks in modules that live on
+        return torch.export.export(module, example, dynamic_shapes=shapes)
 
 
 def _repeated(pictures: Tensor, times: int) -> Tensor:

@@ -23,8 +23,12 @@ from torch import Tensor, nn
 from lgan.layers.per_task import LINEAR, Linear, last_layers_of
 from lgan.layers.protocol import replace
 
-Tape = dict[str, list[Tensor]]
-"""What the columns run so far fed into their layers, by the layer's name."""
+
+class Tape(dict[str, list[Tensor]]):
+    """What the columns run so far fed into their layers, by the layer's name.
+
+    A class of its own: `torch.export` would give each layer a copy of a plain dictionary.
+    """
 
 
 def lateral(layer: Linear) -> nn.Module:
@@ -126,7 +130,7 @@ class ProgressiveTranslator(nn.Module):
         self.last_layers = last_layers_of(network)
         self.tasks: list[list[int]] = []
         self.committed = 0
-        tape: Tape = {}
+        tape = Tape()
         self.columns = Columns([self._column(network, 0, tape)], tape)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
