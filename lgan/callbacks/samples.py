@@ -79,7 +79,7 @@ class FixedNoiseSamples(TaskCallback):
         targets = []
         for task in range(len(datamodule.sequence)):
             images = datamodule.test_images(task)
-            targets.append(images.take(torch.arange(self.per_class) % len(images)))
+            targets.append(images.take(torch.arange(self.per_class) % len(images)).cpu())
         save_tensors(path, {"targets": torch.stack(targets)})
 
     def _draw(self, method: Learner, noise: Tensor, classes: tuple[int, ...]) -> Tensor:

@@ -9,6 +9,7 @@ from torch import nn
 
 from lgan.callbacks.base import TaskContext
 from lgan.callbacks.samples import FixedNoiseSamples, digest
+from lgan.data.images import TensorImages
 from lgan.data.tasks import TaskSequence
 from lgan.files import load_tensors
 
@@ -64,3 +65,39 @@ def test_digest_sees_a_single_bit() -> None:
     other = images.clone()
     other[1, 0, 1, 1] = 1e-45
     assert digest(images) == digest(images.clone()) != digest(other)
+
+
+class Pairs(SimpleNamespace):
+    """Two tasks of two pairs of 1x2x2; the target is the input, ten levels brighter."""
+
+    pictures = paired = True
+    num_classes, sequence = 2, TaskSequence(2, 1)
+
+    def test_inputs(self, task: int) -> torch.Tensor:
+        levels = 100 * task + torch.arange(2, dtype=torch.uint8)
+        return levels[:, None, None, None].expand(2, 1, 2, 2)
+
+    def test_images(self, task: int) -> TensorImages:
+        return TensorImages(self.test_inputs(task) + 10, torch.full((2,), task))
+
+
+class Copying(Shifting):
+    """Shows its inputs again."""
+
+    def generate(self, z, labels):
+        return z
+
+
+def test_a_translations_targets_are_saved_once_beside_its_inputs(tmp_path) -> None:
+    data = Pairs()
+    FixedNoiseSamples(per_class=3).on_task_end(TaskContext(Copying(), data, 0, tmp_path))
+    targets = load_tensors(tmp_path / "samples/targets.pt")["targets"]
+    assert targets.shape == (2, 3, 1, 2, 2) and targets.dtype == torch.uint8
+    # two pictures, three asked for: from the first again, as the inputs
+    assert targets[:, :, 0, 0, 0].tolist() == [[10, 11, 10], [110, 111, 110]]
+    shown = load_tensors(tmp_path / "samples/task0.pt")["images"]
+    assert shown[0, :, 0, 0, 0].tolist() == [0, 1, 0]
+    data.paired = False
+    FixedNoiseSamples(per_class=3).on_task_end(TaskContext(Copying(), data, 0, tmp_path / "other"))
+    assert (tmp_path / "other/samples/noise.pt").exists()
+    assert not (tmp_path / "other/samples/targets.pt").exists()

@@ -362,3 +362,14 @@ def test_real_facades_and_maps(shared_data: Path) -> None:
     assert (labels[:, 2] - labels[:, 0]).mean() > 50 > (photos[:, 2] - photos[:, 0]).abs().mean()
     drawings = inputs.take(torch.arange(106, 114)).float().mean()
     assert drawings > 180 > targets.take(torch.arange(106, 114)).float().mean() + 50
+
+
+def test_tasks_are_learned_in_the_order_asked_for(pairs: Path, sides: Path) -> None:
+    both = paired_folders(str(pairs), FOLDERS, size=4, tasks=["two", "one"])
+    assert both.class_names == ("two", "one")
+    assert both.train.labels.tolist() == [0] * 3 + [1] * 5
+    only = unpaired_folders(str(sides), FOLDERS, size=4, tasks=["two"])
+    assert only.class_names == ("two",)
+    for wrong in (["three"], ["one", "one"], []):
+        with pytest.raises(ConfigError, match=r"data\.splits\.tasks=.* must name some of one, two"):
+            paired_folders(str(pairs), FOLDERS, size=4, tasks=wrong)
