@@ -15,12 +15,14 @@ from benchmarks.common import peak_memory, render
 from benchmarks.growing import growing_rows
 from benchmarks.loading import loading_rows
 from benchmarks.steps import framework_rows, task_rows, use_one_thread
+from benchmarks.translation import translation_rows
 from lgan.train import quieten
 
 PARTS = (
     ("Training step: lgan / bare PyTorch loop", framework_rows),
     ("Step in the last task / in the second (ten tasks, mergan32, batch 64)", task_rows),
     ("DGM: masks, growth and replay (MNIST's networks, batch 64)", growing_rows),
+    ("Translation: Piggyback GAN, exported networks, lgan's loop (batch 1)", translation_rows),
     ("Batches per second: lgan's loader / torch DataLoader", loading_rows),
 )
 
@@ -28,7 +30,7 @@ PARTS = (
 def main() -> None:
     """Run all benchmarks and print each table when it is measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, about a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, a few minutes")
     quick = parser.parse_args().quick
     use_one_thread()
     quieten()
