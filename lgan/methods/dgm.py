@@ -273,10 +273,14 @@ class DGM(ClassifierReplay):
         return sum(self.generator.widths.values())
 
     def _anneal(self) -> None:
-        self.top, scale = self.annealing.at(self.step, self.adversarial_steps)
-        self.generator.set_scale(scale)
-        if len(self.evolution) <= self.annealing.epoch(self.step, self.adversarial_steps):
+        steps = self.adversarial_steps
+        if len(self.evolution) <= self.annealing.epoch(self.step, steps):
+            # As the last epoch left them: this one's first batches may soften them again.
+            if self.step:
+                self.generator.set_scale(self.annealing.at(self.step - 1, steps)[1])
             self._record_masks()
+        self.top, scale = self.annealing.at(self.step, steps)
+        self.generator.set_scale(scale)
 
     @torch.no_grad()
     def _record_masks(self) -> None:

@@ -20,7 +20,7 @@ from lgan.results.collect import Group
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
-MARKERS = "osD^vP*X"
+MARKERS = "osD^vP*X<>h"  # not as many as colours: pairs of both repeat only after 88
 MAX_TICKS = 12
 
 
