@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 import torch
-from torch import Tensor
 
 from lgan.callbacks.base import TaskCallback, TaskContext
 from lgan.callbacks.sources import evaluation_source
 from lgan.loggers import log_matrix
 from lgan.metrics.evaluator import Evaluator
+from lgan.metrics.sampling import Sampler
 from lgan.seeding import Noise
 
 
@@ -36,18 +36,9 @@ class EvaluateTasks(TaskCallback):
         """Evaluate tasks 0..t, record and log."""
         began, method = time.perf_counter(), context.method
         method.eval()
-        noise = Noise(self.seed, method.device)
-        noise.reseed(self.seed, "evaluation", context.task)
-
-        source = evaluation_source(method, context.datamodule, noise)
-
-        def sampler(labels: Tensor) -> Tensor:
-            return method.generate(source(labels), labels)
-
         head = method.classify if method.has_classifier else None
-        result = self.evaluator.evaluate(
-            sampler if method.has_generator else None, head, context.task
-        )
+        sampler = self._sampler(context) if method.has_generator else None
+        result = self.evaluator.evaluate(sampler, head, context.task)
         context.row |= {
             "metrics": result.metrics,
             "overall": result.overall,
@@ -56,6 +47,13 @@ class EvaluateTasks(TaskCallback):
         }
         context.references |= self.evaluator.references
         self._log(context)
+
+    def _sampler(self, context: TaskContext) -> Sampler:
+        method = context.method
+        noise = Noise(self.seed, method.device)
+        noise.reseed(self.seed, "evaluation", context.task)
+        source = evaluation_source(method, context.datamodule, noise)
+        return lambda labels: method.generate(source(labels), labels)
 
     @staticmethod
     def _log(context: TaskContext) -> None:

@@ -19,7 +19,7 @@ def call(module: str, *arguments: str, cache=None) -> subprocess.CompletedProces
 
 def test_help_and_config_read_well() -> None:
     text = call("lgan.train", "--help").stdout
-    for word in ("method: dgr, ewc_gan", "data=image_folder", "lgan-report", "Config"):
+    for word in ("dgm_w, dgr, ewc_gan", "data=image_folder", "lgan-report", "Config"):
         assert word in text
     config = call("lgan.train", "--cfg", "job").stdout
     assert "learning_rate" in config and "lgan.methods.sft.SFT" in config
@@ -55,7 +55,7 @@ def test_sweep_table_report_and_samples(tmp_path, cache) -> None:
     assert "data:image/png;base64" in report.read_text()
     pictures = f"figures={tmp_path}/figures"
     call("lgan.results.report_cli", f"runs={tmp_path}/runs", f"output={report}", pictures)
-    assert len(list((tmp_path / "figures").glob("digits-*.png"))) == 5
+    assert len(list((tmp_path / "figures").glob("digits-*.png"))) == 6
     out = f"output={tmp_path}/pictures"
     result = call("lgan.sample", f"run={folders[0]}", "task=0", "n=3", out)
     assert result.returncode == 0, result.stderr
