@@ -54,7 +54,7 @@ demo: setup ## train eight methods on 8x8 digits (minutes), then a table and rep
 	$(BIN)/lgan-report runs=outputs/demo output=report.html
 
 demo-translation: setup ## train five translators on four tasks of photographs (minutes), then a table and a report
-	OMP_NUM_THREADS=1 $(BIN)/lgan-train -m method=$(TRANSLATORS) seed=$(SEEDS) data=photos budget=cpu short.steps=250 evaluation=efficientnet evaluation.reverse=never paths.runs=outputs/demo-translation $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/lgan-train -m method=$(TRANSLATORS) seed=$(SEEDS) data=photos budget=cpu short.steps=200 evaluation=efficientnet evaluation.samples_per_class=60 evaluation.reverse=never paths.runs=outputs/demo-translation $(ARGS)
 	$(BIN)/lgan-table runs=outputs/demo-translation
 	$(BIN)/lgan-report runs=outputs/demo-translation output=report-translation.html
 
