@@ -26,11 +26,11 @@ from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.translation import (
     Made,
     Translation,
-    has_parts,
     mean_distance,
     part,
     refuse_conditional,
     refuse_negative,
+    require_parts,
 )
 from lgan.seeding import Noise
 
@@ -153,16 +153,12 @@ class BicycleGAN(Translation):
             ConfigError: says why, and which network would fit.
         """
         super().check(generator, discriminator)
-        for role, network, names in (
-            ("generator", generator, ("translator", "encoder")),
-            ("discriminator", discriminator, ("encoded", "random")),
-        ):
-            if not has_parts(network, *names):
-                raise ConfigError(
-                    f"objective=bicyclegan trains a composite of {' and '.join(names)}, and "
-                    f"network.{role}={type(network).__name__} is none; choose a network of "
-                    "BicycleGAN, or objective=pix2pix for a single translator."
-                )
+        require_parts(
+            self.name,
+            (generator, ("translator", "encoder")),
+            (discriminator, ("encoded", "random")),
+            "choose a network of BicycleGAN, or objective=pix2pix for a single translator.",
+        )
         refuse_conditional("bicyclegan", part(discriminator, "encoded"))
 
     def _code_distance(self, generator: nn.Module, made: Made) -> Tensor:

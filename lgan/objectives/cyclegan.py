@@ -14,18 +14,17 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from lgan.errors import ConfigError
 from lgan.objectives.acgan import Batch
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.image_pool import ImagePool
 from lgan.objectives.translation import (
     Made,
     Translation,
-    has_parts,
     mean_distance,
     part,
     refuse_conditional,
     refuse_negative,
+    require_parts,
     weighted_sum,
 )
 from lgan.seeding import Noise
@@ -102,16 +101,12 @@ class CycleGAN(Translation):
             ConfigError: says why, and which network would fit.
         """
         super().check(generator, discriminator)
-        for role, network, names in (
-            ("generator", generator, ("forward_", "backward_")),
-            ("discriminator", discriminator, ("target", "source")),
-        ):
-            if not has_parts(network, *names):
-                raise ConfigError(
-                    f"objective=cyclegan trains a pair ({' and '.join(names)}), and "
-                    f"network.{role}={type(network).__name__} is not one; choose "
-                    "network=cycle_resnet6 or its like, or objective=pix2pix for paired data."
-                )
+        require_parts(
+            self.name,
+            (generator, ("forward_", "backward_")),
+            (discriminator, ("target", "source")),
+            "choose network=cycle_resnet6 or its like, or objective=pix2pix for paired data.",
+        )
         refuse_conditional("cyclegan", part(discriminator, "target"))
 
     def reset(self) -> None:

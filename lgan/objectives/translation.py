@@ -78,6 +78,31 @@ def has_parts(network: nn.Module, *names: str) -> bool:
     return all(name in children for name in names)
 
 
+def require_parts(
+    objective: str,
+    generator: tuple[nn.Module, Sequence[str]],
+    discriminator: tuple[nn.Module, Sequence[str]],
+    instead: str,
+) -> None:
+    """Refuse networks that are not composites of the parts that an objective trains.
+
+    Args:
+        objective: its name.
+        generator: the network and the names of its parts.
+        discriminator: the same.
+        instead: what to choose, the end of the sentence.
+
+    Raises:
+        ConfigError: names the network and its missing parts.
+    """
+    for role, (network, names) in {"generator": generator, "discriminator": discriminator}.items():
+        if not has_parts(network, *names):
+            raise ConfigError(
+                f"objective={objective} trains a composite of {' and '.join(names)}, and "
+                f"network.{role}={type(network).__name__} is none; {instead}"
+            )
+
+
 def judges_pairs(discriminator: nn.Module) -> bool:
     """Tell whether a discriminator is called with a picture and its condition.
 

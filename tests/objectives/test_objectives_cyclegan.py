@@ -188,7 +188,7 @@ def test_schedule_is_generators_first_with_one_pass_for_both() -> None:
 def test_networks_are_checked() -> None:
     objective = cyclegan()
     objective.check(translators(), critics())
-    with pytest.raises(ConfigError, match="generator=Linear is not one.*network=cycle_resnet6"):
+    with pytest.raises(ConfigError, match="generator=Linear is none.*network=cycle_resnet6"):
         objective.check(Linear(1.0), critics())
     with pytest.raises(ConfigError, match=r"\(target and source\).*discriminator=Linear"):
         objective.check(translators(), Linear(1.0))
