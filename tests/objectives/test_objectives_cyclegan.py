@@ -190,7 +190,7 @@ def test_networks_are_checked() -> None:
     objective.check(translators(), critics())
     with pytest.raises(ConfigError, match="generator=Linear is none.*network=cycle_resnet6"):
         objective.check(Linear(1.0), critics())
-    with pytest.raises(ConfigError, match=r"\(target and source\).*discriminator=Linear"):
+    with pytest.raises(ConfigError, match=r"composite of target and source.*discriminator=Linear"):
         objective.check(translators(), Linear(1.0))
     with pytest.raises(ConfigError, match="Identity makes them from noise"):
         objective.check(nn.Identity(), critics())
