@@ -1,0 +1,135 @@
+"""Several processes that train one network: who am I, and what do the others have.
+
+Every function is a matter of course in a single process: rank 0 of 1, nothing to wait for. Rows of
+a global batch are dealt out like cards: rank r holds rows r, r + N, r + 2N, ... of it. A part that
+stands first in the global batch then stands first in every rank's share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from lgan.errors import RunError
+
+
+def world() -> int:
+    """Return the number of processes."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return this process's number, from 0."""
+    return dist.get_rank() if world() > 1 else 0
+
+
+def is_main() -> bool:
+    """Return whether this process writes the run's files."""
+    return rank() == 0
+
+
+def barrier() -> None:
+    """Wait for all processes."""
+    if world() > 1:
+        dist.barrier()
+
+
+def share(tensor: Tensor) -> Tensor:
+    """Return this rank's rows of a global tensor (N, ...)."""
+    return tensor if world() == 1 else tensor[rank() :: world()]
+
+
+@torch.no_grad()
+def gather(tensor: Tensor) -> Tensor:
+    """Return the global tensor (N, ...) of which every rank holds its share, in global order.
+
+    Shares may differ by a row, as `share` deals them out. No gradient passes.
+    """
+    if world() == 1:
+        return tensor
+    longest = int(largest(len(tensor), tensor.device))
+    padded = tensor.new_zeros(longest, *tensor.shape[1:])
+    padded[: len(tensor)] = tensor
+    parts = [torch.empty_like(padded) for _ in range(world())]
+    dist.all_gather(parts, padded.contiguous())
+    total = int(total_of(torch.tensor(len(tensor), device=tensor.device)))
+    return torch.stack(parts, dim=1).flatten(0, 1)[:total]
+
+
+@torch.no_grad()
+def total_of(tensor: Tensor) -> Tensor:
+    """Return the sum of a tensor over all ranks; the argument may be overwritten."""
+    if world() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def largest(value: int, device: torch.device | str = "cpu") -> int:
+    """Return the largest of the ranks' values."""
+    if world() == 1:
+        return value
+    tensor = torch.tensor(value, device=device)
+    dist.all_reduce(tensor, dist.ReduceOp.MAX)
+    return int(tensor)
+
+
+def from_main(value: Any) -> Any:  # noqa: ANN401  (whatever rank 0 says)
+    """Return rank 0's plain value on every rank."""
+    if world() == 1:
+        return value
+    holder = [value]
+    dist.broadcast_object_list(holder, src=0)
+    return holder[0]
+
+
+def all_values(value: Any) -> list[Any]:  # noqa: ANN401
+    """Return the plain values of all ranks, in order of rank."""
+    if world() == 1:
+        return [value]
+    values: list[Any] = [None] * world()
+    dist.all_gather_object(values, value)
+    return values
+
+
+@torch.no_grad()
+def synchronise_buffers(module: nn.Module) -> None:
+    """Give every rank rank 0's buffers; DDP does so only once per fit in manual optimization."""
+    if world() > 1:
+        for buffer in module.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def fingerprint(tensors: Iterator[tuple[str, Tensor]]) -> str:
+    """Return a hash of the exact bits of named tensors."""
+    sha = hashlib.blake2b(digest_size=16)
+    for name, tensor in tensors:
+        flat = tensor.detach().contiguous().cpu().reshape(-1)
+        sha.update(name.encode() + flat.view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+def check_equal(module: nn.Module, when: str) -> None:
+    """Check that all ranks hold the same parameters and buffers, bit for bit.
+
+    Args:
+        module: the same on every rank.
+        when: for the message.
+
+    Raises:
+        RunError: a rank differs; raised on every rank.
+    """
+    if world() == 1:
+        return
+    found = all_values(fingerprint(iter(module.state_dict().items())))
+    odd = [rank for rank, value in enumerate(found) if value != found[0]]
+    if odd:
+        raise RunError(
+            f"{when} rank {odd[0]} holds other parameters than rank 0: the run would go on with "
+            "numbers that depend on the rank. The state of the last finished task is kept; please "
+            "report this with config.yaml."
+        )
