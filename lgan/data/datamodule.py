@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lgan.data.images import Images, ImageSplits, to_float
-from lgan.data.loader import BatchLoader, StreamingLoader, check_batch_size
+from lgan.data.loader import Attempts, BatchLoader, StreamingLoader, check_batch_size
 from lgan.data.tasks import Task, TaskSequence
 from lgan.errors import ConfigError, TaskAccessError
 from lgan.seeding import Noise
@@ -84,6 +84,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self._sequence: TaskSequence | None = None
         self._current: int | None = None
         self._loader: BatchLoader | None = None
+        self.attempts: Attempts | None = None
 
     def prepare_data(self) -> None:
         """Download, once per machine, before the other ranks look."""
@@ -235,6 +236,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
             if images.in_files
             else whole(*settings, rank, world)
         )
+        self._loader.attempts = self.attempts
         return self._loader
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401

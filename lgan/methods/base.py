@@ -20,6 +20,7 @@ from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.networks.modes import as_in_training, random_devices
 from lgan.objectives.protocol import Batch, Objective
 from lgan.objectives.schedule import DataClock, Schedule
+from lgan.rewind import Rewinds
 from lgan.seeding import Noise, mix
 
 
@@ -104,6 +105,7 @@ class LifelongGAN(L.LightningModule):
         self.noise = Noise(seed)
         self.losses: dict[str, Tensor] = {}
         self._drops = False
+        self.rewinds: Rewinds | None = None
         self._clock: DataClock | None = None
 
     # ------------------------------------------------------------------ what a method may change
@@ -241,14 +243,16 @@ class LifelongGAN(L.LightningModule):
 
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         """Take one generator step and the steps of the other players that belong to it."""
-        self.noise.reseed(self.seed, "noise", self.task_index, self.step)
+        # After a rewind (`lgan.rewind`) the same steps are taken again with other random numbers.
+        retry = self.rewinds.attempt(self.task_index, self.step) if self.rewinds else 0
+        again = ("retry", retry) if retry else ()
+        self.noise.reseed(self.seed, "noise", self.task_index, self.step, *again)
         if self._drops:
             # Dropout draws from torch's own generator; reseeding that is slow, so only here.
             torch.manual_seed(
-                mix(self.seed, "dropout", self.noise.rank, self.task_index, self.step)
+                mix(self.seed, "dropout", self.noise.rank, self.task_index, self.step, *again)
             )
-        if self.rate_schedule is not None and self._clock is not None:
-            self._set_learning_rates(self.rate_schedule(self.step, self._clock))
+        self._set_learning_rates(retry)
         found = self.optimizers()  # of a single player Lightning gives no list
         listed = found if isinstance(found, list) else [found]
         optimizers = dict(zip(self.players, listed, strict=True))
@@ -264,7 +268,14 @@ class LifelongGAN(L.LightningModule):
         self.step += 1
         self.total_steps += 1
 
-    def _set_learning_rates(self, factor: float) -> None:
+    def _set_learning_rates(self, retry: int) -> None:
+        factor = 1.0
+        if self.rate_schedule is not None and self._clock is not None:
+            factor = self.rate_schedule(self.step, self._clock)
+        elif not retry:
+            return
+        if retry and self.rewinds is not None:
+            factor *= self.rewinds.rate_factor(self.task_index, self.step)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor

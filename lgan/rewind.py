@@ -1,0 +1,40 @@
+"""Going back after a loss has run away: from the last checkpoint on, with other random numbers.
+
+Nothing is remembered but a list in results.json, and what is done at a step is a function of that
+list: a run that is killed after a rewind goes on exactly as it would have done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Rewinds:
+    """The rewinds of a run, oldest first.
+
+    Args:
+        entries: of each `task`, `from_step` (where training went on), `at_step` (where it had
+            diverged), `rate_factor` and `reason`: the list `rewinds` of the run's record itself.
+    """
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+
+    def attempt(self, task: int, step: int) -> int:
+        """Return how many rewinds of the task have gone back to `step` or before it."""
+        return len(self._before(task, step))
+
+    def rate_factor(self, task: int, step: int) -> float:
+        """Return what the learning rate is multiplied by at a step; 1 without rewinds."""
+        factor = 1.0
+        for entry in self._before(task, step):
+            factor *= entry["rate_factor"]
+        return factor
+
+    def count(self, task: int) -> int:
+        """Return the number of rewinds of a task."""
+        return sum(entry["task"] == task for entry in self.entries)
+
+    def _before(self, task: int, step: int) -> list[dict[str, Any]]:
+        return [e for e in self.entries if e["task"] == task and e["from_step"] <= step]
