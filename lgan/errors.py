@@ -23,5 +23,9 @@ class RunError(LganError):
     """A run folder cannot be used as asked: other config, no finished task, altered files."""
 
 
+class DamagedFileError(RunError):
+    """A file of a run is truncated, or its bytes are not those that were written."""
+
+
 class TrainingDivergedError(LganError):
     """A loss or weight is no longer finite; the message names task and step."""

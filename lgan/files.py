@@ -1,9 +1,11 @@
-"""Writing files so that a crash never leaves half of one."""
+"""Writing files so that a crash never leaves half of one, and reading them so that damage shows."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,14 @@ from typing import Any
 
 import torch
 
-from lgan.errors import RunError
+from lgan.errors import DamagedFileError, RunError
+
+MARK = b"lgan-sha256:"
+"""What the footer of a sealed file begins with; the digest in hex digits follows."""
+FOOTER = len(MARK) + 64
+"""Bytes of the footer."""
+END_OF_ZIP, END_LENGTH = b"PK\x05\x06", 22
+"""How the last record of a zip file (as of torch.save) begins, and its length in bytes."""
 
 
 @contextmanager
@@ -19,16 +28,31 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name in the folder of `path`; rename it to `path` when the block succeeds.
 
     The folder is made if need be. If the block fails, the temporary file goes and the former
-    content of `path` stays.
+    content of `path` stays. The content is on the disk before the name is: a power cut leaves the
+    former file or the new one, never an empty one.
 
     Raises:
         RunError: the disk is full or the folder cannot be written to.
     """
     temporary = path.with_name(f"{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            replace_durably(temporary, path)
+    finally:
+        discard(temporary)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says of a full disk or a read-only folder into one sentence.
+
+    Raises:
+        RunError: the block could not write.
+    """
+    try:
+        yield
     except (OSError, RuntimeError) as error:
         # torch.save reports a full disk as a RuntimeError of its zip writer.
         if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
@@ -37,8 +61,33 @@ def atomic_path(path: Path) -> Iterator[Path]:
             f"could not write {path}: {error}; free some space or choose another folder "
             "(paths.runs=...). The former file, if any, is untouched."
         ) from error
+
+
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Rename a file, so that its content and then its name survive a power cut."""
+    synchronise(temporary)
+    os.replace(temporary, path)
+    synchronise(path.parent)
+
+
+def synchronise(path: Path) -> None:
+    """Wait until a file or folder is on the disk; some file systems cannot do so for folders."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():
+            raise
     finally:
+        os.close(descriptor)
+
+
+def discard(temporary: Path) -> None:
+    """Remove what is left of a temporary file; where nothing can be written nothing is left."""
+    try:
         temporary.unlink(missing_ok=True)
+    except OSError:
+        return
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -48,22 +97,73 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def save_tensors(path: Path, content: dict) -> None:
-    """Save tensors and plain data so that `load_tensors` (weights only) reads them back."""
-    write_atomically(path, lambda temporary: torch.save(content, temporary))
+    """Save tensors and plain data, sealed, so that `load_tensors` (weights only) reads them back.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written to.
+    """
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+        seal(temporary)
+
+
+def seal(path: Path) -> None:
+    """Append the SHA-256 of a file to it; torch.load reads it as before."""
+    with path.open("ab") as file:
+        file.write(MARK + _digest(path, path.stat().st_size).encode())
+
+
+def verify(path: Path) -> None:
+    """Check a sealed file; of a file that lgan did not seal only the end can be checked.
+
+    Raises:
+        DamagedFileError: the file is truncated, altered, or not of torch.save.
+        FileNotFoundError: it is absent.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(2)
+        file.seek(-min(size, FOOTER), os.SEEK_END)
+        tail = file.read()
+    if tail.startswith(MARK) and len(tail) == FOOTER:
+        whole = tail.removeprefix(MARK).decode(errors="replace") == _digest(path, size - FOOTER)
+    else:
+        # torch.load alone would not notice a footer cut short; older files have none.
+        whole = head == b"PK" and tail[-END_LENGTH:].startswith(END_OF_ZIP)
+    if not whole:
+        raise DamagedFileError(
+            f"{path} is damaged or was not written by lgan: its bytes do not match its checksum; "
+            "restore it from a copy, or remove it."
+        )
+
+
+def _digest(path: Path, count: int) -> str:
+    """Return the SHA-256 of the first `count` bytes of a file."""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while count and (block := file.read(min(count, 2**20))):
+            sha.update(block)
+            count -= len(block)
+    return sha.hexdigest()
 
 
 def load_tensors(path: Path, map_location: str = "cpu") -> dict:
-    """Load a file of `save_tensors`; code in it is refused.
+    """Load a file of `save_tensors`; damage is noticed, and code in it is refused.
 
     Raises:
-        RunError: the file is truncated, altered or holds more than tensors and plain data.
+        DamagedFileError: the file is truncated or altered.
+        RunError: it holds more than tensors and plain data.
+        FileNotFoundError: it is absent.
     """
+    verify(path)
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
+    except pickle.UnpicklingError as error:
         raise RunError(f"{path} cannot be loaded safely as tensors: {error}") from error
+    except Exception as error:
+        raise DamagedFileError(
+            f"{path} is damaged and cannot be loaded as tensors: {error}"
+        ) from error
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (any JSON value)

@@ -6,7 +6,7 @@ position to save but the step itself, and N ranks see together what one rank see
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from lgan.errors import ConfigError
 from lgan.seeding import mix
 
 Batch = dict[str, Tensor]
+Attempts = Callable[[int, int], int]
+"""How many times training was rewound before or at a (task, step): see `lgan.rewind`."""
 
 
 class BatchLoader:
@@ -55,7 +57,8 @@ class BatchLoader:
         self.images, self.batch_size, self.draws, self.steps = images, batch_size, draws, steps
         self.seed, self.task, self.rank, self.world = seed, task, rank, world
         self.step = 0
-        self._permutation = (-1, torch.empty(0, dtype=torch.int64))
+        self._permutation = ((-1, 0), torch.empty(0, dtype=torch.int64))
+        self.attempts: Attempts | None = None
 
     def __len__(self) -> int:
         return self.steps
@@ -87,14 +90,16 @@ class BatchLoader:
     def _batch(self, draw: int) -> Batch:
         epoch, position = divmod(draw, len(self.images) // self.batch_size)
         start = position * self.batch_size
-        rows = self._epoch(epoch)[start : start + self.batch_size].chunk(self.world)[self.rank]
+        retry = self.attempts(self.task, draw // self.draws) if self.attempts else 0
+        rows = self._epoch(epoch, retry)[start : start + self.batch_size].chunk(self.world)[self.rank]
         return {"x": self.images.take(rows), "y": self.images.labels[rows]}
 
-    def _epoch(self, epoch: int) -> Tensor:
-        if self._permutation[0] != epoch:
-            generator = torch.Generator().manual_seed(mix(self.seed, "data", self.task, epoch))
-            order = torch.randperm(len(self.images), generator=generator)
-            self._permutation = (epoch, order)
+    def _epoch(self, epoch: int, retry: int = 0) -> Tensor:
+        if self._permutation[0] != (epoch, retry):
+            again = ("retry", retry) if retry else ()
+            seed = mix(self.seed, "data", self.task, epoch, *again)
+            order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(seed))
+            self._permutation = ((epoch, retry), order)
         return self._permutation[1]
 
 
