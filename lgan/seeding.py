@@ -6,6 +6,7 @@ hash of plain values. There is then no generator state to save, and resuming is 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 
 import torch
@@ -19,9 +20,11 @@ def mix(*keys: int | str) -> int:
 
 
 class Noise:
-    """A source of noise that is drawn for the global batch and sliced by rank.
+    """A source of noise that is drawn for the global batch and dealt out by rank.
 
-    N ranks that each ask for ``B / N`` rows see together what one rank sees that asks for ``B``.
+    N ranks that each ask for ``B / N`` rows see together what one rank sees that asks for ``B``:
+    rank r gets rows r, r + N, ..., as the loader deals out the data. What stands first in a batch
+    is then first in every rank's share.
 
     Args:
         seed: seed of the first draws; `reseed` sets another.
@@ -34,6 +37,7 @@ class Noise:
         self, seed: int, device: torch.device | str = "cpu", rank: int = 0, world: int = 1
     ) -> None:
         self.rank, self.world = rank, world
+        self._total: int | None = None
         self._generator = torch.Generator(device=device)
         self.reseed(seed)
 
@@ -46,6 +50,23 @@ class Noise:
         """Restart the stream at a point named by plain values."""
         self._generator.manual_seed(mix(*keys))
 
+    def part(self, total: int, start: int = 0) -> Noise:
+        """Return this stream for a part of the global batch that need not be shared evenly.
+
+        Args:
+            total: global rows of each draw, whatever number of rows this rank asks for.
+            start: the part's first row in the global batch, which says whose turn is first.
+        """
+        view = copy.copy(self)
+        view.rank, view._total = (self.rank - start) % self.world, total
+        return view
+
+    def whole(self) -> Noise:
+        """Return this stream for draws that every rank needs as a whole."""
+        view = copy.copy(self)
+        view.rank, view.world, view._total = 0, 1, None
+        return view
+
     def normal(self, *shape: int) -> Tensor:
         """Standard normal noise; `shape[0]` is this rank's number of rows."""
         return self._slice(torch.randn(self._global(shape), **self._where()))
@@ -54,15 +75,16 @@ class Noise:
         """Uniform noise in [0, 1); `shape[0]` is this rank's number of rows."""
         return self._slice(torch.rand(self._global(shape), **self._where()))
 
-    def integers(self, high: int, count: int) -> Tensor:
-        """Uniform integers in [0, high); `count` is this rank's number of rows."""
-        return self._slice(torch.randint(0, high, (count * self.world,), **self._where()))
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Uniform integers in [0, high); `shape[0]` is this rank's number of rows."""
+        return self._slice(torch.randint(0, high, self._global(shape), **self._where()))
 
     def _global(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return (shape[0] * self.world, *shape[1:])
+        rows = shape[0] * self.world if self._total is None else self._total
+        return (rows, *shape[1:])
 
     def _where(self) -> dict:
         return {"generator": self._generator, "device": self._generator.device}
 
     def _slice(self, drawn: Tensor) -> Tensor:
-        return drawn if self.world == 1 else drawn.chunk(self.world)[self.rank]
+        return drawn if self.world == 1 else drawn[self.rank :: self.world]

@@ -1,7 +1,8 @@
 """Batches as a pure function of (seed, task, step): nothing to replay, nothing to skip.
 
 The batch of a step is read off a permutation made from (seed, task, epoch). There is no data
-position to save but the step itself, and N ranks see together what one rank sees.
+position to save but the step itself, and N ranks see together what one rank sees: rank r gets rows
+r, r + N, ... of each batch, as `lgan.seeding.Noise` deals out noise.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class BatchLoader:
         epoch, position = divmod(draw, len(self.images) // self.batch_size)
         start = position * self.batch_size
         retry = self.attempts(self.task, draw // self.draws) if self.attempts else 0
-        rows = self._epoch(epoch, retry)[start : start + self.batch_size].chunk(self.world)[self.rank]
+        rows = self._epoch(epoch, retry)[start : start + self.batch_size][self.rank :: self.world]
         return {"x": self.images.take(rows), "y": self.images.labels[rows]}
 
     def _epoch(self, epoch: int, retry: int = 0) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from lgan import distributed
 from lgan.data.memory import ExemplarMemory
 from lgan.errors import ConfigError
 from lgan.methods.mergan import one_of
@@ -80,22 +81,29 @@ class ClassifierReplay(TaskNetworks):
 
     def balanced_batch(self, batch: Batch) -> Batch:
         """Return a batch of the same size in which every class has the same share."""
-        size, old = len(batch["y"]), self.old_classes
+        old, world = self.old_classes, self.noise.world
+        everyone = len(batch["y"]) * world
         current = len(self.task_classes[self.task_index])
-        count = round(size * len(old) / (len(old) + current))
+        count = round(everyone * len(old) / (len(old) + current))
+        # The last `count` rows of the global batch are replays; of them this rank has its share.
+        new = everyone - count
+        kept = len(range(self.noise.rank, new, world))
         labels = balanced_labels(old, count, self.step * count, self.device)
-        return self._joined({key: batch[key][: size - count] for key in ("x", "y")}, labels)
+        labels = labels[(self.noise.rank - new) % world :: world]
+        rows = {key: batch[key][:kept] for key in ("x", "y")}
+        return self._joined(rows, labels, self.noise.part(count, new))
 
     def batches_per_class(self, batch: Batch) -> Iterator[Batch]:
         """Yield t + 1 batches of the current data and as much of each old task, shuffled."""
-        size = len(batch["y"])
+        size = len(batch["y"]) * self.noise.world
         labels = [
             balanced_labels(classes, size, self.step * size, self.device)
             for classes in self.task_classes[: self.task_index]
         ]
-        joined = self._joined(batch, torch.cat(labels))
-        order = self.noise.uniform(len(joined["y"])).argsort()
-        for rows in order.split(size):
+        mine = self._joined(batch, distributed.share(torch.cat(labels)), self.noise)
+        joined = {key: distributed.gather(rows) for key, rows in mine.items()}
+        order = self.noise.whole().uniform(len(joined["y"])).argsort()
+        for rows in map(distributed.share, order.split(size)):
             yield {"x": joined["x"][rows], "y": joined["y"][rows]}
 
     @torch.no_grad()
@@ -114,8 +122,8 @@ class ClassifierReplay(TaskNetworks):
         if self.memory is not None:
             self.memory.load_state_dict(state["memory"])
 
-    def _joined(self, batch: Batch, labels: Tensor) -> Batch:
-        images = self._draw(labels, self.noise)
+    def _joined(self, batch: Batch, labels: Tensor, noise: Noise) -> Batch:
+        images = self._draw(labels, noise)
         return {"x": torch.cat([batch["x"], images]), "y": torch.cat([batch["y"], labels])}
 
     def _prepare_replay(self, per_class: int) -> None:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
+from lgan import distributed
 from lgan.data.images import to_float
 from lgan.data.pairs import INPUT, half
 from lgan.errors import ConfigError
@@ -163,10 +164,11 @@ class EWCGAN(LifelongGAN):
         batches = self._pictures(task, noise) if pictures else self._noise(task, noise)
         total = torch.zeros(sum(p.numel() for p in self.generator.parameters()), device=self.device)
         with torch.random.fork_rng(random_devices(self.device)):
-            torch.manual_seed(mix(self.seed, "fisher", task))  # of dropout
-            for batch in batches:
-                total += self._batch_fisher(*batch)
-        return total / self.fisher_samples
+            for number, batch in enumerate(batches):
+                if number % distributed.world() == distributed.rank():
+                    torch.manual_seed(mix(self.seed, "fisher", task, number))  # of dropout
+                    total += self._batch_fisher(*batch)
+        return distributed.total_of(total) / self.fisher_samples
 
     def _noise(self, task: int, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
         first = 0 if self.fisher_classes == "seen" else task

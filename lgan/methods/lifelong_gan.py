@@ -22,6 +22,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from lgan import distributed
 from lgan.errors import ConfigError
 from lgan.layers.per_task import choice
 from lgan.layers.shared import SharedNetwork, SharedTrunk
@@ -38,8 +39,9 @@ Draw = Callable[[nn.Module], tuple[Tensor, ...]]
 def montage(inputs: Tensor, targets: Tensor, patch: int, noise: Noise) -> Pair:
     """Return pictures that are tiled from patches of the batch's, cut at random places.
 
-    A tile comes from any picture of the batch, at any place; inputs and targets of a pair are cut
-    at the same places of the same pair. Tiles that stick out at the right or below are clipped.
+    A tile comes from any picture of the global batch, at any place; inputs and targets of a pair
+    are cut at the same places of the same pair. Tiles that stick out at the right or below are
+    clipped.
 
     Args:
         inputs: (B, C, H, W).
@@ -57,11 +59,10 @@ def montage(inputs: Tensor, targets: Tensor, patch: int, noise: Noise) -> Pair:
             f"to {min(height, width)}."
         )
     grid = (count, -(-height // patch), -(-width // patch))
-    tiles = grid[0] * grid[1] * grid[2]
-    picture = noise.integers(count, tiles)
-    top = noise.integers(height - patch + 1, tiles)
-    left = noise.integers(width - patch + 1, tiles)
-    first, second = (_tiled(p, grid, patch, picture, top, left) for p in (inputs, targets))
+    sources = [distributed.gather(pictures) for pictures in (inputs, targets)]
+    highs = (len(sources[0]), height - patch + 1, width - patch + 1)
+    picture, top, left = (noise.integers(high, *grid).flatten() for high in highs)
+    first, second = (_tiled(p, grid, patch, picture, top, left) for p in sources)
     return first, second
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lgan import distributed
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.imitation import side_by_side
@@ -62,16 +63,27 @@ class MemoryReplay(LifelongGAN):
         self.snapshot = None
 
     def replay_labels(self, batch_size: int) -> Tensor:
-        """Return classes (k * n,) of the replays, n of each of the k old classes."""
+        """Return this rank's share of the classes (k * n,) of replays, n of each old class."""
         old = torch.tensor(self.old_classes, device=self.device)
-        each = batch_size if self.replay_samples == "full" else max(1, batch_size // len(old))
-        return old.repeat_interleave(each)
+        return distributed.share(old.repeat_interleave(self.replays_of_each(batch_size)))
+
+    def replays_of_each(self, batch_size: int) -> int:
+        """Return n, the replays of each old class in the global batch of which this is a share."""
+        everyone = batch_size * self.noise.world
+        if self.replay_samples == "full":
+            return everyone
+        return max(1, everyone // len(self.old_classes))
 
     @torch.no_grad()
-    def replay(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return fresh noise (B, z_dim) and the snapshot's images (B, C, H, W) for it."""
+    def replay(self, labels: Tensor, total: int) -> tuple[Tensor, Tensor]:
+        """Return fresh noise (B, z_dim) and the snapshot's images (B, C, H, W) for it.
+
+        Args:
+            labels: classes (B,), this rank's.
+            total: number of replays of all ranks together.
+        """
         assert self.snapshot is not None
-        z = self.noise.normal(len(labels), noise_length(self.generator))
+        z = self.noise.part(total).normal(len(labels), noise_length(self.generator))
         return z, self.snapshot(z, labels)
 
 
@@ -115,16 +127,20 @@ class MeRGANJTR(MemoryReplay):
         """Return the batch with replays behind it, each sample with its weight."""
         count = len(batch["y"])
         labels = self.replay_labels(count)
-        z, images = self.replay(labels)
+        # Shares may differ by a replay: each weighs as it does in the global batch.
+        total = len(self.old_classes) * self.replays_of_each(count)
+        z, images = self.replay(labels, total)
         current, old = self.replay_weights()
+        old = old * self.noise.world / total
         return {
             "x": torch.cat([batch["x"], images]),
             "y": torch.cat([batch["y"], labels]),
             "z": torch.cat([self.noise.normal(count, noise_length(self.generator)), z]),
             "weight": torch.cat(
-                [z.new_full((count,), current / count), z.new_full((len(z),), old / len(z))]
+                [z.new_full((count,), current / count), z.new_full((len(z),), old)]
             ),
             "penalised": count + len(z) * self.penalise_replay,
+            "penalised_total": count * self.noise.world + total * self.penalise_replay,
         }
 
     def replay_weights(self) -> tuple[float, float]:
@@ -201,15 +217,20 @@ class MeRGANRA(MemoryReplay):
 
         target, images = side_by_side(draw, self.snapshot, self.generator, self.device)
         squares = (images - target).square().sum()
-        return squares / len(z) if self.alignment == "paper" else 0.5 * squares
+        # What is a sum over the global batch is a mean over the ranks' sums, times their number.
+        return squares / len(z) if self.alignment == "paper" else 0.5 * self.noise.world * squares
 
     def alignment_loss(self, batch_size: int) -> Tensor:
         """Return the distance of generator and snapshot on replays, a scalar."""
         labels = self.alignment_labels(batch_size)
-        z, target = self.replay(labels)
-        squares = (self.generator(z, labels) - target).square().sum()
-        if self.alignment == "paper":
-            return squares / len(labels)
+        world = self.noise.world
+        code = self.alignment == "code"
+        each = len(self.old_classes) * self.replays_of_each(batch_size)
+        total = each if code else batch_size * world
+        z, target = self.replay(labels, total)
+        squares = world * (self.generator(z, labels) - target).square().sum()
+        if not code:
+            return squares / total
         classes = len(self.old_classes) if self.class_reduction == "mean" else 1
         return 0.5 * squares / classes
 

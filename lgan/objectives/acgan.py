@@ -13,6 +13,7 @@ A batch is a dictionary of tensors:
 | z | (B, z_dim), optional | noise of the generated images; drawn if absent |
 | weight | (B,), optional | weight of each sample in the sum of losses; 1/B each if absent |
 | penalised | int, optional | the gradient penalty looks at this many first samples; all if absent |
+| penalised_total | int, optional | the same of all ranks together, where their shares differ |
 
 The weights are how replay adds "a second, weighted loss" in one pass over a concatenated batch.
 """
@@ -26,6 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgan import distributed
 from lgan.errors import ConfigError
 from lgan.networks.factory import noise_length
 from lgan.objectives.adversarial import AdversarialLoss
@@ -41,7 +43,12 @@ def sample_weights(batch: Batch, like: Tensor) -> Tensor:
 
 
 def gradient_penalty(
-    discriminator: nn.Module, real: Tensor, fake: Tensor, weight: Tensor, noise: Noise
+    discriminator: nn.Module,
+    real: Tensor,
+    fake: Tensor,
+    weight: Tensor,
+    noise: Noise,
+    whole: Tensor | None = None,
 ) -> Tensor:
     """Return the WGAN-GP penalty E[(||grad_x D(x_hat)||_2 - 1)^2] (Gulrajani et al. 2017).
 
@@ -54,13 +61,14 @@ def gradient_penalty(
         fake: images (B, C, H, W), without gradient.
         weight: (B,) weights of the expectation; they are normalised to sum 1.
         noise: source of the mixing coefficients.
+        whole: what stands for the weights' sum where ranks have unequal shares.
     """
     mix = noise.uniform(len(real), 1, 1, 1).to(real.dtype)
     between = torch.lerp(fake, real, mix).requires_grad_(True)
     score = discriminator(between)[0]
     (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
     excess = (gradient.flatten(1).norm(dim=1) - 1).square()
-    return (weight / weight.sum() * excess).sum()
+    return (weight / (weight.sum() if whole is None else whole) * excess).sum()
 
 
 class ACGAN:
@@ -159,4 +167,9 @@ class ACGAN:
             return 0.0
         count = batch.get("penalised", len(fake))
         real, fake, weight = batch["x"][:count], fake[:count], sample_weights(batch, fake)[:count]
-        return self.penalty_weight * gradient_penalty(discriminator, real, fake, weight, noise)
+        whole = None
+        if "penalised_total" in batch:
+            noise = noise.part(batch["penalised_total"])
+            whole = distributed.total_of(weight.sum()) / noise.world
+        penalty = gradient_penalty(discriminator, real, fake, weight, noise, whole)
+        return self.penalty_weight * penalty

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lgan import distributed
 from lgan.errors import ConfigError, RunError
 from lgan.seeding import Noise
 
@@ -17,7 +18,8 @@ class ImagePool:
     one by one: one of a batch may come back for a later one of the same batch.
 
     The choices are made on the pictures' device, with no wait for the GPU; the draws are the
-    step's `Noise`, so the pictures kept are the only state.
+    step's `Noise`, so the pictures kept are the only state. Several ranks hold one and the same
+    pool: the pictures of the global batch take their turn in it, and each rank gets its own back.
 
     Args:
         size: number of pictures kept; 0 returns every picture as it is.
@@ -42,11 +44,12 @@ class ImagePool:
         images = images.detach()
         if not self.size:
             return images
-        self._make_room(images)
-        swaps = (noise.uniform(len(images)) < 0.5).to(images.device)
-        places = noise.integers(self.size, len(images)).to(images.device)
-        turns = zip(images, swaps, places, strict=True)
-        return torch.stack([self._turn(*turn) for turn in turns])
+        everyone, noise = distributed.gather(images), noise.whole()
+        self._make_room(everyone)
+        swaps = (noise.uniform(len(everyone)) < 0.5).to(images.device)
+        places = noise.integers(self.size, len(everyone)).to(images.device)
+        turns = zip(everyone, swaps, places, strict=True)
+        return distributed.share(torch.stack([self._turn(*turn) for turn in turns]))
 
     def reset(self) -> None:
         """Empty the pool."""
