@@ -8,14 +8,16 @@ stands first in the global batch then stands first in every rank's share.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from lgan.errors import RunError
+from lgan.errors import LganError, RunError
+
+T = TypeVar("T")
 
 
 def world() -> int:
@@ -85,6 +87,28 @@ def from_main(value: Any) -> Any:  # noqa: ANN401  (whatever rank 0 says)
     holder = [value]
     dist.broadcast_object_list(holder, src=0)
     return holder[0]
+
+
+def decided(function: Callable[[], T]) -> T:
+    """Call a function on rank 0 alone and return what it returned, or raise its error, on all.
+
+    Args:
+        function: looks at the disk, or writes; its result can be pickled.
+
+    Raises:
+        LganError: the function raised it.
+    """
+    value: T | None = None
+    error: LganError | None = None
+    if is_main():
+        try:
+            value = function()
+        except LganError as raised:
+            error = raised
+    value, error = from_main((value, error))
+    if error is not None:
+        raise error
+    return cast(T, value)
 
 
 def all_values(value: Any) -> list[Any]:  # noqa: ANN401

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
 from torch import Tensor
 
 from lgan.files import write_atomically
@@ -32,6 +32,8 @@ class AppendCSVLogger(Logger):
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
+        self._kept: set[tuple[str, str]] = set()
+        self._rewound: int | None = None
 
     @property
     def name(self) -> str:
@@ -54,8 +56,11 @@ class AppendCSVLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a line per metric."""
+        """Append a line per metric, but for those of the very step that a crash left complete."""
+        metrics = {k: v for k, v in metrics.items() if (str(step), k) not in self._kept}
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        if step == self._rewound and self.path.exists():
+            self._keep(lambda row: int(row[0]) != step or row[1] not in metrics)
         fresh = not self.path.exists()
         with self.path.open("a", newline="") as file:
             writer = csv.writer(file)
@@ -65,17 +70,22 @@ class AppendCSVLogger(Logger):
 
     @rank_zero_only
     def rewind(self, step: int) -> None:
-        """Drop the lines after `step`, and a line a crash cut short: a resumed run writes anew."""
-        if not self.path.exists():
-            return
+        """Drop the lines after `step`, and a line a crash cut short: a resumed run writes anew.
+
+        What is logged of `step` itself from now on replaces what was logged of it before.
+        """
+        self._rewound = step
+        if self.path.exists():
+            self._keep(lambda row: int(row[0]) <= step)
+
+    def _keep(self, wanted: Callable[[list[str]], bool]) -> None:
         with self.path.open(newline="") as file:
             rows = [r for r in csv.reader(file) if len(r) == len(self.COLUMNS) and r[0].isdigit()]
-        kept = [self.COLUMNS, *(row for row in rows if int(row[0]) <= step)]
+        kept = [self.COLUMNS, *(row for row in rows if wanted(row))]
 
         def write(path: Path) -> None:
             with path.open("w", newline="") as file:
                 csv.writer(file).writerows(kept)
-                os.fsync(file.fileno())
 
         write_atomically(self.path, write)
 
@@ -104,6 +114,13 @@ def rewind(loggers: list[Logger], step: int) -> None:
     for logger in loggers:
         if isinstance(logger, AppendCSVLogger):
             logger.rewind(step)
+
+
+def open_all(config: DictConfig) -> list[Logger]:
+    """Build the loggers of a config and open them."""
+    from lgan.build import build_loggers
+
+    return build_loggers(config)
 
 
 def close(loggers: list[Logger], status: str) -> None:

@@ -11,9 +11,11 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 
+from lgan import checkpoints, distributed
 from lgan.callbacks.base import TaskContext
+from lgan.cli import warn
 from lgan.data.datamodule import TaskSequenceDataModule
-from lgan.errors import RunError
+from lgan.errors import RunError, TrainingDivergedError
 from lgan.files import load_tensors, save_tensors
 from lgan.loggers import rewind
 from lgan.methods.base import LifelongGAN
@@ -49,6 +51,35 @@ class SequenceRunner:
         start = self._restore()
         for task in range(start, self.datamodule.num_tasks):
             self._run_task(task)
+        # Not in `_save`: a process may have been killed between a last border and this.
+        self.record.status = "complete"
+        self._save_record()
+
+    def go_back(self, error: TrainingDivergedError, rate_factor: float) -> None:
+        """Note that training goes back to the last checkpoint of the task, or to its beginning.
+
+        Args:
+            error: why.
+            rate_factor: what the learning rate is multiplied by from there on.
+        """
+        task, at_step = self.method.task_index, self.method.step
+        found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
+        step = found.step if found else 0
+        self.record.rewinds.append(
+            {
+                "task": task,
+                "from_step": step,
+                "at_step": at_step,
+                "rate_factor": rate_factor,
+                "reason": str(error),
+            }
+        )
+        self._save_record()
+        if distributed.is_main():
+            warn(
+                f"task {task} diverged at step {at_step} and goes back to step {step}, with other "
+                f"noise and batches and {rate_factor:g} times the learning rate."
+            )
 
     def _run_task(self, task: int) -> None:
         classes = [t.classes for t in self.datamodule.sequence.tasks]
@@ -58,6 +89,8 @@ class SequenceRunner:
         self._announce("on_task_start", context)
         began = time.perf_counter()
         self._fit(task)
+        distributed.synchronise_buffers(self.method)
+        distributed.check_equal(self.method, f"after task {task}")
         self.method.end_task(task)
         context.row |= {
             "task": task,
@@ -88,36 +121,48 @@ class SequenceRunner:
 
     def _checkpoint_inside(self, task: int) -> str | None:
         """Return the checkpoint inside this task, if there is one, and cut the logs back to it."""
-        if not self.folder.last.exists():
-            rewind(self.loggers, self.method.total_steps)
-            return None
-        state = load_tensors(self.folder.last)["lgan"]
-        mine = state["task"] == task
-        rewind(self.loggers, state["total_steps"] if mine else self.method.total_steps)
-        return str(self.folder.last) if mine else None
+        found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
+        rewind(self.loggers, found.total_steps if found else self.method.total_steps)
+        return str(found.path) if found else None
 
     def _restore(self) -> int:
         """Load the last finished task's state; return the index of the next task."""
-        start = min(self.folder.finished_tasks(), self.datamodule.num_tasks)
-        if start > len(self.record.rows):
-            raise RunError(
-                f"{self.folder.path} has {start} finished tasks but results.json has "
-                f"{len(self.record.rows)} rows: it was altered; restore it or use another run_dir."
-            )
+        start = distributed.decided(self._start)
         if start:
             self.method.load_border_state(load_tensors(self.folder.border(start - 1)))
         del self.record.rows[start:]
         return start
 
+    def _start(self) -> int:
+        """Return the task to go on with, as the disk says; only rank 0 looks."""
+        checkpoints.remove_leftovers(self.folder)
+        start = checkpoints.whole_tasks(self.folder, self.datamodule.num_tasks, self._say)
+        if start > len(self.record.rows):
+            raise RunError(
+                f"{self.folder.path} has {start} finished tasks but results.json has "
+                f"{len(self.record.rows)} rows: it was altered; restore it or use another run_dir."
+            )
+        return start
+
+    def _say(self, sentence: str) -> None:
+        """Say aloud, and in the record, what went wrong and what is done about it."""
+        warn(sentence)
+        self.record.events.append(sentence)
+        self._save_record()
+
     def _save(self, task: int, context: TaskContext) -> None:
         """Write the row, then the state, then "complete": each file implies those before it."""
         self.record.references = context.references
         self.record.add_row(context.row)
-        self.record.save(self.folder.path)
-        save_tensors(self.folder.border(task), self._border_state())
-        self.folder.last.unlink(missing_ok=True)
-        if task + 1 == self.datamodule.num_tasks:
-            self.record.status = "complete"
+        self._save_record()
+        state = self._border_state()
+        if distributed.is_main():
+            save_tensors(self.folder.border(task), state)
+            checkpoints.clear(self.folder)
+        distributed.barrier()
+
+    def _save_record(self) -> None:
+        if distributed.is_main():
             self.record.save(self.folder.path)
 
     def _border_state(self) -> dict[str, Any]:

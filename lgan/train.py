@@ -5,22 +5,28 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from lgan.cli import friendly_errors
+from lgan.cli import friendly_errors, warn
 from lgan.config_path import config_path
+from lgan.errors import ConfigError, RunError, TrainingDivergedError
 from lgan.results.record import FILE_NAME, RunRecord
 from lgan.run_folder import RunFolder, register_resolvers
+from lgan.sweep import objective_value
 
 if TYPE_CHECKING:
     from lightning import Callback
+    from lightning.pytorch.loggers import Logger
 
     from lgan.data.datamodule import TaskSequenceDataModule
     from lgan.methods.base import LifelongGAN
+
+    Learner = tuple[LifelongGAN, list[Callback]]
 
 
 def train(config: DictConfig) -> Path:
@@ -37,36 +43,94 @@ def train(config: DictConfig) -> Path:
         DataError: the data are absent or unreadable.
         RunError: the run's folder cannot be used.
         TrainingDivergedError: a loss or weight is no longer finite.
+        StopBySignal: SIGTERM, SIGINT or SIGUSR1 came; what was trained is kept.
     """
     # Imported here: Lightning takes seconds, and `--help` needs none of it.
     import torch
 
-    from lgan import build, loggers
-    from lgan.callbacks.base import TaskCallback
-    from lgan.sequence import SequenceRunner
+    from lgan import build, signals
+    from lgan.distributed import decided
+    from lgan.lock import run_lock
 
     register_resolvers()
     quieten()
+    check_rewinding(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     folder = RunFolder(config.run_dir)
-    if is_complete(folder, config):
-        print(f"complete already, nothing to do: {folder.path}", flush=True)
-        return folder.path
-    datamodule = build.build_datamodule(config)
+    with signals.watch():
+        try:
+            if decided(lambda: is_complete(folder, config)):
+                print(f"complete already, nothing to do: {folder.path}", flush=True)
+                return folder.path
+            datamodule = build.build_datamodule(config)
+            learner = build_learner(config, datamodule)
+            with run_lock(folder.path):
+                record = decided(lambda: open_run(folder, config, datamodule, *learner))
+                run(config, folder, record, datamodule, learner)
+        except signals.StopBySignal as stop:
+            warn(f"{stop.sentence}.")
+            raise
+    return folder.path
+
+
+def build_learner(config: DictConfig, datamodule: TaskSequenceDataModule) -> Learner:
+    """Build the method and the callbacks, and check that they go together."""
+    from lgan import build
+    from lgan.callbacks.base import TaskCallback
+
     method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
     callbacks = build.build_callbacks(config)
     for callback in callbacks:
         if isinstance(callback, TaskCallback):
             callback.check(method, datamodule)
-    folder.open(config, config.resume)
-    record = open_record(folder, config, method, datamodule, callbacks)
-    open_loggers = build.build_loggers(config)
-    status = "failed"
+    return method, callbacks
+
+
+def run(
+    config: DictConfig,
+    folder: RunFolder,
+    record: RunRecord,
+    datamodule: TaskSequenceDataModule,
+    learner: Learner,
+) -> None:
+    """Train to the end, with all loggers open, and say in the record how it ended."""
+    from lgan import loggers, signals
+
+    status, open_loggers = "failed", loggers.open_all(config)
     try:
         for logger in open_loggers:
             logger.log_hyperparams(plain(config))
-        SequenceRunner(
+        train_to_the_end(config, folder, record, datamodule, learner, open_loggers)
+        status = "success"
+    except Exception as error:
+        note_end(record, folder, "failed", str(error))
+        raise
+    except signals.StopBySignal as stop:
+        note_end(record, folder, "stopped", stop.sentence)
+        raise
+    finally:
+        loggers.close(open_loggers, status)
+
+
+def train_to_the_end(
+    config: DictConfig,
+    folder: RunFolder,
+    record: RunRecord,
+    datamodule: TaskSequenceDataModule,
+    learner: Learner,
+    open_loggers: list[Logger],
+) -> None:
+    """Train all tasks; with `on_nan=rewind` again from the last checkpoint if a loss runs away."""
+    from lgan import build
+    from lgan.rewind import Rewinds
+    from lgan.sequence import SequenceRunner
+
+    rewinds = Rewinds(record.rewinds)
+    while True:
+        method, callbacks = learner
+        method.rewinds, datamodule.attempts = rewinds, rewinds.attempt
+        runner = SequenceRunner(
             method=method,
             datamodule=datamodule,
             make_trainer=build.build_trainer_factory(config),
@@ -74,15 +138,39 @@ def train(config: DictConfig) -> Path:
             record=record,
             callbacks=callbacks,
             loggers=open_loggers,
-        ).run()
-        status = "success"
-    except Exception as error:
-        record.status, record.error = "failed", str(error)
-        record.save(folder.path)
-        raise
-    finally:
-        loggers.close(open_loggers, status)
-    return folder.path
+        )
+        try:
+            return runner.run()
+        except TrainingDivergedError as error:
+            if config.on_nan != "rewind" or rewinds.count(method.task_index) >= config.nan_retries:
+                raise
+            runner.go_back(error, config.nan_rate_factor)
+        # Nothing of what was poisoned is used again.
+        learner = build_learner(config, datamodule)
+
+
+def note_end(record: RunRecord, folder: RunFolder, status: str, reason: str) -> None:
+    """Write into the record how a run ended; on a full disk the first error is what counts."""
+    from lgan.distributed import is_main
+
+    record.status, record.error = status, reason
+    if is_main():
+        with suppress(RunError):
+            record.save(folder.path)
+
+
+def check_rewinding(config: DictConfig) -> None:
+    """Refuse senseless values of `on_nan` and its settings.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if config.on_nan not in ("stop", "rewind"):
+        raise ConfigError(f"on_nan={config.on_nan} is none of stop and rewind.")
+    if config.nan_retries < 0:
+        raise ConfigError(f"nan_retries={config.nan_retries} is negative.")
+    if not 0 < config.nan_rate_factor <= 1:
+        raise ConfigError(f"nan_rate_factor={config.nan_rate_factor} must be in (0, 1].")
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -106,6 +194,18 @@ def declaration_of(method: LifelongGAN, callbacks: Sequence[Callback]) -> str:
     """Return all rules of the protocol that a run breaks, the method's first; "" for none."""
     parts = [method.declaration, *(getattr(c, "declaration", "") for c in callbacks)]
     return "; ".join(dict.fromkeys(part for part in parts if part))
+
+
+def open_run(
+    folder: RunFolder,
+    config: DictConfig,
+    datamodule: TaskSequenceDataModule,
+    method: LifelongGAN,
+    callbacks: Sequence[Callback],
+) -> RunRecord:
+    """Make the run's folder, or check that the run in it may go on; return its record."""
+    folder.open(config, config.resume)
+    return open_record(folder, config, method, datamodule, callbacks)
 
 
 def open_record(
@@ -156,8 +256,10 @@ def quieten() -> None:
 
 
 @friendly_errors
-def _train_main(config: DictConfig) -> None:
-    print(f"finished: {train(config)}", flush=True)
+def _train_main(config: DictConfig) -> float | None:
+    folder = train(config)
+    print(f"finished: {folder}", flush=True)
+    return objective_value(config, folder)
 
 
 def main() -> None:

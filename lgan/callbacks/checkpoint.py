@@ -8,12 +8,15 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
+from lgan import checkpoints
 from lgan.errors import ConfigError
-from lgan.files import atomic_path
 
 
 class StepCheckpoint(Checkpoint):
-    """Write `last.ckpt` every few generator steps of the method's own counter, atomically.
+    """Write `last.ckpt` every few generator steps, and after a task's last one, atomically.
+
+    The one before it stays as `previous.ckpt`. The one after the last step spares a run that is
+    killed while it consolidates or evaluates all of the task's training.
 
     A subclass of Lightning's `Checkpoint`, so that it runs after every other callback and saves
     what they changed. Lightning's own ModelCheckpoint counts optimizer steps, and writes through
@@ -30,10 +33,8 @@ class StepCheckpoint(Checkpoint):
         self.path, self.every = Path(folder) / "last.ckpt", every
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
-        """Save, if it is time and the weights are finite; the task's last step has its border."""
+        """Save, if it is time and the weights are finite."""
         step = pl_module.step
-        if not self.every or step % self.every or step >= trainer.num_training_batches:
-            return
-        pl_module.check_finite(weights=True)
-        with atomic_path(self.path) as temporary:
-            trainer.save_checkpoint(temporary, weights_only=False)
+        last = step >= trainer.num_training_batches
+        if self.every and (last or step % self.every == 0):
+            checkpoints.write(trainer, self.path, pl_module)

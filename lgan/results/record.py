@@ -13,7 +13,7 @@ from lgan.files import write_json
 
 FORMAT = 1
 FILE_NAME = "results.json"
-STATUSES = ("running", "complete", "failed")
+STATUSES = ("running", "complete", "failed", "stopped")
 
 
 @dataclass
@@ -21,7 +21,8 @@ class RunRecord:
     """What one run measured: row t of the result matrix for every finished task t.
 
     Accuracies are fractions in [0, 1]. `rows[t]["metrics"][j]` holds the metrics of task j after
-    training task t (j <= t), `rows[t]["overall"]` those over all classes seen so far.
+    training task t (j <= t), `rows[t]["overall"]` those over all classes seen so far. `rewinds` are
+    those of `lgan.rewind`, `events` sentences about what went wrong and what was done about it.
     """
 
     data: str
@@ -35,6 +36,8 @@ class RunRecord:
     tasks: list[dict[str, Any]] = field(default_factory=list)
     references: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    rewinds: list[dict[str, Any]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     @property
@@ -99,7 +102,10 @@ class RunRecord:
         except FileNotFoundError as error:
             raise RunError(f"{path} does not exist: {folder} is not a run folder.") from error
         except (OSError, ValueError) as error:
-            raise RunError(f"{path} is damaged and cannot be read as JSON: {error}.") from error
+            raise RunError(
+                f"{path} is damaged and cannot be read as JSON ({error}); restore it from a copy, "
+                "or train the run anew with another run_dir=... Nothing was overwritten."
+            ) from error
         return cls.from_dict(content, str(path))
 
     @classmethod

@@ -1,0 +1,69 @@
+"""Leaving between two steps when a signal has asked for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+from lgan import checkpoints, distributed, signals
+from lgan.errors import ConfigError
+
+
+class StopOnSignal(Checkpoint):
+    """After a signal finish the step, write `last.ckpt` and leave (see `lgan.signals`).
+
+    Several ranks stop at the same step: they ask each other every few steps. A single process
+    looks at every step, which costs nothing.
+
+    Args:
+        folder: where `last.ckpt` goes.
+        every: generator steps between two times that ranks ask each other.
+
+    Raises:
+        ConfigError: `every` is less than 1.
+    """
+
+    def __init__(self, folder: str | Path, every: int = 10) -> None:
+        if every < 1:
+            raise ConfigError(f"callbacks.stop.every={every} must be at least 1.")
+        self.path, self.every = Path(folder) / "last.ckpt", every
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Hear signals in place of Lightning, which has just set a handler of its own."""
+        watch = signals.current()
+        if watch is not None:
+            watch.install()
+            watch.train(True)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
+        """Leave, if a signal has come to any rank."""
+        watch, step = signals.current(), pl_module.step
+        alone, last = distributed.world() == 1, step >= trainer.num_training_batches
+        if watch is None or (alone and not watch.received):
+            return
+        if not (alone or last or step % self.every == 0):
+            return
+        signum = distributed.largest(watch.received, pl_module.device)
+        if not signum:
+            return
+        checkpoints.write(trainer, self.path, pl_module)
+        raise signals.StopBySignal(signum, f"at task {pl_module.task_index}, step {step}")
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
+        """Steps are over: from now on a signal ends the run at once."""
+        self._over()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:  # noqa: ANN401
+        """Training is over in another way."""
+        watch = signals.current()
+        if watch is not None and not isinstance(exception, signals.StopBySignal):
+            watch.train(False)
+
+    @staticmethod
+    def _over() -> None:
+        watch = signals.current()
+        if watch is not None:
+            watch.train(False)

@@ -1,0 +1,110 @@
+"""Signals that ask a run to leave: SIGTERM, SIGINT and SIGUSR1 (Slurm's --signal=USR1@60).
+
+While steps are trained the current one is finished and a checkpoint written
+(`lgan.callbacks.stop.StopOnSignal`); outside of training the run leaves at once. All files are
+written atomically, so that leaving loses nothing that was finished.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+ECHO = 1.0
+"""Seconds in which a further signal is the same wish: a terminal and a launcher both send one."""
+
+
+class StopBySignal(SystemExit):
+    """A signal ended the run; the process leaves with 128 + its number.
+
+    Hydra and Lightning let it pass, so that in a multirun the sweep ends and not only the job.
+
+    Args:
+        signum: the signal.
+        where: what was going on, for the message.
+    """
+
+    def __init__(self, signum: int, where: str = "outside of training") -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+        self.sentence = (
+            f"stopped by {signal.Signals(signum).name} {where}; the same command goes on from there"
+        )
+
+
+class Watch:
+    """Hears the signals for one process.
+
+    Attributes:
+        received: the first signal that came while steps were trained, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._training, self._since, self._pid = False, 0.0, os.getpid()
+
+    def install(self) -> None:
+        """Become the handler of all signals; only the main thread can, elsewhere nothing changes.
+
+        Lightning sets a handler of its own for SIGTERM when a fit begins, which waits for the
+        other ranks inside the handler: a deadlock. So this is called again after that.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, self._handle)
+
+    def train(self, on: bool) -> None:
+        """Say that steps begin, or that they are over.
+
+        Raises:
+            StopBySignal: they are over, and a signal has come in the meantime.
+        """
+        self._training = on
+        if not on and self.received:
+            raise StopBySignal(self.received)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            self._handle_in_child(signum)
+        elif not self._training:
+            raise StopBySignal(signum)
+        elif not self.received:
+            self.received, self._since = signum, time.monotonic()
+        elif time.monotonic() - self._since > ECHO:
+            raise StopBySignal(signum, "twice, without a checkpoint")
+
+    @staticmethod
+    def _handle_in_child(signum: int) -> None:
+        """Let a forked worker end on SIGTERM only: on the others its parent still needs it."""
+        if signum == signal.SIGTERM:
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+
+
+_watches: list[Watch] = []
+
+
+def current() -> Watch | None:
+    """Return the watch of the run that is being trained, if there is one."""
+    return _watches[-1] if _watches else None
+
+
+@contextmanager
+def watch() -> Iterator[Watch]:
+    """Hear signals while the block runs; the former handlers are put back after it."""
+    former = {number: signal.getsignal(number) for number in SIGNALS}
+    _watches.append(Watch())
+    _watches[-1].install()
+    try:
+        yield _watches[-1]
+    finally:
+        _watches.pop()
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in former.items():
+                signal.signal(number, handler)
