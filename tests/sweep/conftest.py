@@ -1,0 +1,43 @@
+"""A sweep as a user starts one: `lgan-train -m ...` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SHORT = [
+    "training.steps=2",
+    "data.num_tasks=2",
+    "evaluation=fast",
+    "callbacks.samples.per_class=2",
+    "callbacks.progress=null",
+    "trainer=cpu",
+    "threads=1",
+]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """Return a cache that all tests share, so that the classifier is trained once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, cache: Path) -> Callable[..., subprocess.CompletedProcess]:
+    """Return a function that runs a sweep of short digit runs into tmp_path/runs."""
+
+    def sweep(*overrides: str, **variables: str) -> subprocess.CompletedProcess:
+        here = str(Path(__file__).parent)
+        environment = {**os.environ, "LGAN_CACHE": str(cache), "PYTHONPATH": here, **variables}
+        command = [sys.executable, "-m", "lgan.train", "-m", f"paths.runs={tmp_path}/runs"]
+        return subprocess.run(
+            [*command, *SHORT, *overrides],
+            capture_output=True, text=True, env=environment, timeout=300, check=False,
+        )  # fmt: skip
+
+    return sweep
