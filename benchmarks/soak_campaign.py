@@ -1,4 +1,4 @@
-"""One configuration of a soak: its undisturbed run, and the chains of faults that are to end alike."""
+"""One configuration of a soak: its undisturbed run, and the chains of faults that end alike."""
 
 from __future__ import annotations
 

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TRAIN = (sys.executable, "-m", "lgan.train")
 TOKEN = "LGAN_SOAK"
 """A variable of the environment that tells the processes of one child from all others."""
 PATIENCE = 300.0
@@ -25,9 +26,10 @@ class Child:
     Args:
         arguments: of lgan-train.
         log: where its output goes; appended.
+        program: what is started in lgan-train's place.
     """
 
-    def __init__(self, arguments: list[str], log: Path) -> None:
+    def __init__(self, arguments: list[str], log: Path, program: Sequence[str] = TRAIN) -> None:
         self.token, self.log = uuid.uuid4().hex, log
         self._began = log.stat().st_size if log.exists() else 0
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -39,7 +41,7 @@ class Child:
         }
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "lgan.train", *arguments],
+                [*program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -155,6 +155,9 @@ class DGM(ClassifierReplay):
 
     def end_task(self, task: int) -> None:
         """Binarise and cumulate the masks."""
+        # The scale is in no checkpoint; a run may have gone on from the one after the last step.
+        steps = self.adversarial_steps
+        self.generator.set_scale(self.annealing.at(steps - 1, steps)[1])
         self._record_masks()
         self.masks.consolidate(self.generator)
         super().end_task(task)
