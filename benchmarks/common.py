@@ -23,21 +23,21 @@ class Row:
         measured: both sides, with units.
         ratio: median over the repetitions' ratios.
         target: as printed.
-        met: whether the target is met.
+        met: whether the target is met; None: it was not measured.
     """
 
     what: str
     measured: str
     ratio: float
     target: str
-    met: bool
+    met: bool | None
 
 
 def render(title: str, rows: Sequence[Row]) -> str:
     """Return a Markdown table of rows."""
     lines = [f"## {title}", "", "| what | measured | ratio | target | |", "|---|---|---:|---|---|"]
     for row in rows:
-        verdict = "ok" if row.met else "missed"
+        verdict = {True: "ok", False: "missed", None: "–"}[row.met]
         lines.append(
             f"| {row.what} | {row.measured} | {row.ratio:.3f} | {row.target} | {verdict} |"
         )

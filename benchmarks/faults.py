@@ -177,9 +177,9 @@ def _evaluation(fault: FaultAt) -> None:
     """Kill at the second call of a sampler or classifier, or at the end if there is one only."""
     evaluate = Evaluator.evaluate
 
-    def dying(self: Evaluator, *parts: Any) -> None:  # noqa: ANN401
+    def dying(self: Evaluator, *parts: Any, **own: Any) -> None:  # noqa: ANN401
         watched: list[Any] = [_second_kills(p) if callable(p) else p for p in parts]
-        evaluate(self, *watched)
+        evaluate(self, *watched, **own)
         die()
 
     Evaluator.evaluate = dying  # type: ignore[method-assign, assignment]

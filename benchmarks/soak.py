@@ -16,7 +16,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,8 @@ def campaign(
     options: argparse.Namespace,
     deadline: float,
     tick: Callable[[], Any],
-) -> list[Outcome]:
-    """Return what each fault did to one configuration; none begins after the deadline."""
+) -> Iterator[Outcome]:
+    """Yield what each fault did to one configuration; none begins after the deadline."""
     folder: Path = options.output
     runner = Campaign(
         configuration,
@@ -79,7 +79,9 @@ def campaign(
     )
     (runner.folder / "reference" / "finished").unlink(missing_ok=True)
     (runner.folder / "reference-nan" / "finished").unlink(missing_ok=True)
-    return [runner.run(fault) for fault in faults if time.monotonic() < deadline]
+    for fault in faults:
+        if time.monotonic() < deadline:
+            yield runner.run(fault)
 
 
 def faults_of(name: str, options: argparse.Namespace) -> list[str]:

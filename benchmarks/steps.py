@@ -121,10 +121,10 @@ def fit(
     datamodule: TaskSequenceDataModule,
     context: TaskContext,
     callbacks: list[L.Callback],
-    watch: Interleaved,
+    watch: L.Callback,
     config: Any,  # noqa: ANN401
 ) -> None:
-    """Fit the one task as lgan's runner does, with the rival taking turns."""
+    """Fit the one task as lgan's runner does, with a callback that measures."""
     classes = [task.classes for task in datamodule.sequence.tasks]
     method.enter_task(0, classes, 0)
     heard = [callback for callback in callbacks if hasattr(callback, "on_task_start")]

@@ -32,7 +32,6 @@ class AppendCSVLogger(Logger):
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
-        self._kept: set[tuple[str, str]] = set()
         self._rewound: int | None = None
 
     @property
@@ -56,8 +55,7 @@ class AppendCSVLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a line per metric, but for those of the very step that a crash left complete."""
-        metrics = {k: v for k, v in metrics.items() if (str(step), k) not in self._kept}
+        """Append a line per metric; after `rewind`, those of its step take the place of old ones."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if step == self._rewound and self.path.exists():
             self._keep(lambda row: int(row[0]) != step or row[1] not in metrics)
