@@ -55,7 +55,7 @@ class AppendCSVLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a line per metric; after `rewind`, those of its step take the place of old ones."""
+        """Append a line per metric; after `rewind` those of its step replace the former ones."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if step == self._rewound and self.path.exists():
             self._keep(lambda row: int(row[0]) != step or row[1] not in metrics)
