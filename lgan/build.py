@@ -7,9 +7,11 @@ from typing import Any
 
 import lightning as L
 from hydra.utils import instantiate
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
+from lgan import distributed
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
@@ -86,8 +88,11 @@ def build_loggers(config: DictConfig) -> list[Logger]:
 
 
 def build_trainer_factory(config: DictConfig) -> Callable[..., L.Trainer]:
-    """Return what makes a fresh Trainer for each task."""
-    return instantiate(config.trainer)
+    """Return what makes a fresh Trainer for each task, its strategy included."""
+    # Lightning would take a single process in a Slurm job for one of several, and hear Slurm's
+    # signals itself.
+    single = {"plugins": [LightningEnvironment()]} if distributed.world() == 1 else {}
+    return lambda **settings: instantiate(config.trainer)(**single, **settings)
 
 
 def _build_entries(section: DictConfig) -> list[Any]:

@@ -8,7 +8,8 @@ stands first in the global batch then stands first in every rank's share.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import torch
@@ -120,6 +121,33 @@ def all_values(value: Any) -> list[Any]:  # noqa: ANN401
     return values
 
 
+def spread(function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
+    """Return what a function makes of each item, the work dealt out over the ranks.
+
+    Args:
+        function: called with an item; what it returns can be pickled, tensors are on the CPU.
+        items: the same on every rank.
+    """
+    mine = [function(item) for item in share_of(items)]
+    dealt = all_values(mine)
+    return [dealt[place % world()][place // world()] for place in range(len(items))]
+
+
+def share_of(items: Sequence[T]) -> Sequence[T]:
+    """Return this rank's items of a sequence, in order."""
+    return items[rank() :: world()]
+
+
+@contextmanager
+def main_first() -> Iterator[None]:
+    """Let rank 0 run a block before the others do: what it leaves in a cache, they find there."""
+    if not is_main():
+        barrier()
+    yield
+    if is_main():
+        barrier()
+
+
 @torch.no_grad()
 def synchronise_buffers(module: nn.Module) -> None:
     """Give every rank rank 0's buffers; DDP does so only once per fit in manual optimization."""
@@ -135,6 +163,20 @@ def fingerprint(tensors: Iterator[tuple[str, Tensor]]) -> str:
         flat = tensor.detach().contiguous().cpu().reshape(-1)
         sha.update(name.encode() + flat.view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
+
+
+def differing_buffers(module: nn.Module) -> list[dict[str, Tensor]]:
+    """Return by rank the buffers that are not the same on all ranks; [] where all are.
+
+    These are running statistics of what each rank has seen. A checkpoint needs all ranks' own.
+    """
+    if world() == 1:
+        return []
+    saved = module.state_dict()
+    buffers = {name: b.detach().cpu() for name, b in module.named_buffers() if name in saved}
+    hashes = all_values({name: fingerprint(iter([(name, b)])) for name, b in buffers.items()})
+    odd = [name for name in buffers if len({found[name] for found in hashes}) > 1]
+    return all_values({name: buffers[name] for name in odd}) if odd else []
 
 
 def check_equal(module: nn.Module, when: str) -> None:

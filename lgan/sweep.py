@@ -31,6 +31,7 @@ from lgan.errors import ConfigError, RunError
 from lgan.files import write_json
 from lgan.launchers import is_slurm, orphans_jobs
 from lgan.results.record import FILE_NAME, RunRecord, number
+from lgan.signals import watch
 
 STATUSES = ("complete", "skipped", "failed", "died", "stopped", "never started")
 """Outcomes of a job: skipped ones were complete before, died ones were killed without a word."""
@@ -152,7 +153,7 @@ def guard_next_sweep(report: SweepReport) -> None:
         launcher = str(arguments["config"].hydra.launcher["_target_"])
 
         def guarded(arguments: list[str]) -> Any:  # noqa: ANN401
-            with reporting(report, launcher, lambda: planned_jobs(sweeper)):
+            with reporting(report, launcher, lambda: planned_jobs(sweeper)), watch():
                 return sweep(arguments=arguments)
 
         sweeper.sweep = guarded

@@ -251,13 +251,20 @@ def quieten() -> None:
         ".*number of training batches .* is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*module\\(s\\) in eval mode at the start of training.*",
+        ".*`broadcast_buffers` is deprecated.*",  # what takes its place still evens buffers out
     ):
         warnings.filterwarnings("ignore", pattern)
 
 
 @friendly_errors
 def _train_main(config: DictConfig) -> float | None:
-    folder = train(config)
+    from lgan.launch import launch, needs_launch
+
+    if needs_launch(config):
+        launch(config)
+        folder = Path(config.run_dir)
+    else:
+        folder = train(config)
     print(f"finished: {folder}", flush=True)
     return objective_value(config, folder)
 

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from lgan.callbacks.base import TaskCallback, TaskContext
-from lgan.callbacks.sources import evaluation_source
+from lgan import distributed
+from lgan.callbacks.base import Learner, TaskCallback, TaskContext
+from lgan.callbacks.sources import Source, evaluation_source
 from lgan.loggers import log_matrix
 from lgan.metrics.evaluator import Evaluator
 from lgan.metrics.sampling import Sampler
 from lgan.seeding import Noise
+
+
+@dataclass
+class MethodSampler:
+    """What the evaluator draws images with."""
+
+    method: Learner
+    source: Source
+
+    def __call__(self, labels: Tensor) -> Tensor:
+        """Return images (B, C, H, W) of the classes (B,), from the source's next inputs."""
+        return self.method.generate(self.source(labels), labels)
+
+    def skip(self, labels: Tensor) -> None:
+        """Pass over the inputs of a call."""
+        self.source(labels)
 
 
 class EvaluateTasks(TaskCallback):
@@ -28,7 +47,8 @@ class EvaluateTasks(TaskCallback):
     def on_task_start(self, context: TaskContext) -> None:
         """Train or load the evaluation classifier before the first task is trained."""
         if not self._ready:
-            self.evaluator.prepare(context.datamodule, context.method.device)
+            with distributed.main_first():
+                self.evaluator.prepare(context.datamodule, context.method.device)
             self._ready = True
 
     @torch.no_grad()
@@ -52,8 +72,7 @@ class EvaluateTasks(TaskCallback):
         method = context.method
         noise = Noise(self.seed, method.device)
         noise.reseed(self.seed, "evaluation", context.task)
-        source = evaluation_source(method, context.datamodule, noise)
-        return lambda labels: method.generate(source(labels), labels)
+        return MethodSampler(method, evaluation_source(method, context.datamodule, noise))
 
     @staticmethod
     def _log(context: TaskContext) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import lightning as L
+import torch
 
+from lgan import distributed
 from lgan.callbacks.base import TaskCallback
 
 
 class LogLosses(TaskCallback):
     """Log each player's loss every few generator steps, on a step that grows over all tasks.
+
+    It is the mean over the global batch.
 
     It writes to the loggers directly: `self.log` would use Lightning's step, which counts
     optimizer steps and starts again at 0 with each task's Trainer, and costs a millisecond.
@@ -26,7 +30,9 @@ class LogLosses(TaskCallback):
         """Log the losses of this step."""
         if pl_module.step % self.every:
             return
-        numbers = {f"loss/{name}": float(loss) for name, loss in pl_module.losses.items()}
+        names = [f"loss/{name}" for name in pl_module.losses]
+        losses = distributed.total_of(torch.stack([*pl_module.losses.values()]))
+        numbers = dict(zip(names, (losses / distributed.world()).tolist(), strict=True))
         numbers |= {"task/index": pl_module.task_index, "task/step": pl_module.step}
         for logger in trainer.loggers:
             logger.log_metrics(numbers, step=pl_module.total_steps)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from lgan import distributed
 from lgan.callbacks.base import TaskCallback, TaskContext
 from lgan.callbacks.sources import PictureSource
 from lgan.data.images import to_float
@@ -43,7 +44,8 @@ class PairedDistances(TaskCallback):
         if not getattr(context.datamodule, "paired", False):
             return
         context.method.eval()
-        found = [self._measure(context, task) for task in range(context.task + 1)]
+        tasks = range(context.task + 1)
+        found = distributed.spread(lambda task: self._measure(context, task), tasks)
         entries = context.row["metrics"]
         for entry, distances in zip(entries, found, strict=True):
             entry.update(distances)

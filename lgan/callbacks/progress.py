@@ -8,6 +8,7 @@ import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm.auto import tqdm
 
+from lgan import distributed
 from lgan.callbacks.base import TaskContext
 
 
@@ -40,7 +41,11 @@ class SequenceProgress(ProgressBar):
         if self._bar is None:
             total = tasks * context.datamodule.steps
             self._bar = tqdm(
-                total=total, initial=context.step, unit="step", disable=not self._on, leave=True
+                total=total,
+                initial=context.step,
+                unit="step",
+                disable=not (self._on and distributed.is_main()),
+                leave=True,
             )
         classes = ",".join(context.datamodule.class_names[c] for c in self._classes(context))
         self._bar.set_description(

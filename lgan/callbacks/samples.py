@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
+from lgan import distributed
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import evaluation_source
 from lgan.data.datamodule import TaskSequenceDataModule
@@ -49,11 +50,12 @@ class FixedNoiseSamples(TaskCallback):
             return
         method.eval()
         noise = self._noise(method, context.datamodule, folder)
-        self._save_targets(context.datamodule, folder)
         tasks = context.datamodule.sequence.tasks[: context.task + 1]
-        drawn = [self._draw(method, noise, task.classes) for task in tasks]
-        context.row["retention"] = self._compare(drawn, folder)
-        self._save(drawn, [c for task in tasks for c in task.classes], context, folder)
+        drawn = distributed.spread(lambda task: self._draw(method, noise, task.classes), tasks)
+        if distributed.is_main():
+            self._save_targets(context.datamodule, folder)
+            context.row["retention"] = self._compare(drawn, folder)
+            self._save(drawn, [c for task in tasks for c in task.classes], context, folder)
 
     def _noise(self, method: Learner, datamodule: TaskSequenceDataModule, folder: Path) -> Tensor:
         """Return the fixed noise (classes, per_class * noise_rows, z_dim), made once per run.
@@ -61,15 +63,17 @@ class FixedNoiseSamples(TaskCallback):
         For translation tasks it is the first test inputs (tasks, per_class, C, H, W).
         """
         path = folder / "noise.pt"
-        if not path.exists():
-            # Of a translation that the run leaves out (data.num_tasks) there are no inputs.
-            pictures = datamodule.pictures
-            count = len(datamodule.sequence) if pictures else datamodule.num_classes
-            labels = torch.arange(count).repeat_interleave(self.per_class)
-            source = evaluation_source(method, datamodule, Noise(self.seed))
-            drawn = source(labels).unflatten(0, (count, -1))
-            save_tensors(path, {"noise": drawn})
+        if distributed.is_main() and not path.exists():
+            self._make_noise(method, datamodule, path)
+        distributed.barrier()
         return load_tensors(path)["noise"].to(method.device)
+
+    def _make_noise(self, method: Learner, datamodule: TaskSequenceDataModule, path: Path) -> None:
+        # Of a translation that the run leaves out (data.num_tasks) there are no inputs.
+        count = len(datamodule.sequence) if datamodule.pictures else datamodule.num_classes
+        labels = torch.arange(count).repeat_interleave(self.per_class)
+        source = evaluation_source(method, datamodule, Noise(self.seed))
+        save_tensors(path, {"noise": source(labels).unflatten(0, (count, -1))})
 
     def _save_targets(self, datamodule: TaskSequenceDataModule, folder: Path) -> None:
         """Save what belongs to the fixed inputs, once per run, where pictures are paired."""

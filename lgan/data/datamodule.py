@@ -10,6 +10,7 @@ import lightning as L  # noqa: N812  (Lightning's own convention)
 import torch
 from torch import Tensor
 
+from lgan import distributed
 from lgan.data.images import Images, ImageSplits, to_float
 from lgan.data.loader import Attempts, BatchLoader, StreamingLoader, check_batch_size
 from lgan.data.tasks import Task, TaskSequence
@@ -106,7 +107,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         sequence = self._cut(len(splits.class_names))
         for task in sequence:
             count = int(torch.isin(splits.train.labels, torch.tensor(task.classes)).sum())
-            check_batch_size(self.batch_size, count, task.index)
+            check_batch_size(self.batch_size, count, task.index, distributed.world())
         self._splits, self._sequence = self._materialise(splits), sequence
 
     @property

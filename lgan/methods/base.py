@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from lgan import distributed
 from lgan.errors import ConfigError, RunError, TrainingDivergedError
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.networks.modes import as_in_training, random_devices
@@ -67,9 +68,9 @@ class LifelongGAN(L.LightningModule):
     translates_not: ClassVar[str] = "choose objective=acgan."
     """Why not, or what to do instead; the end of a sentence."""
     noise_rows: int = 1
+    """How many rows of noise `generate` takes per image."""
     roles: ClassVar[dict[str, str]] = {}
     """Further kinds of steps in the schedule, and whose optimizer takes them."""
-    """How many rows of noise `generate` takes per image."""
 
     def __init__(
         self,
@@ -281,10 +282,10 @@ class LifelongGAN(L.LightningModule):
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
     def check_finite(self, weights: bool = False) -> None:
-        """Raise if a loss, or (on demand) a weight of any player, is no longer finite.
+        """Raise if a loss, or (on demand) a weight of any player, is no longer finite on any rank.
 
         Raises:
-            TrainingDivergedError: names player, task and step.
+            TrainingDivergedError: names player, task and step; raised on every rank.
         """
         checked = {f"loss of the {name}": loss for name, loss in self.losses.items()}
         if weights:
@@ -293,13 +294,14 @@ class LifelongGAN(L.LightningModule):
                 for name, network in self.players.items()
                 for key, p in network.named_parameters()
             }
-        for what, tensor in checked.items():
-            if not torch.isfinite(tensor).all():
-                raise TrainingDivergedError(
-                    f"the {what} is not finite at task {self.task_index}, step {self.step}; "
-                    "the last good state is kept. A lower training.learning_rate or a larger "
-                    "objective.penalty_weight may help."
-                )
+        bad = (what for what, tensor in checked.items() if not torch.isfinite(tensor).all())
+        found = [what for what in distributed.all_values(next(bad, None)) if what is not None]
+        if found:
+            raise TrainingDivergedError(
+                f"the {found[0]} is not finite at task {self.task_index}, step {self.step}; "
+                "the last good state is kept. A lower training.learning_rate or a larger "
+                "objective.penalty_weight may help."
+            )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add to a checkpoint inside a task what is needed to go on from it."""
@@ -310,6 +312,8 @@ class LifelongGAN(L.LightningModule):
             "total_steps": self.total_steps,
             "structure": self.structure(),
             "objective": self.objective.state_dict(),
+            # Statistics of a rank's own share of the batches.
+            "own_buffers": distributed.differing_buffers(self),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -326,6 +330,14 @@ class LifelongGAN(L.LightningModule):
             )
         self.step, self.total_steps = state["step"], state["total_steps"]
         self.objective.load_state_dict(state["objective"])
+        own = state.get("own_buffers", [])
+        if own and len(own) != distributed.world():
+            raise RunError(
+                f"the checkpoint was written by {len(own)} processes and batch statistics are each "
+                f"one's own; continue with trainer.devices={len(own)}, or remove it: the task then "
+                "starts anew."
+            )
+        checkpoint["state_dict"] |= own[distributed.rank()] if own else {}
 
     def border_state(self) -> dict[str, Any]:
         """Return what a finished task leaves behind: structure, then tensors."""

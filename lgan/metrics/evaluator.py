@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lgan import distributed
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import Images, TensorImages
 from lgan.errors import ConfigError, RunError
@@ -235,7 +236,8 @@ class Evaluator:
         classifier: nn.Module,
     ) -> None:
         assert self._reference is not None
-        right = predict(classifier, generated, self._device) == generated.labels
+        predicted = predict(classifier, _share(generated), self._device)
+        right = distributed.gather(predicted) == generated.labels
         row.add("accuracy_generated", _per_class(right, generated.labels, tasks), tasks)
         real = self._reference.deviations
         diversity = {
@@ -263,7 +265,8 @@ class Evaluator:
         assert self._reference is not None
         seen = [label for classes in tasks for label in classes]
         test = self._reference.test.of_classes(seen)
-        ranked = rank(classify, test, self._device, among=seen, most=TOP)
+        ranked = rank(classify, _share(test), self._device, among=seen, most=TOP)
+        ranked = distributed.gather(ranked)
         right = ranked == test.labels[:, None]
         counts = {label: len(_where(test, label)) for label in seen}
         row.add(name, _per_class(right[:, 0], test.labels, tasks), tasks, counts)
@@ -276,7 +279,7 @@ class Evaluator:
     ) -> None:
         assert self._extractor is not None and self._reference is not None
         name, seed = self._extractor.name, mix(self.seed, "kid") % 2**32
-        features = extract(self._extractor, generated.images)
+        features = distributed.gather(extract(self._extractor, distributed.share(generated.images)))
         for metrics, classes in zip(row.metrics, tasks, strict=True):
             drawn = features[torch.isin(generated.labels, torch.tensor(classes))]
             found = distances(drawn, self._reference.features_of(classes), name, seed)
@@ -316,6 +319,13 @@ def _check(samples: int, batch: int, reverse: str, reference: int | None) -> Non
             raise ConfigError(f"evaluation.{name}={value} must be at least {bound}.")
     if reverse not in REVERSE:
         raise ConfigError(f"evaluation.reverse={reverse} must be one of {', '.join(REVERSE)}.")
+
+
+def _share(images: Images) -> Images:
+    """Return the images that this rank looks at."""
+    if distributed.world() == 1:
+        return images
+    return images.subset(distributed.share(torch.arange(len(images))))
 
 
 def _where(images: Images, label: int) -> Tensor:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from lgan import distributed
 from lgan.data.images import to_uint8
 from lgan.errors import DataError, TrainingDivergedError
 
@@ -27,6 +28,8 @@ def generate(
 
     Each call asks for `batch` images of every class, so that a generator whose norm layers use the
     statistics of a class or of the batch sees the same composition each time; what is over is cut.
+    Several ranks share the calls; a sampler that is not a plain function may have a method `skip`,
+    which is called in the place of a call that another rank makes.
 
     Args:
         sampler: labels (B,) to images (B, C, H, W) in [-1, 1], fresh noise at each call.
@@ -44,8 +47,12 @@ def generate(
         TrainingDivergedError: an image is not finite.
     """
     labels = torch.tensor(classes, device=device).repeat_interleave(batch)
-    drawn = []
-    for _ in range(math.ceil(samples / batch)):
+    calls = range(math.ceil(samples / batch))
+    drawn = torch.empty(0, len(classes), batch, *image_shape, dtype=torch.uint8)
+    for call in calls:
+        if call not in distributed.share_of(calls):
+            getattr(sampler, "skip", sampler)(labels)
+            continue
         images = sampler(labels)
         if images.shape != (len(labels), *image_shape):
             raise DataError(
@@ -57,5 +64,6 @@ def generate(
                 "The generator returns images that are not finite, so they cannot be evaluated; "
                 "lower training.learning_rate or look at the losses."
             )
-        drawn.append(to_uint8(images.float()).cpu().unflatten(0, (len(classes), batch)))
-    return torch.cat(drawn, dim=1)[:, :samples]
+        own = to_uint8(images.float()).cpu().unflatten(0, (len(classes), batch))
+        drawn = torch.cat([drawn, own[None]])
+    return distributed.gather(drawn).transpose(0, 1).flatten(1, 2)[:, :samples]

@@ -41,10 +41,11 @@ class Classifier(nn.Module):
 
 
 class SmallCNN(Classifier):
-    """A quick convolutional classifier for grey or colour images of 8 to 64 pixels a side.
+    """A quick convolutional classifier for grey or colour images of 8 pixels a side or more.
 
     3x3 convolutions with group norm, the side halved after each until it is 4 or less; channels are
-    `width`, twice and then four times as many.
+    `width`, twice and then four times as many. Larger images than 64 pixels a side are first
+    averaged over squares, the smallest that make them fit.
 
     Args:
         image_shape: (C, H, W).
@@ -53,21 +54,24 @@ class SmallCNN(Classifier):
         feature_dim: length of the features; short ones need fewer samples for a Fréchet distance.
 
     Raises:
-        ConfigError: a side is under 8 or over 64, or `width` is no multiple of 8.
+        ConfigError: a side is under 8 (after averaging), or `width` is no multiple of 8.
     """
 
     def __init__(
         self, image_shape: ImageShape, num_classes: int, width: int = 32, feature_dim: int = 64
     ) -> None:
         channels, height, breadth = image_shape
-        if not 8 <= min(height, breadth) <= max(height, breadth) <= 64:
+        square = math.ceil(max(height, breadth) / 64)
+        layers: list[nn.Module] = [nn.AvgPool2d(square, ceil_mode=True)] if square > 1 else []
+        height, breadth = math.ceil(height / square), math.ceil(breadth / square)
+        if min(height, breadth) < 8:
             raise ConfigError(
-                f"SmallCNN takes images of 8 to 64 pixels a side, not {height}x{breadth}; "
-                "choose another classifier or resize the data."
+                "SmallCNN takes images of 8 pixels a side or more, of which the longer is at most "
+                f"eight times the shorter, not {image_shape[1]}x{image_shape[2]}; choose another "
+                "evaluation.classifier or resize the data."
             )
         if width < 8 or width % 8:
             raise ConfigError(f"SmallCNN's width={width} must be a multiple of 8.")
-        layers: list[nn.Module] = []
         outputs = width
         while max(height, breadth) > 4:
             layers += _normed_convolution(channels, outputs)

@@ -18,6 +18,9 @@ class Scripted:
     def __init__(self, uniforms, places) -> None:
         self.uniforms, self.places = uniforms, places
 
+    def whole(self):
+        return self
+
     def uniform(self, count):
         return torch.tensor(self.uniforms[:count])
 

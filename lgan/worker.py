@@ -1,0 +1,91 @@
+"""One of the processes of a run: `python -m lgan.worker CONFIG.yaml`, started by `lgan.launch`.
+
+It reads a plain, resolved config and never Hydra's command line.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+import torch
+import torch.distributed as dist
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.errors import LganError
+from lgan.launch import LAUNCHER, on_gpu, tell
+from lgan.train import train
+
+PR_SET_PDEATHSIG = 1
+LOST = 76
+"""Exit code of a worker that has lost another one: the cause is to be found there."""
+
+
+def die_with_parent() -> None:
+    """Be killed when the process that started this one ends, however it ends (Linux)."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if str(os.getppid()) != os.environ.get(LAUNCHER):  # it has ended already
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def process_group(config: DictConfig) -> Iterator[None]:
+    """Belong to the run's processes: gloo on CPUs, NCCL on GPUs and gloo beside it."""
+    gpu = on_gpu(config)
+    if gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    wait = timedelta(minutes=config.launch.timeout_minutes)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=wait)
+    yield
+    # Not after an error: the others may never come.
+    dist.destroy_process_group()
+
+
+def lost_another(error: Exception) -> bool:
+    """Return whether an error only says that another rank has gone."""
+    known = isinstance(error, dist.DistError) or "gloo" in str(error).lower()
+    return isinstance(error, RuntimeError) and known
+
+
+def work(path: Path) -> int:
+    """Train as one of the ranks; return the exit code.
+
+    Args:
+        path: the config; beside it goes what the parent is told of an error.
+    """
+    config = cast(DictConfig, OmegaConf.load(path))
+    try:
+        with process_group(config):
+            train(config)
+    except LganError as error:
+        tell(path.parent, int(os.environ["RANK"]), error)
+        return 1
+    except RuntimeError as error:
+        if not lost_another(error):
+            raise
+        return LOST
+    return 0
+
+
+def main() -> None:
+    """Run the worker."""
+    die_with_parent()
+    code = work(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == LOST:
+        os._exit(code)  # threads of a broken process group do not end by themselves
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
