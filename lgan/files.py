@@ -44,6 +44,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         discard(temporary)
 
 
+ZIP_WRITER = ("PytorchStreamWriter", "inline_container.cc", "iostream error")
+"""By these words torch.save's RuntimeError is known to be about a disk that is full."""
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn what the system says of a full disk or a read-only folder into one sentence.
@@ -54,8 +58,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        # torch.save reports a full disk as a RuntimeError of its zip writer.
-        if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+        if isinstance(error, RuntimeError) and not any(w in str(error) for w in ZIP_WRITER):
             raise
         raise RunError(
             f"could not write {path}: {error}; free some space or choose another folder "

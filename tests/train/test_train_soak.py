@@ -6,6 +6,8 @@ import json
 import random
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -290,3 +292,23 @@ def test_a_killed_process_goes_on_to_the_same_bits(configure, cache, tmp_path, n
     before = shutil.copytree(broken / "run", tmp_path / "before")
     assert differences(reference, train(configure(*own.command(), f"run_dir={broken}/run"))) == []
     assert json.loads((before / "results.json").read_text())["status"] == "running"
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_border_is_one_sentence(tmp_path) -> None:
+    """Tried in a process of its own, as the limit on files holds for all of a process."""
+    program = (
+        "import pathlib, resource, torch\n"
+        "from lgan.errors import RunError\n"
+        "from lgan.files import save_tensors\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n"
+        "path = pathlib.Path('task0.pt')\n"
+        "for size in (9_000, 90_000):\n"
+        "    try:\n"
+        "        save_tensors(path, {'w': [torch.zeros(size) for _ in range(3)]})\n"
+        "    except RunError as error:\n"
+        "        print(size, 'could not write task0.pt' in str(error), *path.parent.iterdir())\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.stdout == "9000 True\n90000 True\n", run.stderr
