@@ -9,16 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-SHORT = [
-    "training.steps=2",
-    "data.num_tasks=2",
-    "evaluation=fast",
-    "callbacks.samples.per_class=2",
-    "callbacks.progress=null",
-    "trainer=cpu",
-    "threads=1",
-]
+from sweep_table import SHORT
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,18 @@
-"""Reads the table that a sweep prints."""
+"""What tests of sweeps share: overrides of a short run, and a reader of the table."""
 
 from __future__ import annotations
 
 import subprocess
+
+SHORT = [
+    "training.steps=2",
+    "data.num_tasks=2",
+    "evaluation=fast",
+    "callbacks.samples.per_class=2",
+    "callbacks.progress=null",
+    "trainer=cpu",
+    "threads=1",
+]
 
 
 def table_of(result: subprocess.CompletedProcess) -> list[list[str]]:
