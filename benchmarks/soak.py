@@ -16,7 +16,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,12 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.soak_campaign import Campaign, Outcome
-from benchmarks.soak_configurations import CONFIGURATIONS, QUICK, Configuration
+from benchmarks.soak_configurations import CONFIGURATIONS, QUICK
 from benchmarks.soak_plans import PLANS, TITLES
 from lgan.files import write_atomically, write_json
 
+LONG = ("aimed", "kill")
+"""The faults of many starts."""
 HEADER = (
     "| fault | configuration | times injected | recovered | steps lost at most | "
     "same result | |\n|---|---|---:|---:|---:|---|---|"
@@ -41,47 +43,39 @@ def main() -> None:
     if not Path("/proc/self/environ").exists():
         raise SystemExit("error: benchmarks.soak finds processes in /proc: it needs Linux.")
     began, deadline = time.monotonic(), time.monotonic() + 60 * options.minutes
-    chosen = [(CONFIGURATIONS[name], faults_of(name, options)) for name in options.families]
-    # The longest first: what is left at the end keeps all workers busy.
-    work = sorted(chosen, key=lambda pair: -len(pair[1]))
     outcomes: list[Outcome] = []
     lock = threading.Lock()
     with tqdm(unit="start", desc="soak") as bar, ThreadPoolExecutor(options.jobs) as pool:
+        work = rows_of(options, bar.update)
 
-        def soak(pair: tuple[Configuration, list[str]]) -> None:
-            for outcome in campaign(pair[0], pair[1], options, deadline, bar.update):
-                with lock:
-                    outcomes.append(outcome)
-                    save(outcomes, options, time.monotonic() - began)
+        def soak(row: tuple[Campaign, str]) -> None:
+            campaign, fault = row
+            if time.monotonic() > deadline:
+                return
+            outcome = campaign.run(fault)
+            with lock:
+                outcomes.append(outcome)
+                save(outcomes, options, time.monotonic() - began)
 
         list(pool.map(soak, work))
-    planned = sum(len(faults) for _, faults in work)
-    print(render(outcomes, planned), flush=True)
+    print(render(outcomes, len(work)), flush=True)
     raise SystemExit(0 if all(outcome.passed for outcome in outcomes) else 1)
 
 
-def campaign(
-    configuration: Configuration,
-    faults: list[str],
-    options: argparse.Namespace,
-    deadline: float,
-    tick: Callable[[], Any],
-) -> Iterator[Outcome]:
-    """Yield what each fault did to one configuration; none begins after the deadline."""
-    folder: Path = options.output
-    runner = Campaign(
-        configuration,
-        folder / "runs" / configuration.name,
-        folder / "cache",
-        options.seed,
-        options.points,
-        tick,
-    )
-    (runner.folder / "reference" / "finished").unlink(missing_ok=True)
-    (runner.folder / "reference-nan" / "finished").unlink(missing_ok=True)
-    for fault in faults:
-        if time.monotonic() < deadline:
-            yield runner.run(fault)
+def rows_of(
+    options: argparse.Namespace, tick: Callable[[], Any] = lambda: None
+) -> list[tuple[Campaign, str]]:
+    """Return each row of the table to be: a configuration's campaign, and a fault.
+
+    The longest rows come first: what is left at the end keeps all workers busy.
+    """
+    rows = []
+    for name in options.families:
+        own, folder = CONFIGURATIONS[name], options.output / "runs" / name
+        cache = options.output / "cache"
+        campaign = Campaign(own, folder, cache, options.seed, options.points, tick)
+        rows += [(campaign, fault) for fault in faults_of(name, options)]
+    return sorted(rows, key=lambda row: row[1] not in LONG)
 
 
 def faults_of(name: str, options: argparse.Namespace) -> list[str]:
@@ -130,8 +124,7 @@ def save(outcomes: list[Outcome], options: argparse.Namespace, seconds: float) -
         "outcomes": [outcome.plain() for outcome in outcomes],
     }
     write_json(options.output / "soak.json", content)
-    planned = sum(len(faults_of(name, options)) for name in options.families)
-    text = render(outcomes, planned)
+    text = render(outcomes, len(rows_of(options)))
     write_atomically(options.output / "soak.md", lambda path: path.write_text(text))
 
 

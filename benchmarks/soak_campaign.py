@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -72,6 +73,8 @@ class Campaign:
     seed: int = 0
     points: int = 10
     tick: Callable[[], None] = lambda: None
+    _references: dict[str, tuple[Path, Pace]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, fault: str) -> Outcome:
         """Disturb a run by one kind of fault, as often as is planned, and compare its end."""
@@ -106,17 +109,19 @@ class Campaign:
         return folder
 
     def _reference(self, plan: Plan) -> tuple[Path, Pace]:
-        """Return an undisturbed run, made if need be, and its pace."""
-        folder = self.folder / ("reference-nan" if plan.poison else "reference")
-        if not (folder / "finished").exists():
-            self._fresh(folder.name)
-            child = self.start(plan, folder, 0, None)
-            code = child.ended()
-            self.tick()
-            if code:
-                raise NotRecoveredError(f"undisturbed, it fails: {_complaint(child)}")
-            (folder / "finished").touch()
-        return folder / "run", pace_of(read_trace(folder / "trace.0"))
+        """Return an undisturbed run, made once, and its pace; rows that need it wait for it."""
+        name = "reference-nan" if plan.poison else "reference"
+        with self._lock:
+            if name not in self._references:
+                folder = self._fresh(name)
+                child = self.start(plan, folder, 0, None)
+                code = child.ended()
+                child.kill_all()
+                self.tick()
+                if code:
+                    raise NotRecoveredError(f"undisturbed, it fails: {_complaint(child)}")
+                self._references[name] = folder / "run", pace_of(read_trace(folder / "trace.0"))
+        return self._references[name]
 
     def start(self, plan: Plan, folder: Path, number: int, injection: Injection | None) -> Child:
         """Start lgan-train for the nth time on a run, with a fault to come or none."""

@@ -84,8 +84,8 @@ OWN = {"ewc_gan": ("method.fisher_samples=8",)}
 DIGIT_METHODS = ("sft", "joint", "per_task", "ewc_gan", "dgr", "mergan_jtr", "mergan_ra", "dgm_w",
                  "dgm_a", "joint_classifier")  # fmt: skip
 PAIRED_METHODS = ("full", "piggyback_gan", "piggyback_mask", "progressive", "lifelong_gan")
-THOROUGH = {"mergan_jtr", "dgm_w"}
-"""Those on digits that meet every fault."""
+THOROUGH = {"mergan_jtr": EVERY, "dgm_w": ("kill", "aimed")}
+"""Those on digits that meet more than random kills."""
 
 
 def _configurations() -> list[Configuration]:
@@ -93,7 +93,7 @@ def _configurations() -> list[Configuration]:
         Configuration(
             name,
             (f"method={name}", *OWN.get(name, ()), *DIGITS),
-            EVERY if name in THOROUGH else ("kill",),
+            THOROUGH.get(name, ("kill",)),
         )
         for name in DIGIT_METHODS
     ]

@@ -312,3 +312,23 @@ def test_a_disk_that_is_full_in_the_middle_of_a_border_is_one_sentence(tmp_path)
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True
     )
     assert run.stdout == "9000 True\n90000 True\n", run.stderr
+
+
+def test_the_default_campaign_reaches_every_configuration(tmp_path) -> None:
+    rows = soak.rows_of(soak.parse([f"--output={tmp_path}"]))
+    assert {campaign.configuration.name for campaign, _ in rows} == set(CONFIGURATIONS)
+    assert {fault for _, fault in rows} == set(PLANS)
+    quick = soak.rows_of(soak.parse(["--quick", "--seed=3", f"--output={tmp_path}"]))
+    assert len(quick) < len(rows) and {campaign.points for campaign, _ in quick} == {4}
+    own = soak.parse(["--families=sft", "--faults=kill,full", f"--output={tmp_path}"])
+    assert [fault for _, fault in soak.rows_of(own)] == ["kill", "full"]
+    with pytest.raises(SystemExit):
+        soak.parse(["--families=sft,none"])
+
+
+def test_tables_of_a_soak_are_kept_while_it_goes_on(tmp_path) -> None:
+    options = soak.parse(["--families=sft", "--faults=kill,full", f"--output={tmp_path}"])
+    soak.save([Outcome("kill", "sft", 10, 10, 4, True)], options, 1.0)
+    assert "1 rows are missing" in (tmp_path / "soak.md").read_text()
+    [outcome] = json.loads((tmp_path / "soak.json").read_text())["outcomes"]
+    assert outcome["passed"] and outcome["injected"] == 10
