@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import lightning as L
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
@@ -75,6 +75,21 @@ def build_method(
             f"{KEY}={init_from}: method={method.name} has no generator; leave it out."
         )
     return method
+
+
+def refuse_translation(config: DictConfig) -> None:
+    """Refuse a method without translators, before its settings are read, which have no meaning.
+
+    Raises:
+        ConfigError: the objective translates pictures, and the method does not.
+    """
+    objective: Any = get_class(config.objective["_target_"])
+    method: Any = get_class(config.method["_target_"])
+    if objective.takes_pictures and not method.translates:
+        raise ConfigError(
+            f"method={config.method.name} needs classes to draw, and objective="
+            f"{objective.__name__} translates pictures; {method.translates_not}"
+        )
 
 
 def build_callbacks(config: DictConfig) -> list[L.Callback]:

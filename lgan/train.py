@@ -55,6 +55,7 @@ def train(config: DictConfig) -> Path:
     register_resolvers()
     quieten()
     check_rewinding(config)
+    build.refuse_translation(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     folder = RunFolder(config.run_dir)

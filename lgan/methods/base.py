@@ -83,11 +83,6 @@ class LifelongGAN(L.LightningModule):
         test_mode: str = "eval",
     ) -> None:
         super().__init__()
-        if objective.takes_pictures and not self.translates:
-            raise ConfigError(
-                f"method={name} needs classes to draw, and this objective translates pictures; "
-                f"{self.translates_not}"
-            )
         if test_mode not in (("eval", "paper") if objective.takes_pictures else ("eval",)):
             raise ConfigError(
                 f"training.test_mode={test_mode} is none of eval and, where pictures are "
