@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import csv
+import os
+import socket
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from lgan.files import write_atomically
+from lgan.cli import warn
+from lgan.files import disk_errors, write_atomically
+
+PATIENCE = 5.0
+"""Seconds that W&B's server is given to answer."""
 
 
 class AppendCSVLogger(Logger):
@@ -56,6 +64,10 @@ class AppendCSVLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append a line per metric; after `rewind` those of its step replace the former ones."""
+        with disk_errors(self.path):
+            self._append(metrics, step)
+
+    def _append(self, metrics: Mapping[str, float], step: int | None) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if step == self._rewound and self.path.exists():
             self._keep(lambda row: int(row[0]) != step or row[1] not in metrics)
@@ -115,10 +127,41 @@ def rewind(loggers: list[Logger], step: int) -> None:
 
 
 def open_all(config: DictConfig) -> list[Logger]:
-    """Build the loggers of a config and open them."""
+    """Build the loggers of a config.
+
+    Where W&B's server cannot be reached, W&B writes to the run's folder instead: its own client
+    would keep the run waiting for minutes, and end it then.
+    """
     from lgan.build import build_loggers
 
+    section = config.logger
+    if "wandb" in section and not section.wandb.offline and not _reachable(server := _server()):
+        warn(
+            f"{server} cannot be reached, so W&B writes to {section.wandb.save_dir}/wandb; "
+            "`wandb sync` uploads it later (logger.offline=true: without asking)."
+        )
+        config = cast(DictConfig, OmegaConf.merge(config, {"logger": {"wandb": {"offline": True}}}))
     return build_loggers(config)
+
+
+def _server() -> str:
+    """Return the address of W&B's server."""
+    import wandb
+
+    return os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
+
+
+def _reachable(server: str) -> bool:
+    """Return whether a server takes connections; behind a proxy that is for W&B to find out."""
+    if getproxies():
+        return True
+    parts = urlsplit(server)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
+    except OSError:
+        return False
+    return True
 
 
 def close(loggers: list[Logger], status: str) -> None:
