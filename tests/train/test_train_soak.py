@@ -188,6 +188,20 @@ def test_plans_stay_within_the_run_and_go_forward(name) -> None:
     assert all(0 <= i.delay <= 0.5 for i in kills)
 
 
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_configurations_are_what_lgan_train_takes(configure, name) -> None:
+    own = CONFIGURATIONS[name]
+    config = configure(*own.command())
+    assert name.startswith(config.method.name)
+    assert (config.training.steps, config.data.num_tasks) == (own.steps, own.tasks)
+    assert (config.trainer.devices == 2) == (own.ranks == 2)
+
+
+def test_faults_are_no_part_of_what_a_run_is(configure) -> None:
+    faulty = configure("+callbacks.soak_fault._target_=benchmarks.faults.FaultAt")
+    assert "soak_fault" in faulty.callbacks and faulty.run_name == configure().run_name
+
+
 # ------------------------------------------------------------------------------- the judgement
 
 
