@@ -236,6 +236,18 @@ def test_cifar10_from_its_archive(small_cifar: Path, monkeypatch: pytest.MonkeyP
     assert [p.name for p in small_cifar.iterdir()] == [archive.name]
 
 
+def test_an_archive_that_would_leave_its_folder_is_refused(small_cifar: Path) -> None:
+    """Only archives whose digest is the publisher's are unpacked."""
+    archive, batches = small_cifar / "cifar-10-python.tar.gz", small_cifar / "cifar-10-batches-py"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(batches, "cifar-10-batches-py")
+        tar.add(batches / "batches.meta", "../../escaped")
+    shutil.rmtree(batches)
+    with pytest.raises(DataError):
+        cifar10(str(small_cifar), validation=20)
+    assert not list(small_cifar.parent.parent.rglob("escaped"))
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs the archives in ../shared/data")
 @pytest.mark.parametrize(
     ("load", "test_counts"),

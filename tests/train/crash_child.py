@@ -41,7 +41,7 @@ def main() -> None:
     def meddle(self: LifelongGAN, *args: object) -> None:
         take(self, *args)  # type: ignore[arg-type]
         if (self.task_index, self.step) != (1, 2):
-            return None
+            return
         Path(flag).touch()
         if how != "wait":
             fail_to_write(Path(config.run_dir), how)
