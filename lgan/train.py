@@ -49,7 +49,7 @@ def train(config: DictConfig) -> Path:
     import torch
 
     from lgan import build, signals
-    from lgan.distributed import decided
+    from lgan.distributed import decided, is_main
     from lgan.lock import run_lock
 
     register_resolvers()
@@ -70,7 +70,8 @@ def train(config: DictConfig) -> Path:
                 record = decided(lambda: open_run(folder, config, datamodule, *learner))
                 run(config, folder, record, datamodule, learner)
         except signals.StopBySignal as stop:
-            warn(f"{stop.sentence}.")
+            if is_main():
+                warn(f"{stop.sentence}.")
             raise
     return folder.path
 
