@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
+import time
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
@@ -17,6 +22,8 @@ EXTRAS = {
 """The extra of lgan that brings each plugin."""
 OWN_CHOICES = ("joblib", "submitit_local", "submitit_slurm")
 """The plugins' own choices of `hydra/launcher`."""
+PATIENCE = 30.0
+"""Seconds that a job has for its checkpoint before it is asked again to stop."""
 
 
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -79,3 +86,36 @@ def missing_plugin(config: DictConfig) -> str:
         if extra is not None and importlib.util.find_spec(".".join(package)) is None:
             return f"hydra/{part}={extra} is not installed; run: pip install 'lgan[{extra}]'."
     return ""
+
+
+def wait_for_children(seconds: float = float("inf")) -> bool:
+    """Wait until every child of this process has ended.
+
+    Returns:
+        Whether they have, within so many seconds.
+    """
+    until = time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.1)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def stop_children() -> None:
+    """Ask every child to stop, and wait; ask again, as a job that only just begins is deaf.
+
+    submitit's local jobs outlive the process that started them otherwise. Where the system does
+    not list a process's children (Linux does), they are left running.
+    """
+    children = [pid for path in Path("/proc/self/task").glob("*/children")
+                for pid in path.read_text().split()]  # fmt: skip
+    while children:
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
+        if wait_for_children(PATIENCE):
+            return
+        children = [pid for pid in children if Path(f"/proc/{pid}").exists()]

@@ -29,7 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from lgan.cli import JobFailedError, own_error
 from lgan.errors import ConfigError, RunError
 from lgan.files import write_json
-from lgan.launchers import is_slurm, orphans_jobs
+from lgan.launchers import is_slurm, orphans_jobs, stop_children, wait_for_children
 from lgan.results.record import FILE_NAME, RunRecord, number
 from lgan.signals import watch
 
@@ -193,6 +193,8 @@ def reporting(
             raise  # a mistake in the command line, found before the first job
         raise SweepFailedError(verdict(outcomes) or f"error: {first_sentence(error)}") from error
     except BaseException:
+        if orphans_jobs(launcher):
+            stop_children()
         end(report, planned(), "stopped", "the same command goes on")
         raise
     failure = verdict(end(report, planned(), "died", DIED))
@@ -221,15 +223,6 @@ def end(
     sys.stderr.flush()
     print(f"\n{table(outcomes)}\n{summary(outcomes)}", flush=True)
     return outcomes
-
-
-def wait_for_children() -> None:
-    """Wait until every child of this process has ended."""
-    try:
-        while True:
-            os.wait()
-    except ChildProcessError:
-        return
 
 
 def verdict(outcomes: Sequence[Outcome]) -> str:
