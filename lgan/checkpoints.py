@@ -11,7 +11,7 @@ from typing import Any
 import lightning as L
 
 from lgan import distributed
-from lgan.errors import DamagedFileError, TrainingDivergedError
+from lgan.errors import DamagedFileError
 from lgan.files import discard, disk_errors, load_tensors, replace_durably, seal
 from lgan.run_folder import RunFolder
 
@@ -33,23 +33,6 @@ class Inside:
     total_steps: int
 
 
-def check_finite(method: Any, weights: bool = False) -> None:  # noqa: ANN401  (a LifelongGAN)
-    """Raise on every rank if a loss (or weight) of any rank is no longer finite.
-
-    Raises:
-        TrainingDivergedError: names task and step.
-    """
-    found: TrainingDivergedError | None = None
-    try:
-        method.check_finite(weights=weights)
-    except TrainingDivergedError as error:
-        found = error
-    if distributed.largest(int(found is not None), method.device):
-        raise found or TrainingDivergedError(
-            f"another rank's loss is not finite at task {method.task_index}, step {method.step}."
-        )
-
-
 def write(trainer: L.Trainer, last: Path, method: Any) -> None:  # noqa: ANN401
     """Write a sealed checkpoint; the former one becomes `previous.ckpt`. All ranks call it.
 
@@ -59,7 +42,7 @@ def write(trainer: L.Trainer, last: Path, method: Any) -> None:  # noqa: ANN401
         RunError: the disk is full or the folder cannot be written to; the former one stays.
         TrainingDivergedError: a loss or weight is not finite; nothing is written.
     """
-    check_finite(method, weights=True)
+    method.check_finite(weights=True)
     temporary = last.with_name(f"{last.name}.tmp")
     try:
         with disk_errors(last):

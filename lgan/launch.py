@@ -32,6 +32,8 @@ from lgan.signals import SIGNALS, StopBySignal
 
 KEPT = "what was trained is kept: the same command goes on from there"
 SLURM_PORT = 29500
+LOST = 76
+"""Exit code of a worker that has lost another one: the cause is to be found there."""
 LAUNCHER = "LGAN_LAUNCHER"
 """Environment variable by which workers know the process that must not end before them."""
 
@@ -150,7 +152,8 @@ def ending(failure: ChildFailedError, folder: Path) -> BaseException:
         return RunError(
             f"rank {rank} was ended by {name}{memory}; the others have left, and {KEPT}."
         )
-    return _by_exit_code(*min(failures.items()))
+    causes = {rank: f for rank, f in failures.items() if f.exitcode != LOST} or failures
+    return _by_exit_code(*min(causes.items()))
 
 
 def _by_exit_code(rank: int, failure: ProcessFailure) -> BaseException:

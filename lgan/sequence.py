@@ -86,9 +86,14 @@ class SequenceRunner:
         self.method.enter_task(task, classes, self.method.total_steps)
         self.datamodule.select(task, cumulative=self.method.cumulative_data)
         context = self._context(task)
+        trainer = self._trainer()
+        # Lightning takes the networks to the device for the fit only; borders need it too.
+        self.method.to(trainer.strategy.root_device)
         self._announce("on_task_start", context)
+        self._fit(trainer, task)
+        self.method.to(trainer.strategy.root_device)
+        seconds = self.method.seconds
         began = time.perf_counter()
-        self._fit(task)
         distributed.synchronise_buffers(self.method)
         distributed.check_equal(self.method, f"after task {task}")
         self.method.end_task(task)
@@ -96,21 +101,23 @@ class SequenceRunner:
             "task": task,
             "metrics": [{} for _ in range(task + 1)],
             "steps": self.method.step,
-            "train_seconds": time.perf_counter() - began,
+            "train_seconds": seconds + time.perf_counter() - began,
             **self.method.report(),
         }
         self._announce("on_task_end", context)
         self._save(task, context)
 
-    def _fit(self, task: int) -> None:
-        """Train one task; a checkpoint inside it is where training goes on."""
-        trainer = self.make_trainer(
+    def _trainer(self) -> L.Trainer:
+        return self.make_trainer(
             callbacks=self.callbacks,
             logger=self.loggers,
             default_root_dir=self.folder.path,
             # Lightning would put a bar of its own in place of one that was left out.
             enable_progress_bar=any(isinstance(c, ProgressBar) for c in self.callbacks),
         )
+
+    def _fit(self, trainer: L.Trainer, task: int) -> None:
+        """Train one task; a checkpoint inside it is where training goes on."""
         resume = self._checkpoint_inside(task)
         trainer.fit(self.method, datamodule=self.datamodule, ckpt_path=resume, weights_only=True)
         if trainer.interrupted or self.method.step < self.datamodule.steps:

@@ -253,6 +253,7 @@ def quieten() -> None:
         ".*number of training batches .* is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*module\\(s\\) in eval mode at the start of training.*",
+        ".*Grad strides do not match bucket view strides.*",
         ".*`broadcast_buffers` is deprecated.*",  # what takes its place still evens buffers out
     ):
         warnings.filterwarnings("ignore", pattern)

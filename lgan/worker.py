@@ -20,12 +20,10 @@ import torch.distributed as dist
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import LganError
-from lgan.launch import LAUNCHER, on_gpu, tell
+from lgan.launch import LAUNCHER, LOST, on_gpu, tell
 from lgan.train import train
 
 PR_SET_PDEATHSIG = 1
-LOST = 76
-"""Exit code of a worker that has lost another one: the cause is to be found there."""
 
 
 def die_with_parent() -> None:

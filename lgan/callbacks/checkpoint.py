@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from lgan import checkpoints
+from lgan import checkpoints, distributed
 from lgan.errors import ConfigError
+
+DEAR = 1.0
+"""Seconds from which on a checkpoint's cost is looked at; below, `every` alone decides."""
 
 
 class StepCheckpoint(Checkpoint):
@@ -25,16 +29,36 @@ class StepCheckpoint(Checkpoint):
     Args:
         folder: where `last.ckpt` goes.
         every: generator steps between two checkpoints; 0 for none inside a task.
+        share: largest share of the time that writing may take. Of checkpoints that take a second
+            or more, as many are passed over as it needs; null for none. What is trained does not
+            depend on it.
+
+    Raises:
+        ConfigError: `every` is negative, or the share is not in (0, 1].
     """
 
-    def __init__(self, folder: str | Path, every: int = 500) -> None:
+    def __init__(self, folder: str | Path, every: int = 500, share: float | None = 0.02) -> None:
         if every < 0:
             raise ConfigError(f"callbacks.checkpoint.every={every} is negative; 0 switches it off.")
-        self.path, self.every = Path(folder) / "last.ckpt", every
+        if share is not None and not 0 < share <= 1:
+            raise ConfigError(f"callbacks.checkpoint.share={share} must be in (0, 1], or null.")
+        self.path, self.every, self.share = Path(folder) / "last.ckpt", every, share
+        self._written, self._took = 0.0, 0.0
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
         """Save, if it is time and the weights are finite."""
         step = pl_module.step
         last = step >= trainer.num_training_batches
-        if self.every and (last or step % self.every == 0):
+        if self.every and (last or (step % self.every == 0 and self._affordable())):
+            began = time.monotonic()
             checkpoints.write(trainer, self.path, pl_module)
+            self._written = time.monotonic()
+            self._took = self._written - began
+
+    def _affordable(self) -> bool:
+        """Return whether enough time has passed since the last checkpoint, as rank 0 sees it."""
+        if self.share is None or self._took < DEAR:
+            affordable = True
+        else:
+            affordable = time.monotonic() - self._written >= self._took / self.share
+        return distributed.from_main(affordable)

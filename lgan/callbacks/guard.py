@@ -7,7 +7,6 @@ from typing import Any
 import lightning as L
 
 from lgan.callbacks.base import TaskCallback
-from lgan.checkpoints import check_finite
 
 
 class NaNGuard(TaskCallback):
@@ -26,8 +25,8 @@ class NaNGuard(TaskCallback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
         """Look at the losses every few steps."""
         if pl_module.step % self.every == 0:
-            check_finite(pl_module)
+            pl_module.check_finite()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Look at losses and weights before anything is consolidated."""
-        check_finite(pl_module, weights=True)
+        pl_module.check_finite(weights=True)

@@ -258,7 +258,10 @@ class TaskSequenceDataModule(L.LightningDataModule):
         rank, world = self._place()
         noise = Noise(0, floats[0]["x"].device, rank, world)
         # The loader counts a step as it hands it out; Lightning fetches no step ahead.
-        noise.reseed(self.seed, "augmentation", self.current, self._loader.step - 1)
+        step = self._loader.step - 1
+        retry = self.attempts(self.current, step) if self.attempts else 0
+        again = ("retry", retry) if retry else ()
+        noise.reseed(self.seed, "augmentation", self.current, step, *again)
         return [{**part, "x": self._augmentation(part["x"], noise)} for part in floats]
 
     def _place(self) -> tuple[int, int]:

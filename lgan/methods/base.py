@@ -6,6 +6,7 @@ Fine-tuning (SFT) is this frame and nothing else. A method adds a penalty or a s
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, cast
@@ -97,6 +98,7 @@ class LifelongGAN(L.LightningModule):
             objective.check(self.generator, self.discriminator)
         self.has_classifier = self.has_classifier and not objective.takes_pictures
         self.task_index, self.step, self.total_steps = 0, 0, 0
+        self._earlier, self._began = 0.0, time.perf_counter()
         self.task_classes: list[tuple[int, ...]] = []
         self.noise = Noise(seed)
         self.losses: dict[str, Tensor] = {}
@@ -191,6 +193,11 @@ class LifelongGAN(L.LightningModule):
     # ---------------------------------------------------------------------------------- the frame
 
     @property
+    def seconds(self) -> float:
+        """Seconds of training in this task, those before a stop included."""
+        return self._earlier + time.perf_counter() - self._began
+
+    @property
     def old_classes(self) -> list[int]:
         """Classes of the tasks before the current one, in task order."""
         return [c for classes in self.task_classes[: self.task_index] for c in classes]
@@ -204,6 +211,7 @@ class LifelongGAN(L.LightningModule):
             total_steps: generator steps of all tasks before.
         """
         self.task_index, self.step, self.total_steps = task, 0, total_steps
+        self._earlier = 0.0
         self.task_classes = task_classes
         self.objective.reset()
 
@@ -226,7 +234,7 @@ class LifelongGAN(L.LightningModule):
 
     def on_fit_start(self) -> None:
         """Draw noise where the networks are, for the global batch of all ranks."""
-        trainer = self.trainer
+        trainer, self._began = self.trainer, time.perf_counter()
         self.noise = Noise(self.seed, self.device, trainer.global_rank, trainer.world_size)
         if self.rate_schedule is not None:
             data = cast(Any, trainer).datamodule
@@ -305,6 +313,7 @@ class LifelongGAN(L.LightningModule):
             "task": self.task_index,
             "step": self.step,
             "total_steps": self.total_steps,
+            "seconds": self.seconds,
             "structure": self.structure(),
             "objective": self.objective.state_dict(),
             # Statistics of a rank's own share of the batches.
@@ -324,6 +333,7 @@ class LifelongGAN(L.LightningModule):
                 f"this is method={self.name}, task {self.task_index}."
             )
         self.step, self.total_steps = state["step"], state["total_steps"]
+        self._earlier = state.get("seconds", 0.0)
         self.objective.load_state_dict(state["objective"])
         own = state.get("own_buffers", [])
         if own and len(own) != distributed.world():
