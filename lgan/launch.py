@@ -42,10 +42,15 @@ def processes(config: DictConfig) -> int:
     """Return the number of processes that `trainer` asks for on this machine.
 
     Raises:
-        ConfigError: `trainer.devices` is no number of processes.
+        ConfigError: `trainer.devices` is no number of processes, or `sync_batchnorm` has no GPUs.
     """
     if config.trainer.get("strategy") is None:
         return 1
+    if config.trainer.get("sync_batchnorm") and not on_gpu(config):
+        raise ConfigError(
+            "trainer.sync_batchnorm=true needs GPUs: PyTorch has no such layer for CPUs; leave it "
+            "false, or choose a network without batch statistics."
+        )
     devices, on_cpu = config.trainer.devices, not on_gpu(config)
     if isinstance(devices, ListConfig):
         return len(devices)

@@ -260,7 +260,7 @@ def test_ranks_share_an_unpaired_batch(sides: Path) -> None:
     whole = UnpairedLoader(images, 4, 1, 3, 0, 0)
     ranks = [UnpairedLoader(images, 4, 1, 3, 0, 0, rank, 2) for rank in range(2)]
     for step in range(3):
-        parts = torch.cat([rank[step][0]["x"] for rank in ranks])
+        parts = torch.stack([rank[step][0]["x"] for rank in ranks], dim=1).flatten(0, 1)
         assert torch.equal(parts, whole[step][0]["x"])
 
 

@@ -131,6 +131,7 @@ def alive(pid: int) -> bool:
     ("arguments", "message"),
     [
         (["trainer.devices=2", "training.batch_size=33"], "must be a multiple of the 2 processes"),
+        (["trainer.devices=2", "trainer.sync_batchnorm=true"], "sync_batchnorm=true needs GPUs"),
         (["trainer.devices=zwei"], "trainer.devices=zwei is no number of processes"),
         (["trainer.devices=1", "trainer.num_nodes=2"], "needs launch.rendezvous=HOST:PORT"),
     ],
