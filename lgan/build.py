@@ -83,13 +83,8 @@ def refuse_translation(config: DictConfig) -> None:
     Raises:
         ConfigError: the objective translates pictures, and the method does not.
     """
-    objective: Any = get_class(config.objective["_target_"])
     method: Any = get_class(config.method["_target_"])
-    if objective.takes_pictures and not method.translates:
-        raise ConfigError(
-            f"method={config.method.name} needs classes to draw, and objective="
-            f"{objective.__name__} translates pictures; {method.translates_not}"
-        )
+    method.refuse_translation(config.method.name, get_class(config.objective["_target_"]))
 
 
 def build_callbacks(config: DictConfig) -> list[L.Callback]:

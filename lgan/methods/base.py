@@ -84,6 +84,7 @@ class LifelongGAN(L.LightningModule):
         test_mode: str = "eval",
     ) -> None:
         super().__init__()
+        self.refuse_translation(name, objective)
         if test_mode not in (("eval", "paper") if objective.takes_pictures else ("eval",)):
             raise ConfigError(
                 f"training.test_mode={test_mode} is none of eval and, where pictures are "
@@ -105,6 +106,19 @@ class LifelongGAN(L.LightningModule):
         self._drops = False
         self.rewinds: Rewinds | None = None
         self._clock: DataClock | None = None
+
+    @classmethod
+    def refuse_translation(cls, name: str, objective: Objective | type[Objective]) -> None:
+        """Refuse an objective that translates pictures if the method makes no sense there.
+
+        Raises:
+            ConfigError: so it is.
+        """
+        if objective.takes_pictures and not cls.translates:
+            raise ConfigError(
+                f"method={name} needs classes to draw, and this objective translates pictures; "
+                f"{cls.translates_not}"
+            )
 
     # ------------------------------------------------------------------ what a method may change
 
