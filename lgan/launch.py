@@ -17,10 +17,12 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
@@ -79,6 +81,22 @@ def needs_launch(config: DictConfig) -> bool:
     if "TORCHELASTIC_RUN_ID" in os.environ:  # somebody's torchrun did
         return False
     return processes(config) > 1 or config.trainer.get("num_nodes", 1) > 1
+
+
+@contextmanager
+def process_group(config: DictConfig) -> Iterator[None]:
+    """Belong to the run's processes, if there are several: by gloo, on GPUs by NCCL as well."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield
+        return
+    gpu = on_gpu(config)
+    if gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    wait = timedelta(minutes=config.launch.timeout_minutes)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=wait)
+    yield
+    # Not after an error: the others may never come.
+    dist.destroy_process_group()
 
 
 def launch(config: DictConfig) -> None:
@@ -148,7 +166,8 @@ def ending(failure: ChildFailedError, folder: Path) -> BaseException:
     failures = failure.failures
     told = sorted(folder.glob("error-*.json"))
     killed = {rank: f for rank, f in failures.items() if f.exitcode < 0}
-    if told and not killed:
+    # SIGTERM is what the agent sends the others once one has failed.
+    if told and all(f.exitcode == -signal.SIGTERM for f in killed.values()):
         return told_error(told[0])
     if killed:
         rank, first = min(killed.items())

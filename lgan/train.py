@@ -261,13 +261,14 @@ def quieten() -> None:
 
 @friendly_errors
 def _train_main(config: DictConfig) -> float | None:
-    from lgan.launch import launch, needs_launch
+    from lgan.launch import launch, needs_launch, process_group
 
     if needs_launch(config):
         launch(config)
         folder = Path(config.run_dir)
     else:
-        folder = train(config)
+        with process_group(config):
+            folder = train(config)
     print(f"finished: {folder}", flush=True)
     return objective_value(config, folder)
 

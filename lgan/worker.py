@@ -9,18 +9,14 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
-import torch
 import torch.distributed as dist
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import LganError
-from lgan.launch import LAUNCHER, LOST, on_gpu, tell
+from lgan.launch import LAUNCHER, LOST, process_group, tell
 from lgan.train import train
 
 PR_SET_PDEATHSIG = 1
@@ -33,19 +29,6 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if str(os.getppid()) != os.environ.get(LAUNCHER):  # it has ended already
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-@contextmanager
-def process_group(config: DictConfig) -> Iterator[None]:
-    """Belong to the run's processes: gloo on CPUs, NCCL on GPUs and gloo beside it."""
-    gpu = on_gpu(config)
-    if gpu:
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    wait = timedelta(minutes=config.launch.timeout_minutes)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=wait)
-    yield
-    # Not after an error: the others may never come.
-    dist.destroy_process_group()
 
 
 def lost_another(error: Exception) -> bool:

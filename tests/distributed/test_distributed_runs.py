@@ -101,6 +101,16 @@ def test_two_machines_meet(cache, tmp_path) -> None:
     assert RunRecord.load(tmp_path / "run").complete
 
 
+def test_somebody_elses_torchrun(cache, tmp_path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+               "-m", "lgan.train", *SHORT, f"paths.cache={cache}", "trainer.devices=2"]  # fmt: skip
+    subprocess.run([*command, f"run_dir={tmp_path}/run"], check=True, timeout=180)
+    assert RunRecord.load(tmp_path / "run").complete
+    with (tmp_path / "run/metrics.csv").open() as file:
+        lines = [line.split(",")[:2] for line in file]
+    assert len(lines) == len({tuple(line) for line in lines}), "two ranks wrote the log"
+
+
 def test_workers_end_with_what_started_them(cache, tmp_path) -> None:
     marker = tmp_path / "marker"
     run = [f"run_dir={tmp_path}/run", "trainer.devices=2", "training.steps=100000"]
@@ -140,5 +150,5 @@ def test_mistakes_end_in_one_sentence(cache, tmp_path, arguments, message) -> No
     process = start(cache, *arguments, f"run_dir={tmp_path}/run")
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 1
-    assert message in error and error.count("error:") == 1 and "Traceback" not in error
+    assert message in error and error.count("error:") == 1 and "Traceback" not in error, error
     assert not (tmp_path / "run" / "checkpoints").exists()
