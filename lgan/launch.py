@@ -149,16 +149,16 @@ def meeting_point(config: DictConfig) -> tuple[str, str]:
     name = str(config.run_name)
     if config.launch.rendezvous is not None:
         return str(config.launch.rendezvous), name
-    hosts = os.environ.get("SLURM_JOB_NODELIST")
-    if hosts is None:
+    # Slurm's jobs are named by their first machine; two jobs on a machine take two ports.
+    command = ["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return f"{answer.split()[0]}:{SLURM_PORT + int(os.environ['SLURM_JOB_ID']) % 1000}", name
+    except (OSError, subprocess.CalledProcessError, KeyError, IndexError) as error:
         raise ConfigError(
             f"trainer.num_nodes={config.trainer.num_nodes} needs launch.rendezvous=HOST:PORT, the "
             "same on every machine, where HOST is one of them; only Slurm tells it by itself."
-        )
-    command = ["scontrol", "show", "hostnames", hosts]
-    first = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
-    # Two jobs on a machine take two ports.
-    return f"{first}:{SLURM_PORT + int(os.environ['SLURM_JOB_ID']) % 1000}", name
+        ) from error
 
 
 def ending(failure: ChildFailedError, folder: Path) -> BaseException:
