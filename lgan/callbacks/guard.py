@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning as L
 
 from lgan.callbacks.base import TaskCallback
+from lgan.errors import ConfigError
 
 
 class NaNGuard(TaskCallback):
-    """Raise `TrainingDivergedError` with task and step when a loss is no longer finite.
+    """Raise `TrainingDivergedError` with task and step when a loss explodes or is not finite.
 
     What was saved before stays: neither a checkpoint nor a border is written from such a state.
     `on_nan=rewind` takes the error as a reason to go back (`lgan.rewind`).
 
     Args:
         every: generator steps between two looks; each look waits for the accelerator once.
+        limit: largest absolute value of a loss; null for none.
+
+    Raises:
+        ConfigError: `every` is less than 1, or the limit not positive.
     """
 
-    def __init__(self, every: int = 10) -> None:
-        self.every = every
+    def __init__(self, every: int = 10, limit: float | None = 1e12) -> None:
+        if every < 1:
+            raise ConfigError(f"callbacks.guard.every={every} must be at least 1.")
+        if limit is not None and limit <= 0:
+            raise ConfigError(f"callbacks.guard.limit={limit} must be positive, or null.")
+        self.every, self.limit = every, math.inf if limit is None else float(limit)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
         """Look at the losses every few steps."""
         if pl_module.step % self.every == 0:
-            pl_module.check_finite()
+            pl_module.check_finite(limit=self.limit)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Look at losses and weights before anything is consolidated."""
-        pl_module.check_finite(weights=True)
+        pl_module.check_finite(weights=True, limit=self.limit)

@@ -6,6 +6,7 @@ Fine-tuning (SFT) is this frame and nothing else. A method adds a penalty or a s
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -298,24 +299,33 @@ class LifelongGAN(L.LightningModule):
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
-    def check_finite(self, weights: bool = False) -> None:
+    def check_finite(self, weights: bool = False, limit: float = math.inf) -> None:
         """Raise if a loss, or (on demand) a weight of any player, is no longer finite on any rank.
+
+        Args:
+            weights: whether to look at the weights too.
+            limit: losses beyond it have exploded and count as not finite.
 
         Raises:
             TrainingDivergedError: names player, task and step; raised on every rank.
         """
-        checked = {f"loss of the {name}": loss for name, loss in self.losses.items()}
+        bad = {
+            f"loss of the {name}": f"is {float(loss):g}"
+            for name, loss in self.losses.items()
+            if not loss.abs() <= limit or not torch.isfinite(loss)
+        }
         if weights:
-            checked |= {
-                f"{name}'s {key}": p
+            bad |= {
+                f"{name}'s {key}": "is not finite"
                 for name, network in self.players.items()
                 for key, p in network.named_parameters()
+                if not torch.isfinite(p).all()
             }
-        bad = (what for what, tensor in checked.items() if not torch.isfinite(tensor).all())
-        found = [what for what in distributed.all_values(next(bad, None)) if what is not None]
+        first = next((f"{what} {how}" for what, how in bad.items()), None)
+        found = [what for what in distributed.all_values(first) if what is not None]
         if found:
             raise TrainingDivergedError(
-                f"the {found[0]} is not finite at task {self.task_index}, step {self.step}; "
+                f"the {found[0]} at task {self.task_index}, step {self.step}; "
                 "the last good state is kept. A lower training.learning_rate or a larger "
                 "objective.penalty_weight may help."
             )

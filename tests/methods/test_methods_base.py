@@ -57,6 +57,10 @@ def test_not_finite_names_task_and_step(make_method) -> None:
     method.losses = {"generator": torch.tensor(float("nan"))}
     with pytest.raises(TrainingDivergedError, match="task 0, step 17"):
         method.check_finite()
+    method.losses = {"generator": torch.tensor(-3e6)}
+    method.check_finite()
+    with pytest.raises(TrainingDivergedError, match="loss of the generator is -3e.06 at task 0"):
+        method.check_finite(limit=1e6)
     method.losses = {}
     method.check_finite(weights=True)
     with torch.no_grad():
