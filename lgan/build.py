@@ -101,7 +101,8 @@ def build_trainer_factory(config: DictConfig) -> Callable[..., L.Trainer]:
     """Return what makes a fresh Trainer for each task, its strategy included."""
     # Lightning would take a single process in a Slurm job for one of several, and hear Slurm's
     # signals itself.
-    single = {"plugins": [LightningEnvironment()]} if distributed.world() == 1 else {}
+    alone = {"plugins": [LightningEnvironment()], "strategy": "auto"}
+    single = alone if distributed.world() == 1 else {}
     return lambda **settings: instantiate(config.trainer)(**single, **settings)
 
 

@@ -12,9 +12,11 @@ from torchvision.utils import make_grid, save_image
 from lgan import distributed
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import evaluation_source
+from lgan.cli import warn
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_uint8
-from lgan.files import load_tensors, save_tensors, write_atomically
+from lgan.errors import DamagedFileError
+from lgan.files import load_tensors, save_tensors, verify, write_atomically
 from lgan.loggers import log_image
 from lgan.seeding import Noise
 
@@ -22,6 +24,15 @@ from lgan.seeding import Noise
 def digest(images: Tensor) -> str:
     """Return a hash of the exact bits of a tensor of images."""
     return hashlib.sha256(images.contiguous().cpu().numpy().tobytes()).hexdigest()[:16]
+
+
+def is_whole(path: Path) -> bool:
+    """Return whether a file is there and not damaged."""
+    try:
+        verify(path)
+    except (DamagedFileError, FileNotFoundError):
+        return False
+    return True
 
 
 class FixedNoiseSamples(TaskCallback):
@@ -63,8 +74,8 @@ class FixedNoiseSamples(TaskCallback):
         For translation tasks it is the first test inputs (tasks, per_class, C, H, W).
         """
         path = folder / "noise.pt"
-        if distributed.is_main() and not path.exists():
-            self._make_noise(method, datamodule, path)
+        if distributed.is_main() and not is_whole(path):
+            self._make_noise(method, datamodule, path)  # the very same, if it was there before
         distributed.barrier()
         return load_tensors(path)["noise"].to(method.device)
 
@@ -94,8 +105,7 @@ class FixedNoiseSamples(TaskCallback):
     def _compare(self, drawn: list[Tensor], folder: Path) -> list[dict]:
         """Compare with the images each task had when it was learnt."""
         path = folder / "learnt.pt"
-        learnt = load_tensors(path)["images"][: len(drawn) - 1] if path.exists() else []
-        learnt.append(drawn[-1])
+        learnt = [*self._learnt(path, drawn[:-1]), drawn[-1]]
         save_tensors(path, {"images": learnt})
         rows = []
         for now, then in zip(drawn, learnt, strict=True):
@@ -109,6 +119,18 @@ class FixedNoiseSamples(TaskCallback):
                 }
             )
         return rows
+
+    @staticmethod
+    def _learnt(path: Path, drawn: list[Tensor]) -> list[Tensor]:
+        """Return what older tasks showed; not-a-number where that was lost."""
+        lost = [torch.full_like(images, torch.nan) for images in drawn]
+        if not drawn:
+            return lost
+        try:
+            return (load_tensors(path)["images"] + lost)[: len(drawn)]
+        except (DamagedFileError, FileNotFoundError):
+            warn(f"{path} is damaged or gone: how far older tasks have drifted is not known.")
+            return lost
 
     def _save(
         self, drawn: list[Tensor], classes: list[int], context: TaskContext, folder: Path

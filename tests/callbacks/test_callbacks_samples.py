@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
+import pytest
 import torch
 from torch import nn
 
@@ -47,6 +49,22 @@ def test_exact_retention_is_seen_and_so_is_drift(tmp_path) -> None:
     assert not moved[0]["exact"] and moved[0]["digest"] != first[0]["digest"]
     assert abs(moved[0]["mean_drift"] - 0.25) < 1e-6
     assert moved[1]["exact"], "the task just learnt is its own reference"
+
+
+@pytest.mark.parametrize("harm", ["truncated", "gone"])
+def test_lost_files_cost_the_comparison_and_not_the_run(tmp_path, capsys, harm) -> None:
+    method, samples = Shifting(), tmp_path / "samples"
+    end_of(0, method, tmp_path)
+    noise = (samples / "noise.pt").read_bytes()
+    for name in ("noise.pt", "learnt.pt"):
+        if harm == "gone":
+            (samples / name).unlink()
+        else:
+            (samples / name).write_bytes((samples / name).read_bytes()[:-100])
+    rows = end_of(1, method, tmp_path).row["retention"]
+    assert (samples / "noise.pt").read_bytes() == noise, "it is a function of the seed"
+    assert not rows[0]["exact"] and math.isnan(rows[0]["max_drift"]) and rows[1]["exact"]
+    assert "learnt.pt is damaged or gone" in capsys.readouterr().err
 
 
 def test_files_hold_every_class_learnt(tmp_path) -> None:
