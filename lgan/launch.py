@@ -83,19 +83,25 @@ def needs_launch(config: DictConfig) -> bool:
     return processes(config) > 1 or config.trainer.get("num_nodes", 1) > 1
 
 
-@contextmanager
-def process_group(config: DictConfig) -> Iterator[None]:
-    """Belong to the run's processes, if there are several: by gloo, on GPUs by NCCL as well."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield
-        return
+def join(config: DictConfig) -> None:
+    """Join the run's other processes: by gloo, on GPUs by NCCL as well."""
     gpu = on_gpu(config)
     if gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     wait = timedelta(minutes=config.launch.timeout_minutes)
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=wait)
+
+
+@contextmanager
+def process_group(config: DictConfig) -> Iterator[None]:
+    """Belong to the processes of somebody's torchrun, if this is one of several."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield
+        return
+    join(config)
     yield
     # Not after an error: the others may never come.
+    dist.barrier()
     dist.destroy_process_group()
 
 
@@ -163,11 +169,13 @@ def meeting_point(config: DictConfig) -> tuple[str, str]:
 
 def ending(failure: ChildFailedError, folder: Path) -> BaseException:
     """Return what to raise for workers that did not end well: the cause, not its consequences."""
-    failures = failure.failures
+    # Once one has failed, the others lose it, and the agent ends them.
+    consequences = (LOST, -signal.SIGTERM, 128 + signal.SIGTERM)
+    everyone = failure.failures
+    causes = {r: f for r, f in everyone.items() if f.exitcode not in consequences} or everyone
     told = sorted(folder.glob("error-*.json"))
-    killed = {rank: f for rank, f in failures.items() if f.exitcode < 0}
-    # SIGTERM is what the agent sends the others once one has failed.
-    if told and all(f.exitcode == -signal.SIGTERM for f in killed.values()):
+    killed = {rank: f for rank, f in causes.items() if f.exitcode < 0}
+    if told and (not killed or causes is everyone):
         return told_error(told[0])
     if killed:
         rank, first = min(killed.items())
@@ -176,7 +184,6 @@ def ending(failure: ChildFailedError, folder: Path) -> BaseException:
         return RunError(
             f"rank {rank} was ended by {name}{memory}; the others have left, and {KEPT}."
         )
-    causes = {rank: f for rank, f in failures.items() if f.exitcode != LOST} or failures
     return _by_exit_code(*min(causes.items()))
 
 

@@ -6,9 +6,11 @@ It reads a plain, resolved config and never Hydra's command line.
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import cast
 
@@ -16,7 +18,7 @@ import torch.distributed as dist
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import LganError
-from lgan.launch import LAUNCHER, LOST, process_group, tell
+from lgan.launch import LAUNCHER, LOST, join, tell
 from lgan.train import train
 
 PR_SET_PDEATHSIG = 1
@@ -45,8 +47,9 @@ def work(path: Path) -> int:
     """
     config = cast(DictConfig, OmegaConf.load(path))
     try:
-        with process_group(config):
-            train(config)
+        join(config)
+        train(config)
+        dist.barrier()
     except LganError as error:
         tell(path.parent, int(os.environ["RANK"]), error)
         return 1
@@ -60,12 +63,19 @@ def work(path: Path) -> int:
 def main() -> None:
     """Run the worker."""
     die_with_parent()
-    code = work(Path(sys.argv[1]))
+    try:
+        code = work(Path(sys.argv[1]))
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    if code == LOST:
-        os._exit(code)  # threads of a broken process group do not end by themselves
-    sys.exit(code)
+    # Not sys.exit: the threads of a process group now and then abort an interpreter that ends, and
+    # those of a broken one never end. All files are closed, all loggers finished.
+    os._exit(code)
 
 
 if __name__ == "__main__":

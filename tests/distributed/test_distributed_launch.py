@@ -62,6 +62,9 @@ def test_the_cause_is_named_and_not_its_consequences(tmp_path: Path) -> None:
     launch.tell(tmp_path, 1, DataError("no pictures."))
     told = launch.ending(failures(r0=-signal.SIGTERM, r1=1), tmp_path)
     assert isinstance(told, DataError) and str(told) == "no pictures."
+    assert "rank 1 failed" in str(launch.ending(failures(r0=143, r1=2), tmp_path / "none"))
+    aborted = launch.ending(failures(r0=-signal.SIGTERM, r1=-signal.SIGABRT), tmp_path / "none")
+    assert "rank 1 was ended by SIGABRT" in str(aborted)
     assert "SIGSEGV" in str(launch.ending(failures(r0=1, r1=-signal.SIGSEGV), tmp_path))
 
 
