@@ -29,7 +29,7 @@ class TimedCheckpoint(StepCheckpoint):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, every=1)
+        super().__init__(folder, every=1, share=None)
         self.steps: list[float] = []
         self.writes: list[float] = []
         self._since: float | None = None

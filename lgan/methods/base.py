@@ -309,10 +309,11 @@ class LifelongGAN(L.LightningModule):
         Raises:
             TrainingDivergedError: names player, task and step; raised on every rank.
         """
+        losses = {name: float(loss) for name, loss in self.losses.items()}
         bad = {
-            f"loss of the {name}": f"is {float(loss):g}"
-            for name, loss in self.losses.items()
-            if not loss.abs() <= limit or not torch.isfinite(loss)
+            f"loss of the {name}": f"is {loss:g}"
+            for name, loss in losses.items()
+            if not (math.isfinite(loss) and abs(loss) <= limit)
         }
         if weights:
             bad |= {
