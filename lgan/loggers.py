@@ -100,6 +100,49 @@ class AppendCSVLogger(Logger):
         write_atomically(self.path, write)
 
 
+class LenientWandbLogger(WandbLogger):
+    """W&B's logger, whose troubles cost a warning and not the run.
+
+    Numbers and pictures are handed to W&B's client, which writes them to disk and sends them when
+    it can; before it takes a table it waits for the server's answer.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  (WandbLogger's)
+        super().__init__(**settings)
+        self._refused: set[str] = set()
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log, unless what is of this kind could not be logged before."""
+        import wandb
+
+        is_table = any(isinstance(value, wandb.Table) for value in metrics.values())
+        kind = "tables" if is_table else "numbers"
+        if kind in self._refused:
+            return
+        try:
+            super().log_metrics(metrics, step)
+        except Exception as error:  # whatever it is, the run is worth more
+            self._refused.add(kind)
+            warn(f"W&B takes no more {kind} of this run, which its folder keeps: {_brief(error)}.")
+
+    def finish(self, status: str) -> None:
+        """End W&B's run, within `logger.finish_timeout` seconds."""
+        run = self.experiment
+        try:
+            run.finish(exit_code=0 if status == "success" else 1)
+        except Exception as error:
+            warn(
+                f"W&B did not take everything: {_brief(error)}; nothing is lost, "
+                f"`wandb sync --include-online {run.settings.sync_dir}` uploads it."
+            )
+
+
+def _brief(error: Exception) -> str:
+    """Return an error's first line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+
+
 def log_image(loggers: list[Logger], name: str, image: Tensor, step: int) -> None:
     """Show an image (C, H, W) in [0, 1] in every logger that can."""
     for logger in loggers:
@@ -168,5 +211,5 @@ def close(loggers: list[Logger], status: str) -> None:
     """Finish every logger; W&B's runs of a sweep would merge into one otherwise."""
     for logger in loggers:
         logger.finalize(status)
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish(exit_code=0 if status == "success" else 1)
+        if isinstance(logger, LenientWandbLogger):
+            logger.finish(status)
