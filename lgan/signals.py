@@ -1,4 +1,4 @@
-"""Signals that ask a run to leave: SIGTERM, SIGINT and SIGUSR1 (Slurm's --signal=USR1@60).
+"""Signals that ask a run to leave: SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 (Slurm sends one early).
 
 While steps are trained the current one is finished and a checkpoint written
 (`lgan.callbacks.stop.StopOnSignal`); outside of training the run leaves at once. All files are
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 ECHO = 1.0
 """Seconds in which a further signal is the same wish: a terminal and a launcher both send one."""
 
@@ -108,3 +108,19 @@ def watch() -> Iterator[Watch]:
         if threading.current_thread() is threading.main_thread():
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def passed_on() -> Iterator[None]:
+    """Let who heard SIGUSR2 before the block hear it after a run in the block has left for it.
+
+    That is submitit, which then puts a Slurm job back into the queue, and ends the process.
+    """
+    former = signal.getsignal(signal.SIGUSR2)
+    try:
+        yield
+    except StopBySignal as stop:
+        if stop.signum == signal.SIGUSR2 and callable(former):
+            signal.signal(signal.SIGUSR2, former)
+            signal.raise_signal(signal.SIGUSR2)
+        raise

@@ -43,7 +43,7 @@ def train(config: DictConfig) -> Path:
         DataError: the data are absent or unreadable.
         RunError: the run's folder cannot be used.
         TrainingDivergedError: a loss or weight is no longer finite.
-        StopBySignal: SIGTERM, SIGINT or SIGUSR1 came; what was trained is kept.
+        StopBySignal: SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 came; what was trained is kept.
     """
     # Imported here: Lightning takes seconds, and `--help` needs none of it.
     import torch
@@ -261,14 +261,16 @@ def quieten() -> None:
 
 @friendly_errors
 def _train_main(config: DictConfig) -> float | None:
+    from lgan import signals
     from lgan.launch import launch, needs_launch, process_group
 
-    if needs_launch(config):
-        launch(config)
-        folder = Path(config.run_dir)
-    else:
-        with process_group(config):
-            folder = train(config)
+    with signals.passed_on():
+        if needs_launch(config):
+            launch(config)
+            folder = Path(config.run_dir)
+        else:
+            with process_group(config):
+                folder = train(config)
     print(f"finished: {folder}", flush=True)
     return objective_value(config, folder)
 

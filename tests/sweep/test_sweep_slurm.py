@@ -1,20 +1,28 @@
-"""Slurm: the script that is submitted, and that its command trains; a shell script is `sbatch`."""
+"""Slurm: the script that is submitted, that its command trains, and a job that is preempted.
+
+Shell scripts stand for `sbatch`, `srun`, `sacct` and `scontrol`; submitit's side is the real one.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 from sweep_table import SHORT, table_of
 
+from lgan.files import load_tensors
+
+pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
 SLURM = Path(__file__).parent / "slurm"
 
 
-def test_the_submitted_script_asks_for_what_the_job_needs_and_trains(tmp_path, cache) -> None:
-    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+def submit(tmp_path: Path, cache: Path, *overrides: str) -> subprocess.Popen:
     environment = {
         **os.environ,
         "LGAN_CACHE": str(cache),
@@ -23,13 +31,23 @@ def test_the_submitted_script_asks_for_what_the_job_needs_and_trains(tmp_path, c
     }
     command = [
         sys.executable, "-m", "lgan.train", "-m", f"paths.runs={tmp_path}/runs", *SHORT,
-        "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "gpus_per_job=2",
-        "seed=0,1",
+        "hydra/launcher=submitit_slurm", *overrides,
     ]  # fmt: skip
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    rows = table_of(done)
-    assert [row[1] for row in rows] == ["complete", "complete"]
+    return subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def end(process: subprocess.Popen) -> list[list[str]]:
+    """Wait until a sweep has ended well; return its table."""
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    return table_of(subprocess.CompletedProcess(process.args, 0, out, err))
+
+
+def test_the_submitted_script_asks_for_what_the_job_needs_and_trains(tmp_path, cache) -> None:
+    sweep = submit(tmp_path, cache, "hydra.launcher.partition=gpu", "gpus_per_job=2", "seed=0,1")
+    assert [row[1] for row in end(sweep)] == ["complete", "complete"]
     assert len(list((tmp_path / "runs").glob("*/checkpoints/task1.pt"))) == 2
     # Slurm's choice of devices is the job's own: it is left as it is.
     assert (tmp_path / "devices").read_text().split() == ["5", "5"]
@@ -38,3 +56,35 @@ def test_the_submitted_script_asks_for_what_the_job_needs_and_trains(tmp_path, c
                  "signal=USR2@120", "array=0-1%2", "partition=gpu"):  # fmt: skip
         assert f"#SBATCH --{line}" in lines
     assert lines[-1].startswith("srun ") and "submitit.core._submit" in lines[-1]
+
+
+def preempt(sweep: subprocess.Popen, tmp_path: Path) -> None:
+    """Send the job what Slurm sends before it takes the machine away, as soon as it trains."""
+    until = time.monotonic() + 120
+    while not list(tmp_path.glob("runs/*/metrics.csv")):
+        assert sweep.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGUSR2)
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        ["trainer=cpu", "training.steps=400"],
+        ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "training.steps=100"],
+    ],
+)
+def test_a_preempted_job_is_queued_again_and_loses_no_step(tmp_path, cache, several) -> None:
+    settings = [*several, "callbacks.losses.every=1"]
+    sweep = submit(tmp_path, cache, *settings)
+    preempt(sweep, tmp_path)
+    assert [row[1] for row in end(sweep)] == ["complete"]
+    assert (tmp_path / "requeued").read_text().split() == ["7"]
+    assert "stopped by SIGUSR2 at task " in (tmp_path / "job.log").read_text()
+    (checkpoint,) = tmp_path.glob("runs/*/checkpoints/task1.pt")
+    whole = [f"run_dir={tmp_path}/whole", f"paths.cache={cache}", *SHORT, *settings]
+    subprocess.run([sys.executable, "-m", "lgan.train", *whole], check=True, timeout=200)
+    expected = load_tensors(tmp_path / "whole/checkpoints/task1.pt")["state"]
+    state = load_tensors(checkpoint)["state"]
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[key], expected[key]) for key in state)

@@ -66,7 +66,7 @@ def assert_same(a: dict, b: dict) -> None:
         assert torch.equal(value, b[key]), key
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
 def test_a_signal_ends_the_step_writes_a_checkpoint_and_leaves(configure, tmp_path, signum) -> None:
     child = Child(configure, tmp_path, "wait")
     child.process.send_signal(signum)
