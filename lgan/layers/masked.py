@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from lgan.errors import ConfigError
 from lgan.layers.masks import TaskMasks
 from lgan.layers.protocol import TaskLayer
-from lgan.networks.heads import ClassHead, SharedHead, clone
+from lgan.layers.task_modules import TaskModules
+from lgan.networks.heads import ClassHead, SharedHead
 
 Operation = Callable[[Tensor, Tensor], Tensor]
 
@@ -238,8 +239,8 @@ class UnitMaskedLayer(MaskedLayer):
         return torch.ones((), device=self.weight.device)
 
 
-class TaskSpecific(TaskLayer):
-    """A module of which every task has its own, such as a norm.
+class TaskSpecific(TaskModules):
+    """A module of which every task has its own, such as a norm; a later task's is made anew.
 
     Args:
         module: the first task's.
@@ -247,39 +248,16 @@ class TaskSpecific(TaskLayer):
     """
 
     def __init__(self, module: nn.Module, fresh: Callable[[int, Sequence[int]], nn.Module]) -> None:
-        super().__init__()
+        super().__init__(module)
         self.fresh = fresh
-        self.tasks = nn.ModuleList([module])
-        self.started = 0
 
     def add_task(self, width: int, classes: Sequence[int], again: bool) -> None:
         """Start a task; `again` makes a fresh module even for the first one."""
         device = next(self.tasks.parameters()).device
-        if self.started < len(self.tasks):
-            if again:
-                self.tasks[0] = self.fresh(width, classes).to(device)
-        else:
+        if self.finished == len(self.tasks):
             self.tasks.append(self.fresh(width, classes).to(device))
-        self.started += 1
-
-    def commit(self) -> None:
-        """Freeze the current task's module."""
-        self.tasks[-1].requires_grad_(False)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Compute as the current task."""
-        return self.tasks[-1](*inputs)
-
-    def bake(self, task: int) -> nn.Module:
-        """Return a copy of a task's module."""
-        return clone(self.tasks[task])
-
-    def train(self, mode: bool = True) -> TaskSpecific:
-        """Switch the current task's module; those of finished tasks stay in eval mode."""
-        self.training = mode
-        for index, module in enumerate(self.tasks):
-            module.train(mode and index == len(self.tasks) - 1)
-        return self
+        elif again:
+            self.tasks[0] = self.fresh(width, classes).to(device)
 
 
 class TaskHead(TaskSpecific):
@@ -302,7 +280,7 @@ class TaskHead(TaskSpecific):
 
     def bake(self, task: int) -> nn.Module:
         """Return a copy of a task's head, its input columns masked."""
-        head = clone(self.tasks[task])
+        head = super().bake(task)
         if self._reads is not None:
             convolution = head.convolution
             mask = self._reads[0].of(task)

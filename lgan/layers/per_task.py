@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from lgan.errors import ConfigError, RunError
 from lgan.layers.protocol import TaskLayer, bake, replace, task_layers
-from lgan.networks.heads import clone
+from lgan.layers.task_modules import TaskModules
 from lgan.seeding import mix
 
 LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -49,7 +49,7 @@ class LifelongLayer(TaskLayer):
         raise NotImplementedError
 
 
-class PerTask(LifelongLayer):
+class PerTask(TaskModules, LifelongLayer):
     """A module of which each task has its own; a later task's starts as a copy.
 
     Args:
@@ -62,11 +62,9 @@ class PerTask(LifelongLayer):
     def __init__(
         self, module: nn.Module, start: str = "first", kind: str = "norm", shared: bool = False
     ) -> None:
-        super().__init__()
+        super().__init__(module)
         self.start, self.kind, self.shared = start, kind, shared
         self.shown = -1  # the task whose module computes; -1: the current one's
-        self.tasks = nn.ModuleList([module])
-        self.finished = 0
 
     def add_task(self) -> None:
         """Start a task with a copy; of a shared module there is none."""
@@ -74,25 +72,13 @@ class PerTask(LifelongLayer):
             source = self.tasks[0 if self.start == "first" else -1]
             self.tasks.append(copy.deepcopy(source).requires_grad_(True).train(self.training))
 
-    def commit(self) -> None:
-        """Freeze the current task's module, and put it in eval mode."""
-        self.finished = len(self.tasks)
-        self.tasks[-1].requires_grad_(False).eval()
-
     def forward(self, *inputs: Tensor) -> Tensor:
         """Compute as the current task, or as the one that is shown."""
         return self.tasks[self.shown](*inputs)
 
     def bake(self, task: int) -> nn.Module:
-        """Return a copy of a task's module."""
-        return clone(self.tasks[0 if self.shared else task])
-
-    def train(self, mode: bool = True) -> PerTask:
-        """Switch the current task's module; those of finished tasks stay in eval mode."""
-        self.training = mode
-        for index, module in enumerate(self.tasks):
-            module.train(mode and index >= self.finished)
-        return self
+        """Return a copy of a task's module, or of the shared one."""
+        return super().bake(0 if self.shared else task)
 
     def numbers_of(self, task: int) -> dict[str, int]:
         """Return the module's parameters by kind, biases of linear layers and statistics apart."""
