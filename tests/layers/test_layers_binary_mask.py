@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
+from lifelong_generators import NETWORKS, assert_draws, inputs, reloaded, train, train_tasks
 from torch import nn
 
 from lgan.errors import ConfigError
@@ -15,15 +14,8 @@ from lgan.layers.binary_mask import (
     MaskedTranslator,
     signs,
 )
-from lgan.networks.dcgan import Mergan32Generator
-from lgan.networks.mlp import MLPGenerator
 from lgan.networks.unet import UnetGenerator
 
-NETWORKS = {
-    "unet": lambda: UnetGenerator((3, 32, 32), 1, ngf=4, downs=5, dropout=False),
-    "mergan": lambda: Mergan32Generator((1, 32, 32), 4, width=4, z_dim=6),
-    "mlp": lambda: MLPGenerator((1, 8, 8), 4, width=16, z_dim=6),
-}
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 
 
@@ -113,41 +105,14 @@ def make(kind, **settings):
     return MaskedTranslator(NETWORKS[kind](), BinaryMaskSettings(**settings))
 
 
-def inputs(kind, seed=1):
-    shape = (2, 3, 32, 32) if kind == "unet" else (4, 6)
-    z = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    return z, torch.arange(shape[0]) % 4
-
-
-def train(generator, kind, seed) -> None:
-    generator.train()
-    parameters = [p for p in generator.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=0.02, weight_decay=0.1)
-    for step in range(2):
-        loss = (generator(*inputs(kind, 10 * seed + step)) - 0.5).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    generator.commit()
-
-
 @every_network
 @pytest.mark.parametrize("norms", ["task", "frozen"])
 @pytest.mark.parametrize("ternary", [False, True])
 def test_old_tasks_keep_their_bits_also_when_loaded(kind, norms, ternary) -> None:
-    generator, kept = make(kind, norms=norms, ternary=ternary), {}
-    for task in range(3):
-        generator.add_task([task])
-        train(generator, kind, task)
-        kept[task] = generator.bake(task)(*inputs(kind))
-        for old, drawn in kept.items():
-            assert torch.equal(generator.bake(old)(*inputs(kind)), drawn), (task, old)
+    generator = make(kind, norms=norms, ternary=ternary)
+    kept = train_tasks(generator, kind)
     assert not torch.equal(kept[0], kept[1]) and not torch.equal(kept[1], kept[2])
-    loaded = make(kind, norms=norms, ternary=ternary)
-    loaded.rebuild(copy.deepcopy(generator.structure()))
-    loaded.load_state_dict(generator.state_dict())
-    for old, drawn in kept.items():
-        assert torch.equal(loaded.bake(old)(*inputs(kind)), drawn)
+    assert_draws(reloaded(make(kind, norms=norms, ternary=ternary), generator), kind, kept)
     layers = [m for m in generator.modules() if isinstance(m, BinaryMaskLayer)]
     assert any((layer.signs_of(1) != 1).any() for layer in layers)  # the masks did move
     each = sum(-(-layer.weight.numel() // 8) for layer in layers)
