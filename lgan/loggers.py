@@ -124,7 +124,7 @@ class LenientWandbLogger(WandbLogger):
             super().log_metrics(metrics, step)
         except Exception as error:  # whatever it is, the run is worth more
             self._refused.add(kind)
-            warn(f"W&B takes no more {kind} of this run, which its folder keeps: {_brief(error)}.")
+            warn(f"W&B takes no more {kind} of this run, its folder does: {_brief(error)}.")
 
     def finish(self, status: str) -> None:
         """End W&B's run, within `logger.finish_timeout` seconds."""
@@ -133,8 +133,8 @@ class LenientWandbLogger(WandbLogger):
             run.finish(exit_code=0 if status == "success" else 1)
         except Exception as error:
             warn(
-                f"W&B did not take everything: {_brief(error)}; nothing is lost, "
-                f"`wandb sync --include-online {run.settings.sync_dir}` uploads it."
+                f"W&B did not take everything: {_brief(error)}; metrics.csv has all numbers, and "
+                f"`wandb sync --include-online {run.settings.sync_dir}` uploads what W&B wrote."
             )
 
 

@@ -47,7 +47,7 @@ def test_a_server_that_goes_away_costs_a_warning(tmp_path, cache) -> None:
     assert done.returncode == 0, done.stderr
     assert RunRecord.load(tmp_path / "run").complete
     (folder,) = (tmp_path / "run/wandb").glob("run-*")
-    assert f"nothing is lost, `wandb sync --include-online {folder}` uploads it" in done.stderr
+    assert f"`wandb sync --include-online {folder}` uploads what W&B wrote" in done.stderr
     with wandb_server() as later:
         settings = {"WANDB_BASE_URL": later.address, "WANDB_API_KEY": "a" * 40}
         subprocess.run(
