@@ -52,6 +52,6 @@ def test_a_server_that_goes_away_costs_a_warning(tmp_path, cache) -> None:
         settings = {"WANDB_BASE_URL": later.address, "WANDB_API_KEY": "a" * 40}
         subprocess.run(
             [sys.executable, "-m", "wandb", "sync", "--include-online", str(folder)],
-            env={**os.environ, **settings, "WANDB_MODE": "online"}, check=True, timeout=60,
+            env={**os.environ, **settings, "WANDB_MODE": "online"}, check=True, timeout=60, cwd=tmp_path,
         )  # fmt: skip
         assert any("accuracy_generated" in name for row in later.history() for name in row)
