@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,9 @@ pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
 SLURM = Path(__file__).parent / "slurm"
 
 
-def submit(tmp_path: Path, cache: Path, *overrides: str) -> subprocess.Popen:
+@contextmanager
+def submitted(tmp_path: Path, cache: Path, *overrides: str) -> Iterator[subprocess.Popen]:
+    """Submit a sweep; its own process does not outlive the block."""
     environment = {
         **os.environ,
         "LGAN_CACHE": str(cache),
@@ -33,9 +37,13 @@ def submit(tmp_path: Path, cache: Path, *overrides: str) -> subprocess.Popen:
         sys.executable, "-m", "lgan.train", "-m", f"paths.runs={tmp_path}/runs", *SHORT,
         "hydra/launcher=submitit_slurm", *overrides,
     ]  # fmt: skip
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
+    try:
+        yield process
+    finally:
+        process.kill()
 
 
 def end(process: subprocess.Popen) -> list[list[str]]:
@@ -46,8 +54,9 @@ def end(process: subprocess.Popen) -> list[list[str]]:
 
 
 def test_the_submitted_script_asks_for_what_the_job_needs_and_trains(tmp_path, cache) -> None:
-    sweep = submit(tmp_path, cache, "hydra.launcher.partition=gpu", "gpus_per_job=2", "seed=0,1")
-    assert [row[1] for row in end(sweep)] == ["complete", "complete"]
+    settings = ["hydra.launcher.partition=gpu", "gpus_per_job=2", "seed=0,1"]
+    with submitted(tmp_path, cache, *settings) as sweep:
+        assert [row[1] for row in end(sweep)] == ["complete", "complete"]
     assert len(list((tmp_path / "runs").glob("*/checkpoints/task1.pt"))) == 2
     # Slurm's choice of devices is the job's own: it is left as it is.
     assert (tmp_path / "devices").read_text().split() == ["5", "5"]
@@ -76,9 +85,9 @@ def preempt(sweep: subprocess.Popen, tmp_path: Path) -> None:
 )
 def test_a_preempted_job_is_queued_again_and_loses_no_step(tmp_path, cache, several) -> None:
     settings = [*several, "callbacks.losses.every=1"]
-    sweep = submit(tmp_path, cache, *settings)
-    preempt(sweep, tmp_path)
-    assert [row[1] for row in end(sweep)] == ["complete"]
+    with submitted(tmp_path, cache, *settings) as sweep:
+        preempt(sweep, tmp_path)
+        assert [row[1] for row in end(sweep)] == ["complete"]
     assert (tmp_path / "requeued").read_text().split() == ["7"]
     assert "stopped by SIGUSR2 at task " in (tmp_path / "job.log").read_text()
     (checkpoint,) = tmp_path.glob("runs/*/checkpoints/task1.pt")

@@ -50,8 +50,7 @@ def test_a_server_that_goes_away_costs_a_warning(tmp_path, cache) -> None:
     assert f"`wandb sync --include-online {folder}` uploads what W&B wrote" in done.stderr
     with wandb_server() as later:
         settings = {"WANDB_BASE_URL": later.address, "WANDB_API_KEY": "a" * 40}
-        subprocess.run(
-            [sys.executable, "-m", "wandb", "sync", "--include-online", str(folder)],
-            env={**os.environ, **settings, "WANDB_MODE": "online"}, check=True, timeout=60, cwd=tmp_path,
-        )  # fmt: skip
+        command = [sys.executable, "-m", "wandb", "sync", "--include-online", str(folder)]
+        environment = {**os.environ, **settings, "WANDB_MODE": "online"}
+        subprocess.run(command, env=environment, check=True, timeout=60, cwd=tmp_path)
         assert any("accuracy_generated" in name for row in later.history() for name in row)
