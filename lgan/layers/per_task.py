@@ -179,11 +179,15 @@ class LifelongGenerator(nn.Module):
                 raise
             return getattr(self.network, name)
 
-    def convert_layer(self, layer: Linear) -> LifelongLayer:
+    def convert_layer(self, layer: Linear) -> nn.Module:
         """Return what takes over a linear layer or convolution that is not a last one."""
         raise NotImplementedError
 
-    def convert_other(self, module: nn.Module) -> LifelongLayer:
+    def convert_last(self, layer: nn.Module) -> nn.Module:
+        """Return what takes over a last layer."""
+        return PerTask(layer, self.start, kind="last")
+
+    def convert_other(self, module: nn.Module) -> nn.Module:
         """Return what takes over a norm, or any other module that owns tensors."""
         return PerTask(module, self.start)
 
@@ -258,7 +262,7 @@ class LifelongGenerator(nn.Module):
 
     def _converted(self, name: str, module: nn.Module) -> nn.Module:
         if name in self.last_layers:
-            return PerTask(module, self.start, kind="last")
+            return self.convert_last(module)
         if isinstance(module, LINEAR):
             return self.convert_layer(module)
         return self.convert_other(module)

@@ -7,19 +7,15 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from lgan.layers.per_task import LifelongGenerator, PerTask
-from lgan.layers.protocol import bake
+from lgan.layers.per_task import LifelongGenerator, Linear, PerTask
 
 
 class SharedTrunk(LifelongGenerator):
     """A trunk that every task goes on training, under last layers of each task.
 
-    Takes the arguments of `LifelongGenerator`. What a finished task draws changes with the trunk.
+    Takes the arguments of `LifelongGenerator`. What a finished task draws changes with the trunk:
+    `bake` returns the trunk as it now is, under the task's last layers.
     """
-
-    def bake(self, task: int) -> nn.Module:
-        """Return the trunk as it now is, under a finished task's last layers, in eval mode."""
-        return bake(self.network, task).eval()
 
     @contextmanager
     def as_task(self, task: int) -> Iterator[None]:
@@ -39,12 +35,18 @@ class SharedTrunk(LifelongGenerator):
         heads = sum(super(SharedTrunk, self).new_parameters(t) for t in range(len(self.tasks)))
         return super().new_parameters(task) + (0 if task else trunk - heads)
 
-    def _converted(self, name: str, module: nn.Module) -> nn.Module:
-        return PerTask(module, self.start, kind="last") if name in self.last_layers else module
+    def convert_layer(self, layer: Linear) -> nn.Module:
+        """Return the layer: it belongs to the trunk."""
+        return layer
+
+    def convert_other(self, module: nn.Module) -> nn.Module:
+        """Return the module: it belongs to the trunk."""
+        return module
 
 
 class SharedNetwork(SharedTrunk):
     """A network that every task goes on training as a whole; takes `SharedTrunk`'s arguments."""
 
-    def _converted(self, name: str, module: nn.Module) -> nn.Module:
-        return module
+    def convert_last(self, layer: nn.Module) -> nn.Module:
+        """Return the layer: every task shares it too."""
+        return layer
