@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from lgan.cli import warn
+from lgan.errors import ConfigError
 from lgan.files import disk_errors, write_atomically
 
 PATIENCE = 5.0
@@ -117,7 +118,7 @@ class LenientWandbLogger(WandbLogger):
         import wandb
 
         is_table = any(isinstance(value, wandb.Table) for value in metrics.values())
-        kind = "tables" if is_table else "numbers"
+        kind = "tables" if is_table else "numbers and pictures"
         if kind in self._refused:
             return
         try:
@@ -174,10 +175,14 @@ def open_all(config: DictConfig) -> list[Logger]:
 
     Where W&B's server cannot be reached, W&B writes to the run's folder instead: its own client
     would keep the run waiting for minutes, and end it then.
+
+    Raises:
+        ConfigError: `logger.finish_timeout` is no number of seconds.
     """
     from lgan.build import build_loggers
 
     section = config.logger
+    _check_seconds(section.get("finish_timeout", 0))
     if "wandb" in section and not section.wandb.offline and not _reachable(server := _server()):
         warn(
             f"{server} cannot be reached, so W&B writes to {section.wandb.save_dir}/wandb; "
@@ -185,6 +190,13 @@ def open_all(config: DictConfig) -> list[Logger]:
         )
         config = cast(DictConfig, OmegaConf.merge(config, {"logger": {"wandb": {"offline": True}}}))
     return build_loggers(config)
+
+
+def _check_seconds(seconds: object) -> None:
+    if not isinstance(seconds, int | float) or seconds < 0:
+        raise ConfigError(
+            f"logger.finish_timeout={seconds} must be a number of seconds; 0 waits for ever."
+        )
 
 
 def _server() -> str:

@@ -7,7 +7,9 @@ import json
 
 import pytest
 
+from lgan.errors import ConfigError
 from lgan.loggers import AppendCSVLogger
+from lgan.results.record import RunRecord
 from lgan.train import train
 
 
@@ -63,3 +65,39 @@ def test_wandb_offline_never_goes_back_over_a_border(configure, monkeypatch) -> 
     pictures = list((folder / "wandb").rglob("*.png"))
     tables = [json.loads(p.read_text()) for p in (folder / "wandb").rglob("*.table.json")]
     assert pictures and any(len(t["data"]) == 2 for t in tables)
+
+
+def test_a_wandb_client_that_breaks_costs_warnings_and_not_the_run(
+    configure, monkeypatch, capsys
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    run = wandb.sdk.wandb_run.Run
+    log, finish, tried = run.log, run.finish, []
+
+    def breaks(self, data, *args, **kwargs):
+        tried.append(data)
+        if len(tried) > 2:
+            raise ConnectionResetError("Connection lost.")
+        log(self, data, *args, **kwargs)
+
+    def ends_badly(self, *args, **kwargs):
+        finish(self, *args, **kwargs)
+        raise ConnectionResetError("Connection lost.")
+
+    monkeypatch.setattr(run, "log", breaks)
+    monkeypatch.setattr(run, "finish", ends_badly)
+    folder = train(configure("logger=wandb", "callbacks.losses.every=1"))
+    assert RunRecord.load(folder).complete
+    assert len(tried) == 4, "numbers and tables are given up once each"
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning: W&B" in line]
+    assert len(warnings) == 3 and all(
+        "ConnectionResetError: Connection lost" in w for w in warnings
+    )
+    assert f"`wandb sync --include-online {folder}/wandb/" in warnings[-1]
+    assert "8" in {row[0] for row in rows(folder / "metrics.csv")}, "the CSV file lost steps"
+
+
+@pytest.mark.parametrize("seconds", ["soon", "-1", "null"])
+def test_a_senseless_time_for_wandb_is_refused(configure, seconds) -> None:
+    with pytest.raises(ConfigError, match=f"logger.finish_timeout={seconds}|=None must be"):
+        train(configure("logger=wandb", f"logger.finish_timeout={seconds}"))
