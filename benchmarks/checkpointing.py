@@ -12,10 +12,10 @@ import lightning as L  # noqa: N812  (Lightning's own convention)
 
 from benchmarks.common import Row, compose
 from benchmarks.steps import OFF, fit
-from lgan import build
 from lgan.callbacks.base import TaskContext
 from lgan.callbacks.checkpoint import StepCheckpoint
-from lgan.results.paper_cli import quote
+from lgan.cli.paper import quote
+from lgan.training import build
 
 SHARE = 0.02
 """Of training time, that checkpoints may take at most."""

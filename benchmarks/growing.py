@@ -11,9 +11,9 @@ from torch import nn
 
 from benchmarks.common import Row, compose, spread
 from benchmarks.steps import method_steps, take_turns
-from lgan import build
 from lgan.layers.growing import GrowingGenerator
 from lgan.methods.dgm import DGM
+from lgan.training import build
 
 RESERVED = 0.45
 """Share of what is free that a task takes: what DGMw took on MNIST (experiments/dgm)."""

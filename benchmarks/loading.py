@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from benchmarks.common import Row, compose, spread
 from benchmarks.steps import seconds
-from lgan import build
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import Images, to_float
+from lgan.training import build
 
 
 class MappedImages(Dataset[tuple[Tensor, Tensor]]):

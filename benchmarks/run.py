@@ -18,7 +18,7 @@ from benchmarks.loading import loading_rows
 from benchmarks.scaling import scaling_rows
 from benchmarks.steps import framework_rows, task_rows, use_one_thread
 from benchmarks.translation import translation_rows
-from lgan.train import quieten
+from lgan.training.train import quieten
 
 PARTS = (
     ("Training step: lgan / bare PyTorch loop", framework_rows),

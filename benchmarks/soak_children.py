@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TRAIN = (sys.executable, "-m", "lgan.train")
+TRAIN = (sys.executable, "-m", "lgan.cli.train")
 TOKEN = "LGAN_SOAK"
 """A variable of the environment that tells the processes of one child from all others."""
 PATIENCE = 300.0

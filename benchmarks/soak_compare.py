@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from lgan.files import load_tensors
-from lgan.results.record import FILE_NAME
+from lgan.run.record import FILE_NAME
 
 TIMES = "seconds"
 """Names that end so are times: they may differ."""

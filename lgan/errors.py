@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 class LganError(Exception):
     """Base of every error that lgan raises on purpose."""
@@ -29,3 +31,15 @@ class DamagedFileError(RunError):
 
 class TrainingDivergedError(LganError):
     """A loss or weight is no longer finite; the message names task and step."""
+
+
+def own_error(error: BaseException | None) -> LganError | None:
+    """Return the first `LganError` in a chain of causes, or None."""
+    while error is not None and not isinstance(error, LganError):
+        error = error.__cause__
+    return error
+
+
+def warn(sentence: str) -> None:
+    """Print a warning to stderr, where it does not mix with a table on stdout."""
+    print(f"warning: {sentence}", file=sys.stderr, flush=True)

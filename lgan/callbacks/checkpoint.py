@@ -9,8 +9,9 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from lgan import checkpoints, distributed
+from lgan import distributed
 from lgan.errors import ConfigError
+from lgan.run import checkpoints
 
 DEAR = 1.0
 """Seconds from which on a checkpoint's cost is looked at; below, `every` alone decides."""

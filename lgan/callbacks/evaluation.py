@@ -11,9 +11,9 @@ from torch import Tensor
 from lgan import distributed
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import Source, evaluation_source
-from lgan.loggers import log_matrix
 from lgan.metrics.evaluator import Evaluator
 from lgan.metrics.sampling import Sampler
+from lgan.run.loggers import log_matrix
 from lgan.seeding import Noise
 
 

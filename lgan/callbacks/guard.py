@@ -15,7 +15,7 @@ class NaNGuard(TaskCallback):
     """Raise `TrainingDivergedError` with task and step when a loss explodes or is not finite.
 
     What was saved before stays: neither a checkpoint nor a border is written from such a state.
-    `on_nan=rewind` takes the error as a reason to go back (`lgan.rewind`).
+    `on_nan=rewind` takes the error as a reason to go back (`lgan.run.rewinds`).
 
     Args:
         every: generator steps between two looks; each look waits for the accelerator once.

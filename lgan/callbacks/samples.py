@@ -12,12 +12,11 @@ from torchvision.utils import make_grid, save_image
 from lgan import distributed
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import evaluation_source
-from lgan.cli import warn
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_uint8
-from lgan.errors import DamagedFileError
+from lgan.errors import DamagedFileError, warn
 from lgan.files import load_tensors, save_tensors, verify, write_atomically
-from lgan.loggers import log_image
+from lgan.run.loggers import log_image
 from lgan.seeding import Noise
 
 

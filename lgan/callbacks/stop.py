@@ -8,12 +8,13 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
-from lgan import checkpoints, distributed, signals
+from lgan import distributed
 from lgan.errors import ConfigError
+from lgan.run import checkpoints, signals
 
 
 class StopOnSignal(Checkpoint):
-    """After a signal finish the step, write `last.ckpt` and leave (see `lgan.signals`).
+    """After a signal finish the step, write `last.ckpt` and leave (see `lgan.run.signals`).
 
     Several ranks stop at the same step: they ask each other every few steps. A single process
     looks at every step, which costs nothing.

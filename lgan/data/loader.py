@@ -19,7 +19,7 @@ from lgan.seeding import mix
 
 Batch = dict[str, Tensor]
 Attempts = Callable[[int, int], int]
-"""How many times training was rewound before or at a (task, step): see `lgan.rewind`."""
+"""How many times training was rewound before or at a (task, step): see `lgan.run.rewinds`."""
 
 
 class BatchLoader:

@@ -23,7 +23,7 @@ from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.networks.modes import as_in_training, random_devices
 from lgan.objectives.protocol import Batch, Objective
 from lgan.objectives.schedule import DataClock, Schedule
-from lgan.rewind import Rewinds
+from lgan.run.rewinds import Rewinds
 from lgan.seeding import Noise, mix
 
 
@@ -262,7 +262,7 @@ class LifelongGAN(L.LightningModule):
 
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         """Take one generator step and the steps of the other players that belong to it."""
-        # After a rewind (`lgan.rewind`) the same steps are taken again with other random numbers.
+        # After a rewind (`lgan.run.rewinds`) the same steps are taken with other random numbers.
         retry = self.rewinds.attempt(self.task_index, self.step) if self.rewinds else 0
         again = ("retry", retry) if retry else ()
         self.noise.reseed(self.seed, "noise", self.task_index, self.step, *again)

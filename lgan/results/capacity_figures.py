@@ -25,7 +25,7 @@ from matplotlib.ticker import (
 
 from lgan.results.collect import Group
 from lgan.results.figures import COLOURS, MARKERS, mean_of_known, plain, png, task_axis
-from lgan.results.record import RunRecord, number, value_at
+from lgan.run.record import RunRecord, number, value_at
 
 WEIGHTS, REST = "parameters.masked_weights", "parameters.norms_heads"
 NEW, OLD, LINE = "#D55E00", "#0072B2", "#000000"
@@ -51,7 +51,7 @@ def value_curves(
 
     Args:
         groups: a method each.
-        path: as in `lgan.results.record.value_at`.
+        path: as in `lgan.run.record.value_at`.
         label: of the axis.
         percent: whether fractions are to be read in percent, from 0 to 100.
     """

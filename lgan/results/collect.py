@@ -12,8 +12,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from lgan.errors import RunError
-from lgan.results.record import FILE_NAME, RunRecord
-from lgan.run_folder import ELSEWHERE, IDENTITY, MEASUREMENT
+from lgan.run.folder import ELSEWHERE, IDENTITY, MEASUREMENT
+from lgan.run.record import FILE_NAME, RunRecord
 
 MAX_LABEL_KEYS = 4
 PRESET_KEY = "preset.name"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lgan.metrics import matrix as scalars
-from lgan.results.record import RunRecord, number, value_at
+from lgan.run.record import RunRecord, number, value_at
 
 PERCENT, DECIMAL, FINE, COUNT, SECONDS = "percent", "decimal", "fine", "count", "seconds"
 # What a row's `disk` may hold: the format stands beside each number of bytes.

@@ -12,7 +12,7 @@ import numpy as np
 
 from lgan.errors import DataError, LganError
 from lgan.results.paper_file import Column, PaperTable
-from lgan.results.record import RunRecord, number, value_at
+from lgan.run.record import RunRecord, number, value_at
 
 Train = Callable[[list[str]], Path]
 Progress = Callable[[str], None]

@@ -26,7 +26,7 @@ class Column:
         run: key of the runs it is read from.
         metric: of results.json; accuracies over all classes so far are read from `overall`,
             feature distances are the mean over tasks, as the paper's are. With a dot it is a path
-            into a row, as `lgan.results.record.value_at` reads it.
+            into a row, as `lgan.run.record.value_at` reads it.
         after_task: number of tasks learnt (from 1); None for the last row.
         stand_in: prefix of a metric, or a pattern with `*`, shown apart and without a difference
             where `metric` was not measured.

@@ -14,7 +14,7 @@ import numpy as np
 from lgan.errors import ConfigError, RunError
 from lgan.results.collect import Collection, Group
 from lgan.results.columns import COUNT, FINE, PERCENT, SECONDS, Column, default_columns
-from lgan.results.record import RunRecord
+from lgan.run.record import RunRecord
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 
 from lgan.results.collect import Group
 from lgan.results.figures import COLOURS, plain, png
-from lgan.results.record import RunRecord, number, value_at
+from lgan.run.record import RunRecord, number, value_at
 
 NEW_SHARE = "parameters.trained / parameters.full"
 

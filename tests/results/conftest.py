@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from lgan.files import save_tensors
-from lgan.results.record import RunRecord
+from lgan.run.record import RunRecord
 
 # accuracy_generated of two tasks: (seed 0, seed 1); worked by hand in the tests.
 ACCURACY = {0: [[0.9], [0.5, 0.8]], 1: [[0.8], [0.6, 0.7]]}

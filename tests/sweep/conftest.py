@@ -23,9 +23,9 @@ def sweep(tmp_path: Path, cache: Path) -> Callable[..., subprocess.CompletedProc
     """Return a function that runs a sweep of short digit runs into tmp_path/runs."""
 
     def sweep(*overrides: str, **variables: str) -> subprocess.CompletedProcess:
-        here = str(Path(__file__).parent)
+        here = str(Path(__file__).parents[1] / "helpers")
         environment = {**os.environ, "LGAN_CACHE": str(cache), "PYTHONPATH": here, **variables}
-        command = [sys.executable, "-m", "lgan.train", "-m", f"paths.runs={tmp_path}/runs"]
+        command = [sys.executable, "-m", "lgan.cli.train", "-m", f"paths.runs={tmp_path}/runs"]
         return subprocess.run(
             [*command, *SHORT, *overrides],
             capture_output=True, text=True, env=environment, timeout=300, check=False,

@@ -8,19 +8,10 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from short_runs import SHORT
 
-from lgan.config_path import config_path
-from lgan.run_folder import register_resolvers
-
-SHORT = [
-    "training.steps=4",
-    "data.num_tasks=2",
-    "evaluation=fast",
-    "callbacks.samples.per_class=2",
-    "callbacks.progress=null",
-    "trainer=cpu",
-]
-
+from lgan.cli.common import config_path
+from lgan.run.folder import register_resolvers
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory) -> Path:

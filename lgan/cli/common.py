@@ -1,0 +1,66 @@
+"""What every entry point shares: a user's mistake ends in one sentence, not in a stack trace."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from lgan.errors import own_error
+from lgan.launch.sweep import JobFailedError
+
+
+def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorate a task function, below `hydra.main`, so that an `LganError` ends in one sentence.
+
+    A single run prints `error: <sentence>` to stderr and exits with code 1. In a multirun the
+    sentence is printed at once and the job is marked as failed: the launcher goes on to the next
+    job, and Hydra exits with code 1 at the end. `HYDRA_FULL_ERROR=1` shows the full trace. An
+    `LganError` inside `hydra.utils.instantiate` is found behind Hydra's wrapper. All other
+    exceptions pass through untouched.
+    """
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            own = own_error(error)
+            if own is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            print(f"error: {own}", file=sys.stderr, flush=True)
+            if in_multirun():
+                # SystemExit would end the whole sweep here; an exception only ends this job.
+                raise JobFailedError(f"error: {own}") from error
+            raise SystemExit(1) from error
+
+    return wrapped
+
+
+def in_multirun() -> bool:
+    """Whether the current job is one of a Hydra multirun."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def config_path() -> str:
+    """Return the folder of yaml files, for `hydra.main(config_path=config_path(), ...)`.
+
+    An installed wheel carries it as ``lgan/conf``; in a checkout (editable or not installed at
+    all) it is the top-level ``conf`` beside the package.
+    """
+    package = Path(__file__).resolve().parents[1]
+    packaged = package / "conf"
+    return str(packaged if packaged.is_dir() else package.parent / "conf")
+
+
+def run_script(function: Callable[..., Any], config_name: str) -> None:
+    """Run a console script: compose `conf/<config_name>.yaml` with the command line, call."""
+    decorated = hydra.main(version_base="1.3", config_path=config_path(), config_name=config_name)
+    decorated(friendly_errors(function))()

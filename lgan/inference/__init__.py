@@ -1,0 +1,1 @@
+"""Finished runs: loading, sampling, translating, exporting."""

@@ -1,0 +1,176 @@
+"""`lgan-export`: one task's generator of a finished run as a plain network for other programs.
+
+Every file is loaded again and compared with the run's own network on the same inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lgan.errors import ConfigError, RunError, warn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lgan.inference.formats import Format
+    from lgan.inference.task_network import TaskNetwork
+    from lgan.methods.base import LifelongGAN
+
+REPORT = "export.json"
+
+
+def export(
+    network: TaskNetwork, formats: dict[str, Format], output: Path, seed: int = 0
+) -> dict[str, Any]:
+    """Write a network in some formats, load each again, and compare.
+
+    Args:
+        network: of a finished task, on the CPU.
+        formats: by name.
+        output: the folder to write to; it is made.
+        seed: of the inputs to compare on.
+
+    Returns:
+        What export.json says of each format: its file, bytes, and the largest difference of a
+        number in [-1, 1]; or the reason why it was refused.
+
+    Raises:
+        RunError: a file does not compute what the network does; it is removed.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    inputs = example_inputs(network, seed)
+    rows: dict[str, Any] = {}
+    for name, made in formats.items():
+        reason = made.refusal(network)
+        rows[name] = {"refused": reason} if reason else _export(network, made, output, inputs)
+    return rows
+
+
+def example_inputs(network: TaskNetwork, seed: int) -> list[tuple[Tensor, ...]]:
+    """Return inputs to compare on: two pictures of the training size, then one that is larger.
+
+    Of generators of classes, noise and labels: two rows, then one.
+    """
+    import torch
+
+    source = torch.Generator().manual_seed(seed)
+    found: list[tuple[Tensor, ...]] = []
+    for count, more in ((2, 0), (1, 1)):
+        if not network.translates:
+            labels = torch.tensor(network.classes * count)[:count]
+            found.append((torch.randn(count, *network.shape, generator=source), labels))
+            continue
+        channels, height, width = network.shape
+        # Neither square nor of the training size.
+        size = (height + more * network.multiple, width + 2 * more * network.multiple)
+        pictures = (torch.rand(count, channels, *size, generator=source) * 2 - 1,)
+        found.append(pictures + ((network.code(seed, 0, count),) if network.code_length else ()))
+    return found
+
+
+def largest_difference(
+    network: TaskNetwork,
+    loaded: Callable[..., Tensor],
+    inputs: Sequence[tuple[Tensor, ...]],
+) -> float:
+    """Return by how much a loaded network's numbers differ at most; NaN counts as infinite."""
+    import torch
+
+    worst = 0.0
+    with torch.no_grad():
+        for arguments in inputs:
+            difference = (loaded(*arguments) - network.network(*arguments)).abs().max().item()
+            worst = max(worst, difference if difference == difference else float("inf"))
+    return worst
+
+
+def choose_formats(names: Sequence[str], method: LifelongGAN) -> dict[str, Format]:
+    """Return the formats asked for.
+
+    Raises:
+        ConfigError: one is unknown, there is none, or its packages are not installed.
+    """
+    from lgan.inference.formats import known_formats
+
+    known = known_formats(method.networks.build_generator)
+    for name in names or ["nothing"]:
+        if name not in known:
+            raise ConfigError(f"formats={name} is unknown; use some of {', '.join(known)}.")
+        absent = known[name].absent()
+        if absent:
+            raise ConfigError(
+                f"formats={name} needs {', '.join(absent)}: pip install 'lgan[export]'."
+            )
+    return {name: known[name] for name in names}
+
+
+def check_output(output: Path, formats: dict[str, Format], overwrite: bool) -> None:
+    """Refuse to write over files.
+
+    Raises:
+        ConfigError: a file is there, and `overwrite` is false.
+    """
+    for name in (*(made.file for made in formats.values()), REPORT):
+        if (output / name).exists() and not overwrite:
+            raise ConfigError(
+                f"output: {output / name} exists already; add overwrite=true or choose another "
+                "folder."
+            )
+
+
+def describe(network: TaskNetwork) -> dict[str, Any]:
+    """Return what a user of the files must know of inputs and outputs, as plain data."""
+    facts: dict[str, Any] = {
+        "task": network.task,
+        "name": network.name,
+        "inputs": list(network.input_names),
+        "parameters": sum(p.numel() for p in network.network.parameters()),
+        "output": "pictures (batch, channels, height, width) in [-1, 1]; 8 bits: (x + 1) * 127.5",
+    }
+    if not network.translates:
+        facts |= {"noise": f"normal (batch, {network.shape[0]})", "labels": list(network.classes)}
+        return facts
+    facts["picture"] = "(batch, channels, height, width), RGB in [-1, 1]: x / 127.5 - 1"
+    facts |= {"channels": network.shape[0], "training_size": list(network.shape[1:])}
+    facts |= {"sides_multiple_of": network.multiple, "sides_at_least": network.least}
+    if network.code_length:
+        facts["code"] = f"normal (batch, {network.code_length})"
+    return facts
+
+
+def _export(
+    network: TaskNetwork, made: Format, output: Path, inputs: list[tuple[Tensor, ...]]
+) -> dict[str, Any]:
+    path = output / made.file
+    try:
+        made.write(network, path, inputs[0])
+        difference = largest_difference(network, made.read(network, path), inputs)
+    except Exception as error:  # torch's exporters raise many kinds
+        path.unlink(missing_ok=True)
+        first = (str(error).strip() or "no reason given").splitlines()[0]
+        return {"refused": f"torch could not write it ({type(error).__name__}: {first})"}
+    if difference > made.tolerance:
+        path.unlink(missing_ok=True)
+        raise RunError(
+            f"{made.file} differs from the run's network by {difference:.3g}, more than "
+            f"{made.tolerance:g}, and was removed; leave this format out."
+        )
+    sizes = [[list(tensor.shape) for tensor in arguments] for arguments in inputs]
+    return {
+        "file": made.file,
+        "bytes": path.stat().st_size,
+        "difference": difference,
+        "compared_on": sizes,
+    }
+
+
+def show(rows: dict[str, Any]) -> None:
+    """Print a line for each format: its file and difference, or why it was refused."""
+    for name, row in rows.items():
+        if "refused" in row:
+            warn(f"formats={name} was left out: {row['refused']}")
+            continue
+        how = "bitwise equal" if row["difference"] == 0 else f"differs by {row['difference']:.3g}"
+        print(f"{row['file']}: {row['bytes'] / 2**20:.1f} MiB, {how}")

@@ -1,0 +1,224 @@
+"""The formats of `lgan-export`: how each is written, and loaded again to be compared.
+
+Sizes stay free: batch, and height and width as far as the network's multiples go. In TorchScript
+they are what tracing leaves free.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import inspect
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config as fx_config
+
+from lgan.inference.task_network import Part, TaskNetwork
+from lgan.networks.translation import to_netg
+
+Inputs = tuple[Tensor, ...]
+ONNX_TOLERANCE = 1e-4  # of numbers in [-1, 1], a hundredth of a grey value; other kernels, float32
+
+
+class Format(ABC):
+    """One way to write a network.
+
+    Attributes:
+        file: the name of the file.
+        tolerance: the largest difference that is accepted when it is loaded again.
+        packages: what it needs beside lgan's own dependencies.
+    """
+
+    file: str
+    tolerance: float = 0.0
+    packages: tuple[str, ...] = ()
+
+    @abstractmethod
+    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
+        """Write the network; `example` is what it is called with."""
+
+    @abstractmethod
+    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
+        """Return what the file holds, to be called as the network is."""
+
+    def refusal(self, network: TaskNetwork) -> str:
+        """Return why this network cannot be written so; "" if it can."""
+        return ""
+
+    def absent(self) -> list[str]:
+        """Return the packages that are not installed."""
+        return [name for name in self.packages if importlib.util.find_spec(name) is None]
+
+
+class Safetensors(Format):
+    """The tensors alone, under the keys of pix2pix's `netG`.
+
+    Args:
+        fresh: returns the plain generator that the run's config describes.
+    """
+
+    file = "netG.safetensors"
+
+    def __init__(self, fresh: Callable[[], nn.Module]) -> None:
+        self.fresh = fresh
+
+    def refusal(self, network: TaskNetwork) -> str:
+        """Refuse networks that the config's `network.generator` is not the plan of."""
+        plain = self._plain(network)
+        shapes = [
+            {key: tensor.shape for key, tensor in module.state_dict().items()}
+            for module in (network.network, plain)
+            if module is not None
+        ]
+        if len(shapes) == 2 and shapes[0] == shapes[1]:
+            return ""
+        return (
+            "this method's network of a task has other layers or widths than network.generator, "
+            "so that tensors alone do not say what it computes; use torch_export or torchscript."
+        )
+
+    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
+        """Write the `state_dict`."""
+        from safetensors.torch import save_file
+
+        save_file(to_netg(network.network.state_dict()), path, metadata={"format": "pt"})
+
+    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
+        """Return a fresh network of the run's config with these tensors."""
+        from safetensors.torch import load_file
+
+        plain = self._plain(network)
+        assert plain is not None, "refused before"
+        plain.load_state_dict(load_file(path))
+        return plain.eval()
+
+    def _plain(self, network: TaskNetwork) -> nn.Module | None:
+        """Return the fresh network's part that this one is; None if it has none."""
+        if isinstance(network.network, Part):
+            return None
+        fresh = self.fresh()
+        if network.part and hasattr(fresh, network.part):
+            fresh = fresh.get_submodule(network.part)
+        return fresh
+
+
+class TorchExport(Format):
+    """A program of `torch.export`, to be loaded without lgan."""
+
+    file = "generator.pt2"
+
+    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
+        """Trace and write the program."""
+        with _quiet():
+            torch.export.save(program_of(network, example), path)
+
+    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
+        """Return the program as a module."""
+        with _quiet():
+            return torch.export.load(path).module()
+
+
+class TorchScript(Format):
+    """A traced TorchScript file, for C++ and older programs."""
+
+    file = "generator.ts"
+
+    @torch.no_grad()
+    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
+        """Trace and write the network."""
+        with _quiet():
+            module = copy.deepcopy(network.network)
+            torch.jit.trace(module, example, check_trace=False).save(str(path))
+
+    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
+        """Return the script."""
+        with _quiet():
+            return torch.jit.load(str(path))
+
+
+class Onnx(Format):
+    """ONNX, compared by onnxruntime on the CPU."""
+
+    file = "generator.onnx"
+    tolerance = ONNX_TOLERANCE
+    packages = ("onnx", "onnxscript", "onnxruntime")
+
+    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
+        """Write the same program as `TorchExport`, as ONNX."""
+        with _quiet():
+            torch.onnx.export(
+                program_of(network, example),
+                (),
+                path,
+                input_names=list(network.input_names),
+                output_names=["pictures"],
+                dynamo=True,
+                external_data=False,  # one file
+                verbose=False,
+            )
+
+    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
+        """Return a function that runs the file."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        known = [entry.name for entry in session.get_inputs()]
+
+        def run(*inputs: Tensor) -> Tensor:
+            named = dict(zip(network.input_names, (t.numpy() for t in inputs), strict=True))
+            # An input that changes nothing, such as a single class's label, is not in the file.
+            [pictures] = session.run(None, {name: named[name] for name in known})
+            return torch.from_numpy(pictures)
+
+        return run
+
+
+def known_formats(fresh: Callable[[], nn.Module]) -> dict[str, Format]:
+    """Return all formats by name; `fresh` builds the run's plain generator."""
+    return {
+        "safetensors": Safetensors(fresh),
+        "torch_export": TorchExport(),
+        "torchscript": TorchScript(),
+        "onnx": Onnx(),
+    }
+
+
+@torch.no_grad()
+def program_of(network: TaskNetwork, example: Inputs) -> ExportedProgram:
+    """Return the network as a program with free sizes."""
+    batch = Dim("batch")
+    free: dict[str, dict[int, Any]] = {name: {0: batch} for name in network.input_names}
+    if network.translates:
+        step = network.multiple
+        free["picture"] |= {2: Dim("rows") * step, 3: Dim("columns") * step}
+        # Traced with two steps a side and more: a side of one step would be taken for a constant.
+        example = (_repeated(example[0], 2), *example[1:])
+    shapes: tuple[Any, ...] = tuple(free[name] for name in network.input_names)
+    parameters = inspect.signature(network.network.forward).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):  # of columns: forward(*inputs)
+        shapes = (shapes,)
+    # Without this, the program refuses pictures whose innermost maps have a side of 1: a U-Net's at
+    # its own training size.
+    with fx_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        module = copy.deepcopy(network.network)  # tracing leaves marks in modules that live on
+        return torch.export.export(module, example, dynamic_shapes=shapes)
+
+
+def _repeated(pictures: Tensor, times: int) -> Tensor:
+    return pictures.repeat(1, 1, times, times)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep advice on formats, which users chose, off the screen."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,291 @@
+"""`lgan-translate`: a folder of pictures through one task of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lgan.errors import ConfigError, DataError
+from lgan.files import atomic_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lgan.inference.task_network import TaskNetwork
+
+FITS = ("none", "pad", "resize")
+QUALITY = 95  # of formats that lose something; Pillow's own choice, 75, shows
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to translate.
+
+    Attributes:
+        source: its file.
+        target: the file to write.
+        size: (height, width) of what is written.
+        shape: (height, width) of what the network sees.
+    """
+
+    source: Path
+    target: Path
+    size: tuple[int, int]
+    shape: tuple[int, int]
+
+
+def translate(
+    network: TaskNetwork,
+    pictures: list[Picture],
+    batch_size: int = 8,
+    seed: int = 0,
+    device: str = "cpu",
+    test_mode: str = "eval",
+) -> None:
+    """Translate pictures and write the results, with a progress bar on a terminal.
+
+    Args:
+        network: a translator.
+        pictures: as `plan` returns them.
+        batch_size: how many pictures of one size go through the network at once.
+        seed: of BicycleGAN's codes and of dropout; each picture has its own, whatever the batches.
+        device: where the network computes.
+        test_mode: "eval", or "paper", as pix2pix's code tests: each picture by itself, with
+            dropout, and with its own statistics in norms.
+
+    Raises:
+        DataError: a picture cannot be decoded; it is named, and those before it are written.
+        RunError: a picture cannot be written.
+    """
+    import torch
+    from tqdm import tqdm
+
+    from lgan.networks.modes import as_in_training, random_devices
+    from lgan.seeding import mix
+
+    module, done, alone = network.network.to(device), 0, test_mode == "paper"
+    mode = as_in_training(module) if alone else nullcontext()
+    forked = torch.random.fork_rng(random_devices(torch.device(device)))
+    with (
+        torch.no_grad(),
+        mode,
+        forked,
+        tqdm(total=len(pictures), unit="picture", disable=None) as bar,
+    ):
+        for batch in batches(pictures, 1 if alone else batch_size):
+            inputs = [torch.stack([read(p, network.shape[0]) for p in batch]).to(device)]
+            if network.code_length:
+                inputs.append(network.code(seed, done, len(batch)).to(device))
+            torch.manual_seed(mix(seed, "translate", done))
+            for picture, image in zip(batch, module(*inputs).cpu(), strict=True):
+                write(picture, image)
+            done += len(batch)
+            bar.update(len(batch))
+
+
+def batches(pictures: Iterable[Picture], batch_size: int) -> Iterator[list[Picture]]:
+    """Yield pictures in order, as many of one shape as follow each other up to `batch_size`."""
+    batch: list[Picture] = []
+    for picture in pictures:
+        if batch and (len(batch) == batch_size or picture.shape != batch[0].shape):
+            yield batch
+            batch = []
+        batch.append(picture)
+    if batch:
+        yield batch
+
+
+def plan(
+    network: TaskNetwork, files: list[Path], output: Path, fit: str, suffix: str | None
+) -> list[Picture]:
+    """Return what is to be done with each file; only headers are read.
+
+    Args:
+        network: says which sizes it takes.
+        files: pictures.
+        output: the folder to write to.
+        fit: "none" takes pictures as they are; "pad" repeats their borders up to a size that the
+            network takes, and cuts the results back; "resize" brings them to the training size.
+        suffix: of the written files, such as "png"; None for that of each picture.
+
+    Raises:
+        ConfigError: `fit` is unknown, a size does not fit, or two results have one name.
+        DataError: a file is no picture.
+    """
+    if fit not in FITS:
+        raise ConfigError(f"fit={fit!r} is unknown; use one of {', '.join(FITS)}.")
+    return [
+        Picture(file, target, *_sizes(network, file, fit))
+        for file, target in zip(files, targets(files, output, suffix), strict=True)
+    ]
+
+
+def targets(files: list[Path], output: Path, suffix: str | None) -> list[Path]:
+    """Return the file to write for each picture.
+
+    Raises:
+        ConfigError: Pillow cannot write a format, or two results would have one name.
+    """
+    from PIL import Image
+
+    found: dict[Path, Path] = {}
+    kinds = Image.registered_extensions()
+    for file in files:
+        target = output / (f"{file.stem}.{suffix.lstrip('.')}" if suffix else file.name)
+        if kinds.get(target.suffix.lower()) not in Image.SAVE:
+            raise ConfigError(f"{target.name}: Pillow cannot write this format; add format=png.")
+        if target in found:
+            raise ConfigError(
+                f"format={suffix}: {found[target].name} and {file.name} would both be written to "
+                f"{target.name}; rename one, or leave format out."
+            )
+        found[target] = file
+    return list(found)
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Return the pictures of a folder, by name; subfolders, hidden and other files are left out.
+
+    Raises:
+        DataError: there is no such folder, or no picture in it.
+    """
+    from PIL import Image
+
+    if not folder.is_dir():
+        raise DataError(f"input={folder} is no folder.")
+    kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    found = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.suffix.lower() in kinds and not path.name.startswith(".")
+    ]
+    if not found:
+        raise DataError(f"input={folder} holds no picture that Pillow reads, such as a .png file.")
+    return found
+
+
+def read(picture: Picture, channels: int) -> Tensor:
+    """Return a picture as its network sees it, (channels, H, W) in [-1, 1].
+
+    16-bit grey is scaled to 8 bits, a picture's orientation is obeyed, and transparency is dropped:
+    as for training pictures.
+
+    Raises:
+        DataError: it cannot be decoded to its end, or holds floating-point numbers.
+    """
+    import numpy as np
+    import torch
+    from PIL import Image
+    from torch.nn import functional as F  # noqa: N812
+
+    from lgan.data.decoding import open_picture
+    from lgan.data.images import to_float
+
+    image = open_picture(picture.source, channels)
+    if picture.size == picture.shape and image.size[::-1] != picture.shape:
+        image = image.resize(picture.shape[::-1], Image.Resampling.BILINEAR)
+    pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, channels)
+    below, right = picture.shape[0] - image.height, picture.shape[1] - image.width
+    return F.pad(to_float(pixels.permute(2, 0, 1)), (0, right, 0, below), mode="replicate")
+
+
+def write(picture: Picture, image: Tensor) -> None:
+    """Write a result (C, H, W) in [-1, 1], without what padding added.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    from PIL import Image
+
+    from lgan.data.images import to_uint8
+
+    height, width = picture.size
+    pixels = to_uint8(image)[:, :height, :width].permute(1, 2, 0).contiguous().numpy()
+    made = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    kind = Image.registered_extensions()[picture.target.suffix.lower()]
+    with atomic_path(picture.target) as temporary:
+        made.save(temporary, format=kind, quality=QUALITY)
+
+
+def check_output(pictures: list[Picture], overwrite: bool) -> None:
+    """Refuse to write over files.
+
+    Raises:
+        ConfigError: a result would take the place of an input, or, without `overwrite`, of a file.
+    """
+    sources = {picture.source.resolve() for picture in pictures}
+    for picture in pictures:
+        if picture.target.resolve() in sources:
+            raise ConfigError(
+                f"output={picture.target.parent} would take the place of the pictures of input; "
+                "choose another folder."
+            )
+        if picture.target.exists() and not overwrite:
+            raise ConfigError(
+                f"output: {picture.target} exists already; add overwrite=true or choose another "
+                "folder."
+            )
+
+
+def _sizes(network: TaskNetwork, file: Path, fit: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (height, width) of the result, and of what the network sees."""
+    height, width = _upright(file)
+    if fit == "resize":
+        return (network.shape[1], network.shape[2]), (network.shape[1], network.shape[2])
+    if network.fits(height, width):
+        return (height, width), (height, width)
+    if fit == "none":
+        raise ConfigError(
+            f"{file} is {width}x{height} pixels, and this network takes multiples of "
+            f"{network.multiple}{_at_least(network)}; add fit=pad (the borders are repeated, and "
+            f"cut off again) or fit=resize (to {network.shape[2]}x{network.shape[1]})."
+        )
+    step = network.multiple
+    padded = tuple(max(-(-side // step) * step, network.least) for side in (height, width))
+    return (height, width), (padded[0], padded[1])
+
+
+def _at_least(network: TaskNetwork) -> str:
+    return f", at least {network.least}" if network.least > network.multiple else ""
+
+
+def _upright(file: Path) -> tuple[int, int]:
+    """Return height and width once the picture's orientation is obeyed."""
+    from PIL import ExifTags, Image
+
+    try:
+        with Image.open(file) as opened:
+            mode, (width, height) = opened.mode, opened.size
+            # Pillow looks for a PNG file's orientation behind its pixels, too.
+            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except Exception as error:  # Pillow's plugins raise many kinds for damaged files
+        raise DataError(
+            f"{file} cannot be read as a picture ({type(error).__name__}: {error}); replace the "
+            "file or delete it."
+        ) from error
+    if mode == "F":
+        raise DataError(
+            f"{file} holds floating-point numbers, whose range nothing says; convert it to 8 or "
+            "16 bits."
+        )
+    return (width, height) if turned else (height, width)
+
+
+def choose_device(device: str) -> str:
+    """Return the device to compute on.
+
+    Raises:
+        ConfigError: torch knows no such device here.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device={device} cannot be used here; use auto or cpu.") from error
+    return device

@@ -1,0 +1,1 @@
+"""Starting processes: ranks of one run, jobs of a sweep, and where they go."""

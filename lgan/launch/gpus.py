@@ -1,0 +1,114 @@
+"""Which GPUs a job of a sweep sees, where no scheduler decides it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from hydra.types import TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.launch.launchers import (
+    is_joblib,
+    is_slurm,
+    leaves_gpus_alone,
+    missing_plugin,
+    set_defaults,
+)
+
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+_given: list[str] = []  # to this process; once CUDA has started, they cannot be changed
+
+
+class GpuPlacement(Callback):
+    """Hydra callback: spread the jobs of joblib and submitit_local over the visible GPUs.
+
+    Job n gets the n-th group of `gpus_per_job` devices, counted round. A process that runs several
+    jobs (joblib's workers) keeps the group of its first one: CUDA reads the variable only once,
+    and the workers' first jobs differ. Slurm and Ray hand out GPUs themselves; the basic launcher
+    runs one job at a time; in both nothing happens, nor in a single run, nor without a GPU.
+    """
+
+    def __init__(self) -> None:
+        self.devices: list[str] = []
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
+        """Count the GPUs; the callback is then sent to the jobs with them."""
+        missing = missing_plugin(config)
+        if missing:
+            print(f"error: {missing}", file=sys.stderr, flush=True)
+            raise SystemExit(1)
+        launcher = config.hydra.launcher["_target_"]
+        more: dict[str, Any] = {}
+        if not leaves_gpus_alone(launcher):
+            self.devices = visible_devices(os.environ)
+        if is_joblib(launcher):
+            more = {"n_jobs": sensible_jobs(config, self.devices)}
+        elif is_slurm(launcher) and config.gpus_per_job:
+            more = {"gpus_per_node": config.gpus_per_job}
+        set_defaults(config, more)
+
+    def on_job_start(
+        self,
+        config: DictConfig,
+        *,
+        task_function: TaskFunction,
+        **_: Any,  # noqa: ANN401
+    ) -> None:
+        """Let this process see the job's devices only."""
+        count = gpus_per_job(config)
+        if not self.devices or count == 0:
+            return
+        if not _given:
+            _given.extend(devices_of(config.hydra.job.num, count, self.devices))
+        os.environ[VARIABLE] = ",".join(_given)
+
+
+def devices_of(job: int, per_job: int, devices: Sequence[str]) -> list[str]:
+    """Return the devices of a job: the groups of `per_job` devices go round.
+
+    Args:
+        job: number in the sweep, from 0.
+        per_job: at least 1; if there are fewer devices, the job gets all of them.
+        devices: all, in order; what is left after the last whole group is not used.
+    """
+    groups = max(1, len(devices) // per_job)
+    start = job % groups * per_job
+    return list(devices[start : start + per_job])
+
+
+def gpus_per_job(config: DictConfig) -> int:
+    """Return the key `gpus_per_job`, or if it is null what `trainer.devices` counts, or 1."""
+    asked = OmegaConf.select(config, "gpus_per_job")
+    if asked is None:
+        asked = OmegaConf.select(config, "trainer.devices")
+        if OmegaConf.is_list(asked):
+            return len(asked)
+        asked = asked if isinstance(asked, int) and asked > 0 else 1
+    return int(asked)
+
+
+def visible_devices(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the visible GPUs, as the variable would list them."""
+    import torch
+
+    if VARIABLE in environment:
+        return [name.strip() for name in environment[VARIABLE].split(",") if name.strip()]
+    return [str(index) for index in range(torch.cuda.device_count())]
+
+
+def sensible_jobs(config: DictConfig, devices: Sequence[str]) -> int:
+    """Return how many jobs run well side by side: one per group of GPUs, or per CPU core.
+
+    `threads` divides the cores; joblib gives each job its share of them if `threads` is null.
+    """
+    if devices:
+        return max(1, len(devices) // max(1, gpus_per_job(config)))
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores // int(OmegaConf.select(config, "threads") or 1))

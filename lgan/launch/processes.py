@@ -1,0 +1,233 @@
+"""Several processes per run: start them, watch them, and say in a sentence what became of them.
+
+The Hydra job resolves its config and starts `torch.distributed`'s elastic agent, which starts
+`lgan.launch.worker` once for each device. Lightning's own launcher is not used: it starts the
+other ranks with the whole command line, which in a multirun runs the sweep on every rank.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from lgan import errors
+from lgan.errors import ConfigError, LganError, RunError
+from lgan.run.signals import SIGNALS, StopBySignal
+
+KEPT = "what was trained is kept: the same command goes on from there"
+SLURM_PORT = 29500
+LOST = 76
+"""Exit code of a worker that has lost another one: the cause is to be found there."""
+LAUNCHER = "LGAN_LAUNCHER"
+"""Environment variable by which workers know the process that must not end before them."""
+
+
+def processes(config: DictConfig) -> int:
+    """Return the number of processes that `trainer` asks for on this machine.
+
+    Raises:
+        ConfigError: `trainer.devices` is no number of processes, or `sync_batchnorm` has no GPUs.
+    """
+    if config.trainer.get("strategy") is None:
+        return 1
+    if config.trainer.get("sync_batchnorm") and not on_gpu(config):
+        raise ConfigError(
+            "trainer.sync_batchnorm=true needs GPUs: PyTorch has no such layer for CPUs; leave it "
+            "false, or choose a network without batch statistics."
+        )
+    devices, on_cpu = config.trainer.devices, not on_gpu(config)
+    if isinstance(devices, ListConfig):
+        return len(devices)
+    if devices in ("auto", -1, "-1"):
+        return 1 if on_cpu else torch.cuda.device_count()
+    if not str(devices).isdigit() or int(devices) < 1:
+        raise ConfigError(
+            f"trainer.devices={devices} is no number of processes; give 1 or more, a list of "
+            "GPUs, or auto."
+        )
+    if not on_cpu and int(devices) > torch.cuda.device_count():
+        raise ConfigError(
+            f"trainer.devices={devices} is more than the {torch.cuda.device_count()} GPUs of this "
+            "machine; NCCL takes one process for each."
+        )
+    return int(devices)
+
+
+def on_gpu(config: DictConfig) -> bool:
+    """Return whether a config's run is one on GPUs, on this machine."""
+    return config.trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+def needs_launch(config: DictConfig) -> bool:
+    """Return whether this process has to start others, and wait for them."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # somebody's torchrun did
+        return False
+    return processes(config) > 1 or config.trainer.get("num_nodes", 1) > 1
+
+
+def join(config: DictConfig) -> None:
+    """Join the run's other processes: by gloo, on GPUs by NCCL as well."""
+    gpu = on_gpu(config)
+    if gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    wait = timedelta(minutes=config.launch.timeout_minutes)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=wait)
+
+
+@contextmanager
+def process_group(config: DictConfig) -> Iterator[None]:
+    """Belong to the processes of somebody's torchrun, if this is one of several."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1 or "TORCHELASTIC_RUN_ID" not in os.environ:
+        yield
+        return
+    join(config)
+    yield
+    # Not after an error: the others may never come.
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def launch(config: DictConfig) -> None:
+    """Run a config in several processes and return when all have ended well.
+
+    Raises:
+        LganError: what a worker raised, or a sentence on the worker that died.
+        StopBySignal: a signal ended the run; the workers have written their checkpoint.
+    """
+    with tempfile.TemporaryDirectory(prefix="lgan-") as folder, quiet(), signals_restored():
+        path = Path(folder) / "config.yaml"
+        path.write_text(OmegaConf.to_yaml(config, resolve=True))
+        settings = launch_config(config, Path(folder))
+        os.environ[LAUNCHER] = str(os.getpid())
+        try:
+            elastic_launch(settings, sys.executable)("-m", "lgan.launch.worker", str(path))
+        except SignalException as stop:
+            raise StopBySignal(stop.sigval) from None
+        except ChildFailedError as failure:
+            raise ending(failure, Path(folder)) from None
+
+
+def launch_config(config: DictConfig, folder: Path) -> LaunchConfig:
+    """Return how the agent starts the workers: so many, once, on one machine or several.
+
+    Raises:
+        ConfigError: several machines have no place to meet.
+    """
+    nodes = config.trainer.get("num_nodes", 1)
+    endpoint, job = ("localhost:0", uuid.uuid4().hex) if nodes == 1 else meeting_point(config)
+    return LaunchConfig(
+        min_nodes=nodes,
+        max_nodes=nodes,
+        nproc_per_node=processes(config),
+        run_id=job,
+        rdzv_backend="c10d",
+        rdzv_endpoint=endpoint,
+        max_restarts=0,
+        logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
+        signals_to_handle=",".join(s.name for s in SIGNALS),
+    )
+
+
+def meeting_point(config: DictConfig) -> tuple[str, str]:
+    """Return where the machines of a run meet, "host:port", and the name they know it by.
+
+    Raises:
+        ConfigError: neither the config nor Slurm says so.
+    """
+    name = str(config.run_name)
+    if config.launch.rendezvous is not None:
+        return str(config.launch.rendezvous), name
+    # Slurm's jobs are named by their first machine; two jobs on a machine take two ports.
+    command = ["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return f"{answer.split()[0]}:{SLURM_PORT + int(os.environ['SLURM_JOB_ID']) % 1000}", name
+    except (OSError, subprocess.CalledProcessError, KeyError, IndexError) as error:
+        raise ConfigError(
+            f"trainer.num_nodes={config.trainer.num_nodes} needs launch.rendezvous=HOST:PORT, the "
+            "same on every machine, where HOST is one of them; only Slurm tells it by itself."
+        ) from error
+
+
+def ending(failure: ChildFailedError, folder: Path) -> BaseException:
+    """Return what to raise for workers that did not end well: the cause, not its consequences."""
+    # Once one has failed, the others lose it, and the agent ends them.
+    consequences = (LOST, -signal.SIGTERM, 128 + signal.SIGTERM)
+    everyone = failure.failures
+    causes = {r: f for r, f in everyone.items() if f.exitcode not in consequences} or everyone
+    told = sorted(folder.glob("error-*.json"))
+    killed = {rank: f for rank, f in causes.items() if f.exitcode < 0}
+    if told and (not killed or causes is everyone):
+        return told_error(told[0])
+    if killed:
+        rank, first = min(killed.items())
+        name = signal.Signals(-first.exitcode).name
+        memory = " (the system does that when memory runs out)" if name == "SIGKILL" else ""
+        return RunError(
+            f"rank {rank} was ended by {name}{memory}; the others have left, and {KEPT}."
+        )
+    return _by_exit_code(*min(causes.items()))
+
+
+def _by_exit_code(rank: int, failure: ProcessFailure) -> BaseException:
+    signum = failure.exitcode - 128
+    if signum in SIGNALS:
+        return StopBySignal(signum)
+    return RunError(
+        f"rank {rank} failed with exit code {failure.exitcode}; its own words stand above, and "
+        f"{KEPT}."
+    )
+
+
+def tell(folder: Path, rank: int, error: LganError) -> None:
+    """Write down a worker's error for the process that started it."""
+    content = {"kind": type(error).__name__, "sentence": str(error)}
+    (folder / f"error-{rank:05}.json").write_text(json.dumps(content))
+
+
+def told_error(path: Path) -> LganError:
+    """Return the error that a worker has written down."""
+    content: dict[str, str] = json.loads(path.read_text())
+    kind: Any = getattr(errors, content["kind"], RunError)
+    return kind(content["sentence"])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the agent's own accounts of a failure, two pages of them, off the screen."""
+    logger = logging.getLogger("torch.distributed.elastic")
+    former = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(former)
+
+
+@contextmanager
+def signals_restored() -> Iterator[None]:
+    """Put the handlers back that the agent replaces by its own: a multirun goes on after it."""
+    former = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,140 @@
+"""Checkpoints inside a task: written, the one before kept, and the newest whole one found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from lgan import distributed
+from lgan.errors import DamagedFileError
+from lgan.files import discard, disk_errors, load_tensors, replace_durably, seal
+from lgan.run.folder import RunFolder
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Inside:
+    """A whole checkpoint inside a task.
+
+    Args:
+        path: the file.
+        step: generator steps of the task that it has behind it.
+        total_steps: the same of all tasks.
+    """
+
+    path: Path
+    step: int
+    total_steps: int
+
+
+def write(trainer: L.Trainer, last: Path, method: Any) -> None:  # noqa: ANN401
+    """Write a sealed checkpoint; the former one becomes `previous.ckpt`. All ranks call it.
+
+    At every moment at least one of the two is whole, or there was none before.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written to; the former one stays.
+        TrainingDivergedError: a loss or weight is not finite; nothing is written.
+    """
+    method.check_finite(weights=True)
+    temporary = last.with_name(f"{last.name}.tmp")
+    try:
+        with disk_errors(last):
+            trainer.save_checkpoint(temporary, weights_only=False)
+            if distributed.is_main():
+                seal(temporary)
+                if last.exists():
+                    os.replace(last, previous(last))
+                replace_durably(temporary, last)
+    finally:
+        if distributed.is_main():
+            discard(temporary)
+
+
+def previous(last: Path) -> Path:
+    """Return where the checkpoint before the last one is kept."""
+    return last.with_name("previous.ckpt")
+
+
+def find(folder: RunFolder, task: int, say: Say) -> Inside | None:
+    """Return the newest whole checkpoint inside a task, if there is one.
+
+    Args:
+        folder: the run's.
+        task: of other tasks there may be older ones, which do not count.
+        say: hears a sentence about each file that is damaged; the file is renamed, not removed.
+
+    Raises:
+        RunError: a checkpoint holds more than tensors and plain data: it is not lgan's.
+    """
+    for path in (folder.last, previous(folder.last)):
+        if not path.exists():
+            continue
+        try:
+            state = load_tensors(path)["lgan"]
+        except (DamagedFileError, KeyError, TypeError):
+            aside = set_aside(path)
+            say(
+                f"{path} is damaged and now called {aside.name}; task {task} goes on from the "
+                "checkpoint before it."
+            )
+            continue
+        if state["task"] == task:
+            return Inside(path, state["step"], state["total_steps"])
+    return None
+
+
+def whole_tasks(folder: RunFolder, most: int, say: Say) -> int:
+    """Return from how many finished tasks training can go on.
+
+    Args:
+        folder: the run's.
+        most: number of tasks of the sequence.
+        say: as for `find`.
+
+    Raises:
+        RunError: a border file holds more than tensors and plain data.
+    """
+    count = min(folder.finished_tasks(), most)
+    while count:
+        path = folder.border(count - 1)
+        try:
+            load_tensors(path)
+            break
+        except DamagedFileError:
+            aside = set_aside(path)
+            say(
+                f"{path} is damaged and now called {aside.name}; task {count - 1} is trained again."
+            )
+            count -= 1
+    return count
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file to `*.damaged`, or `*.damaged2` and so on; return its new name."""
+    number, aside = 1, path.with_name(f"{path.name}.damaged")
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged{number}")
+    with disk_errors(path):
+        os.replace(path, aside)
+    return aside
+
+
+def clear(folder: RunFolder) -> None:
+    """Remove the checkpoints inside a task that is finished."""
+    for path in (previous(folder.last), folder.last):
+        path.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: RunFolder) -> None:
+    """Remove temporary files of a process that was killed while it wrote them."""
+    if folder.checkpoints.is_dir():
+        for path in folder.checkpoints.glob("*.tmp"):
+            discard(path)

@@ -1,0 +1,81 @@
+"""One process at a time trains a run."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from lgan.distributed import decided, is_main
+from lgan.errors import RunError, warn
+from lgan.files import disk_errors
+
+FILE_NAME = ".lock"
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems answer that know no locks."""
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold a run's folder while the block runs; the kernel releases it if the process dies.
+
+    Of several processes that train one network together rank 0 holds it, and a refusal ends all.
+
+    Args:
+        folder: the run's folder; it is made if need be.
+
+    Raises:
+        RunError: another process trains this run, or nothing can be written; nothing was touched.
+    """
+    held: list[IO[str]] = []
+    decided(lambda: held.append(_take(folder)))
+    if is_main():
+        # A forked worker would hold the lock for longer than this process lives.
+        os.register_at_fork(after_in_child=lambda: [file.close() for file in held])
+    try:
+        yield
+    finally:
+        while held:
+            held.pop().close()
+
+
+def _take(folder: Path) -> IO[str]:
+    path = folder / FILE_NAME
+    with disk_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunError(_refusal(folder, file)) from error
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        warn(f"{folder} is on a file system without locks: do not start the same run twice.")
+    with disk_errors(path):
+        file.truncate(0)
+        json.dump({"pid": os.getpid(), "host": platform.node(), "since": _now()}, file)
+        file.flush()
+    return file
+
+
+def _refusal(folder: Path, file: IO[str]) -> str:
+    file.seek(0)
+    try:
+        holder = json.load(file)
+        who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+    except (ValueError, KeyError, TypeError):  # it has not written its name yet
+        who = "another process"
+    file.close()
+    return f"{folder} is being trained by {who}; wait for it or stop it. Nothing was changed."
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S")

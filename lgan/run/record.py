@@ -1,0 +1,189 @@
+"""The record of one run: `results.json`, written anew after every task."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from lgan.errors import RunError
+from lgan.files import write_json
+
+FORMAT = 1
+FILE_NAME = "results.json"
+STATUSES = ("running", "complete", "failed", "stopped")
+
+
+@dataclass
+class RunRecord:
+    """What one run measured: row t of the result matrix for every finished task t.
+
+    Accuracies are fractions in [0, 1]. `rows[t]["metrics"][j]` holds the metrics of task j after
+    training task t (j <= t), `rows[t]["overall"]` those over all classes seen so far. `rewinds` are
+    those of `lgan.run.rewinds`, `events` say what went wrong and what was done about it.
+    """
+
+    data: str
+    method: str
+    seed: int
+    num_tasks: int
+    preset: str = ""
+    declaration: str = ""
+    status: str = "running"
+    error: str | None = None
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    references: dict[str, Any] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rewinds: list[dict[str, Any]] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    format: int = FORMAT
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run says it is complete and holds a row for every task."""
+        return self.status == "complete" and len(self.rows) == self.num_tasks
+
+    def add_row(self, row: dict[str, Any]) -> None:
+        """Add the row of task `row["task"]`; a row of that task or later ones is replaced.
+
+        Raises:
+            RunError: an earlier row is missing, or `metrics` has not one entry per task seen.
+        """
+        task = row["task"]
+        if not 0 <= task <= len(self.rows) or task >= self.num_tasks:
+            raise RunError(
+                f"row of task {task} cannot be added: the record holds {len(self.rows)} of "
+                f"{self.num_tasks} rows, and rows come in task order."
+            )
+        _check_row(row, task, "the new row")
+        self.rows[task:] = [row]
+
+    def matrix(self, metric: str) -> list[list[float]]:
+        """The result matrix of a metric: row t has t+1 values, NaN where one was not measured.
+
+        Raises:
+            RunError: no row holds the metric.
+        """
+        if metric not in self.metric_names():
+            known = ", ".join(sorted(self.metric_names())) or "none"
+            raise RunError(f"metric '{metric}' is not in this record; it has: {known}.")
+        return [[number(entry.get(metric)) for entry in row["metrics"]] for row in self.rows]
+
+    def metric_names(self) -> set[str]:
+        """Names of all metrics measured per task."""
+        return {name for row in self.rows for entry in row["metrics"] for name in entry}
+
+    def overall(self, metric: str, row: int = -1) -> float:
+        """A metric over all classes seen so far, after the last task or that of `row`; or NaN."""
+        if not self.rows:
+            return math.nan
+        return number((self.rows[row].get("overall") or {}).get(metric))
+
+    def save(self, folder: Path) -> None:
+        """Write `results.json` into a run folder, atomically.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        write_json(Path(folder) / FILE_NAME, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path) -> RunRecord:
+        """Read and check the `results.json` of a run folder.
+
+        Raises:
+            RunError: the file is absent, damaged, or of another format.
+        """
+        path = Path(folder) / FILE_NAME
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(f"{path} does not exist: {folder} is not a run folder.") from error
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path} is damaged and cannot be read as JSON ({error}); restore it from a copy, "
+                "or train the run anew with another run_dir=... Nothing was overwritten."
+            ) from error
+        return cls.from_dict(content, str(path))
+
+    @classmethod
+    def from_dict(cls, content: Any, name: str = FILE_NAME) -> RunRecord:  # noqa: ANN401
+        """Make a record of plain data; `name` stands in the error messages.
+
+        Raises:
+            RunError: a field is missing or does not have the form the class describes.
+        """
+        _check(content, name)
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in content.items() if key in known})
+
+
+def value_at(row: dict[str, Any], path: str) -> float:
+    """A number of a row by its path; NaN where it is absent.
+
+    Args:
+        row: of `RunRecord.rows`.
+        path: keys joined by dots (`disk.weights_fp32`); `*` adds up over all keys of a mapping
+            (`capacity.*.reserved`), `+` adds up paths, `/` divides one such sum by another.
+    """
+    above, _, below = path.partition("/")
+    if not below:
+        return _sum_at(row, above)
+    divisor = _sum_at(row, below)
+    return _sum_at(row, above) / divisor if divisor else math.nan
+
+
+def _sum_at(row: dict[str, Any], path: str) -> float:
+    return float(sum(_walk(row, term.strip().split(".")) for term in path.split("+")))
+
+
+def _walk(value: Any, keys: list[str]) -> float:  # noqa: ANN401  (any JSON value)
+    if not keys:
+        return number(value)
+    if not isinstance(value, dict):
+        return math.nan
+    if keys[0] == "*":
+        return sum((_walk(part, keys[1:]) for part in value.values()), 0.0) if value else math.nan
+    return _walk(value.get(keys[0]), keys[1:])
+
+
+def number(value: Any) -> float:  # noqa: ANN401  (any JSON value)
+    """A JSON value as a float; NaN where it is absent or no number."""
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+_TYPES: dict[str, type] = {
+    "data": str, "method": str, "preset": str, "declaration": str, "seed": int, "num_tasks": int,
+    "tasks": list, "references": dict, "rows": list,
+}  # fmt: skip
+
+
+def _check(content: Any, name: str) -> None:  # noqa: ANN401
+    if not isinstance(content, dict):
+        raise RunError(f"{name} is damaged: it should hold one JSON object.")
+    if content.get("format") != FORMAT:
+        raise RunError(
+            f"{name} has format {content.get('format')!r}, this lgan reads format {FORMAT}."
+        )
+    for key, kind in _TYPES.items():
+        if not isinstance(content.get(key), kind):
+            raise RunError(f"{name} is damaged: '{key}' should be of type {kind.__name__}.")
+    if content.get("status") not in STATUSES:
+        raise RunError(f"{name} is damaged: 'status' should be one of {', '.join(STATUSES)}.")
+    if len(content["rows"]) > content["num_tasks"]:
+        raise RunError(f"{name} is damaged: it has more rows than tasks.")
+    for index, row in enumerate(content["rows"]):
+        _check_row(row, index, name)
+
+
+def _check_row(row: Any, index: int, name: str) -> None:  # noqa: ANN401
+    metrics = row.get("metrics") if isinstance(row, dict) else None
+    if not isinstance(metrics, list) or row.get("task") != index:
+        raise RunError(f"{name} is damaged: row {index} should have task {index} and its metrics.")
+    if len(metrics) != index + 1 or not all(isinstance(entry, dict) for entry in metrics):
+        raise RunError(
+            f"{name} is damaged: row {index} should have metrics of {index + 1} tasks, "
+            f"not {len(metrics)}."
+        )

@@ -1,0 +1,1 @@
+"""From a config to a trained run: build, then one task after the other."""

@@ -1,0 +1,199 @@
+"""The runner: for each task select, fit, consolidate, evaluate, save; and go on after a stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import Logger
+
+from lgan import distributed
+from lgan.callbacks.base import TaskContext
+from lgan.data.datamodule import TaskSequenceDataModule
+from lgan.errors import RunError, TrainingDivergedError, warn
+from lgan.files import load_tensors, save_tensors
+from lgan.methods.base import LifelongGAN
+from lgan.run import checkpoints
+from lgan.run.folder import RunFolder
+from lgan.run.loggers import rewind
+from lgan.run.record import RunRecord
+
+
+@dataclass
+class SequenceRunner:
+    """Trains a method on a sequence of tasks.
+
+    Args:
+        method: what is trained.
+        datamodule: set up; opens for one task at a time.
+        make_trainer: `(callbacks=, logger=, default_root_dir=) -> Trainer`; a fresh one fits each
+            task, so that strategy and optimizers are built on the parameters as they then are.
+        folder: the run's folder.
+        record: the run's record, written after every task.
+        callbacks: Lightning callbacks; those with the hooks of `TaskCallback` hear of task borders.
+        loggers: Lightning loggers, kept open over all tasks.
+    """
+
+    method: LifelongGAN
+    datamodule: TaskSequenceDataModule
+    make_trainer: Callable[..., L.Trainer]
+    folder: RunFolder
+    record: RunRecord
+    callbacks: list[L.Callback] = field(default_factory=list)
+    loggers: list[Logger] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Train the tasks that are not finished yet."""
+        start = self._restore()
+        for task in range(start, self.datamodule.num_tasks):
+            self._run_task(task)
+        # Not in `_save`: a process may have been killed between a last border and this.
+        self.record.status = "complete"
+        self._save_record()
+
+    def go_back(self, error: TrainingDivergedError, rate_factor: float) -> None:
+        """Note that training goes back to the last checkpoint of the task, or to its beginning.
+
+        Args:
+            error: why.
+            rate_factor: what the learning rate is multiplied by from there on.
+        """
+        task, at_step = self.method.task_index, self.method.step
+        found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
+        step = found.step if found else 0
+        self.record.rewinds.append(
+            {
+                "task": task,
+                "from_step": step,
+                "at_step": at_step,
+                "rate_factor": rate_factor,
+                "reason": str(error),
+            }
+        )
+        self._save_record()
+        if distributed.is_main():
+            warn(
+                f"task {task} diverged at step {at_step} and goes back to step {step}, with other "
+                f"noise and batches and {rate_factor:g} times the learning rate."
+            )
+
+    def _run_task(self, task: int) -> None:
+        classes = [t.classes for t in self.datamodule.sequence.tasks]
+        self.method.enter_task(task, classes, self.method.total_steps)
+        self.datamodule.select(task, cumulative=self.method.cumulative_data)
+        context = self._context(task)
+        trainer = self._trainer()
+        # Lightning takes the networks to the device for the fit only; borders need it too.
+        self.method.to(trainer.strategy.root_device)
+        self._announce("on_task_start", context)
+        self._fit(trainer, task)
+        self.method.to(trainer.strategy.root_device)
+        seconds = self.method.seconds
+        began = time.perf_counter()
+        distributed.synchronise_buffers(self.method)
+        distributed.check_equal(self.method, f"after task {task}")
+        self.method.end_task(task)
+        context.row |= {
+            "task": task,
+            "metrics": [{} for _ in range(task + 1)],
+            "steps": self.method.step,
+            "train_seconds": seconds + time.perf_counter() - began,
+            **self.method.report(),
+        }
+        self._announce("on_task_end", context)
+        self._save(task, context)
+
+    def _trainer(self) -> L.Trainer:
+        return self.make_trainer(
+            callbacks=self.callbacks,
+            logger=self.loggers,
+            default_root_dir=self.folder.path,
+            # Lightning would put a bar of its own in place of one that was left out.
+            enable_progress_bar=any(isinstance(c, ProgressBar) for c in self.callbacks),
+        )
+
+    def _fit(self, trainer: L.Trainer, task: int) -> None:
+        """Train one task; a checkpoint inside it is where training goes on."""
+        resume = self._checkpoint_inside(task)
+        trainer.fit(self.method, datamodule=self.datamodule, ckpt_path=resume, weights_only=True)
+        if trainer.interrupted or self.method.step < self.datamodule.steps:
+            raise RunError(
+                f"training stopped at task {task}, step {self.method.step} of "
+                f"{self.datamodule.steps}; start the same command again to go on."
+            )
+
+    def _checkpoint_inside(self, task: int) -> str | None:
+        """Return the checkpoint inside this task, if there is one, and cut the logs back to it."""
+        found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
+        rewind(self.loggers, found.total_steps if found else self.method.total_steps)
+        return str(found.path) if found else None
+
+    def _restore(self) -> int:
+        """Load the last finished task's state; return the index of the next task."""
+        start = distributed.decided(self._start)
+        if start:
+            self.method.load_border_state(load_tensors(self.folder.border(start - 1)))
+        del self.record.rows[start:]
+        return start
+
+    def _start(self) -> int:
+        """Return the task to go on with, as the disk says; only rank 0 looks."""
+        checkpoints.remove_leftovers(self.folder)
+        start = checkpoints.whole_tasks(self.folder, self.datamodule.num_tasks, self._say)
+        if start > len(self.record.rows):
+            raise RunError(
+                f"{self.folder.path} has {start} finished tasks but results.json has "
+                f"{len(self.record.rows)} rows: it was altered; restore it or use another run_dir."
+            )
+        return start
+
+    def _say(self, sentence: str) -> None:
+        """Say aloud, and in the record, what went wrong and what is done about it."""
+        warn(sentence)
+        self.record.events.append(sentence)
+        self._save_record()
+
+    def _save(self, task: int, context: TaskContext) -> None:
+        """Write the row, then the state, then "complete": each file implies those before it."""
+        self.record.references = context.references
+        self.record.add_row(context.row)
+        self._save_record()
+        state = self._border_state()
+        if distributed.is_main():
+            save_tensors(self.folder.border(task), state)
+            checkpoints.clear(self.folder)
+        distributed.barrier()
+
+    def _save_record(self) -> None:
+        if distributed.is_main():
+            self.record.save(self.folder.path)
+
+    def _border_state(self) -> dict[str, Any]:
+        data = self.datamodule
+        return self.method.border_state() | {
+            "image_shape": list(data.image_shape),
+            "num_classes": data.num_classes,
+            "class_names": list(data.class_names),
+            "task_classes": [list(t.classes) for t in data.sequence.tasks],
+        }
+
+    def _context(self, task: int) -> TaskContext:
+        return TaskContext(
+            method=self.method,
+            datamodule=self.datamodule,
+            task=task,
+            folder=self.folder.path,
+            loggers=self.loggers,
+            references=dict(self.record.references),
+            earlier_rows=self.record.rows,
+        )
+
+    def _announce(self, event: str, context: TaskContext) -> None:
+        for callback in self.callbacks:
+            hook = getattr(callback, event, None)
+            if hook is not None:
+                hook(context)

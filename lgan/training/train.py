@@ -1,0 +1,256 @@
+"""`lgan-train`: train one method on one task sequence."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.errors import ConfigError, RunError, TrainingDivergedError, warn
+from lgan.run.folder import RunFolder, register_resolvers
+from lgan.run.record import FILE_NAME, RunRecord
+
+if TYPE_CHECKING:
+    from lightning import Callback
+    from lightning.pytorch.loggers import Logger
+
+    from lgan.data.datamodule import TaskSequenceDataModule
+    from lgan.methods.base import LifelongGAN
+
+    Learner = tuple[LifelongGAN, list[Callback]]
+
+
+def train(config: DictConfig) -> Path:
+    """Run what a composed config asks for; a run that is complete is not run again.
+
+    Args:
+        config: as composed from conf/train.yaml.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        ConfigError: a value does not fit.
+        DataError: the data are absent or unreadable.
+        RunError: the run's folder cannot be used.
+        TrainingDivergedError: a loss or weight is no longer finite.
+        StopBySignal: SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 came; what was trained is kept.
+    """
+    # Imported here: Lightning takes seconds, and `--help` needs none of it.
+    import torch
+
+    from lgan.distributed import decided, is_main
+    from lgan.run import signals
+    from lgan.run.lock import run_lock
+    from lgan.training import build
+
+    register_resolvers()
+    quieten()
+    check_rewinding(config)
+    build.refuse_translation(config)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    folder = RunFolder(config.run_dir)
+    with signals.watch():
+        try:
+            if decided(lambda: is_complete(folder, config)):
+                print(f"complete already, nothing to do: {folder.path}", flush=True)
+                return folder.path
+            datamodule = build.build_datamodule(config)
+            learner = build_learner(config, datamodule)
+            with run_lock(folder.path):
+                record = decided(lambda: open_run(folder, config, datamodule, *learner))
+                run(config, folder, record, datamodule, learner)
+        except signals.StopBySignal as stop:
+            if is_main():
+                warn(f"{stop.sentence}.")
+            raise
+    return folder.path
+
+
+def build_learner(config: DictConfig, datamodule: TaskSequenceDataModule) -> Learner:
+    """Build the method and the callbacks, and check that they go together."""
+    from lgan.callbacks.base import TaskCallback
+    from lgan.training import build
+
+    method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
+    callbacks = build.build_callbacks(config)
+    for callback in callbacks:
+        if isinstance(callback, TaskCallback):
+            callback.check(method, datamodule)
+    return method, callbacks
+
+
+def run(
+    config: DictConfig,
+    folder: RunFolder,
+    record: RunRecord,
+    datamodule: TaskSequenceDataModule,
+    learner: Learner,
+) -> None:
+    """Train to the end, with all loggers open, and say in the record how it ended."""
+    from lgan.run import loggers, signals
+
+    status, open_loggers = "failed", loggers.open_all(config)
+    try:
+        for logger in open_loggers:
+            logger.log_hyperparams(plain(config))
+        train_to_the_end(config, folder, record, datamodule, learner, open_loggers)
+        status = "success"
+    except Exception as error:
+        note_end(record, folder, "failed", str(error))
+        raise
+    except signals.StopBySignal as stop:
+        note_end(record, folder, "stopped", stop.sentence)
+        raise
+    finally:
+        loggers.close(open_loggers, status)
+
+
+def train_to_the_end(
+    config: DictConfig,
+    folder: RunFolder,
+    record: RunRecord,
+    datamodule: TaskSequenceDataModule,
+    learner: Learner,
+    open_loggers: list[Logger],
+) -> None:
+    """Train all tasks; with `on_nan=rewind` again from the last checkpoint if a loss runs away."""
+    from lgan.run.rewinds import Rewinds
+    from lgan.training import build
+    from lgan.training.runner import SequenceRunner
+
+    rewinds = Rewinds(record.rewinds)
+    while True:
+        method, callbacks = learner
+        method.rewinds, datamodule.attempts = rewinds, rewinds.attempt
+        runner = SequenceRunner(
+            method=method,
+            datamodule=datamodule,
+            make_trainer=build.build_trainer_factory(config),
+            folder=folder,
+            record=record,
+            callbacks=callbacks,
+            loggers=open_loggers,
+        )
+        try:
+            return runner.run()
+        except TrainingDivergedError as error:
+            if config.on_nan != "rewind" or rewinds.count(method.task_index) >= config.nan_retries:
+                raise
+            runner.go_back(error, config.nan_rate_factor)
+        # Nothing of what was poisoned is used again.
+        learner = build_learner(config, datamodule)
+
+
+def note_end(record: RunRecord, folder: RunFolder, status: str, reason: str) -> None:
+    """Write into the record how a run ended; on a full disk the first error is what counts."""
+    from lgan.distributed import is_main
+
+    record.status, record.error = status, reason
+    if is_main():
+        with suppress(RunError):
+            record.save(folder.path)
+
+
+def check_rewinding(config: DictConfig) -> None:
+    """Refuse senseless values of `on_nan` and its settings.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    if config.on_nan not in ("stop", "rewind"):
+        raise ConfigError(f"on_nan={config.on_nan} is none of stop and rewind.")
+    if config.nan_retries < 0:
+        raise ConfigError(f"nan_retries={config.nan_retries} is negative.")
+    if not 0 < config.nan_rate_factor <= 1:
+        raise ConfigError(f"nan_rate_factor={config.nan_rate_factor} must be in (0, 1].")
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return a config as plain data, all references resolved."""
+    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+
+
+def is_complete(folder: RunFolder, config: DictConfig) -> bool:
+    """Return whether the folder holds this very run, complete.
+
+    Raises:
+        RunError: it holds a run with another configuration.
+    """
+    if not (folder.path / FILE_NAME).exists() or not RunRecord.load(folder.path).complete:
+        return False
+    folder.open(config, resume=True)
+    return True
+
+
+def declaration_of(method: LifelongGAN, callbacks: Sequence[Callback]) -> str:
+    """Return all rules of the protocol that a run breaks, the method's first; "" for none."""
+    parts = [method.declaration, *(getattr(c, "declaration", "") for c in callbacks)]
+    return "; ".join(dict.fromkeys(part for part in parts if part))
+
+
+def open_run(
+    folder: RunFolder,
+    config: DictConfig,
+    datamodule: TaskSequenceDataModule,
+    method: LifelongGAN,
+    callbacks: Sequence[Callback],
+) -> RunRecord:
+    """Make the run's folder, or check that the run in it may go on; return its record."""
+    folder.open(config, config.resume)
+    return open_record(folder, config, method, datamodule, callbacks)
+
+
+def open_record(
+    folder: RunFolder,
+    config: DictConfig,
+    method: LifelongGAN,
+    datamodule: TaskSequenceDataModule,
+    callbacks: Sequence[Callback] = (),
+) -> RunRecord:
+    """Return the record of the run in the folder, or a new one, marked as running."""
+    if (folder.path / FILE_NAME).exists():
+        record = RunRecord.load(folder.path)
+        record.status, record.error = "running", None
+    else:
+        names = datamodule.class_names
+        record = RunRecord(
+            data=config.data.name,
+            method=config.method.name,
+            preset=config.preset.name,
+            seed=config.seed,
+            num_tasks=datamodule.num_tasks,
+            declaration=declaration_of(method, callbacks),
+            tasks=[
+                {
+                    "index": task.index,
+                    "classes": list(task.classes),
+                    "class_names": [names[c] for c in task.classes],
+                }
+                for task in datamodule.sequence.tasks
+            ],
+        )
+    record.save(folder.path)
+    return record
+
+
+def quieten() -> None:
+    """Keep Lightning's advice on hardware and loaders, which lgan decides, off the screen."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for pattern in (
+        ".*does not have many workers.*",
+        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated.*",
+        ".*number of training batches .* is smaller than the logging interval.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*module\\(s\\) in eval mode at the start of training.*",
+        ".*Grad strides do not match bucket view strides.*",
+        ".*`broadcast_buffers` is deprecated.*",  # what takes its place still evens buffers out
+    ):
+        warnings.filterwarnings("ignore", pattern)

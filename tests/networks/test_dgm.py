@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from lgan.cli.common import config_path
+from lgan.errors import ConfigError
+from lgan.networks.chain import chain_of
+from lgan.networks.counts import count_parameters
+from lgan.networks.dgm import DGMDiscriminator, DGMGenerator, label_noise
+from lgan.networks.dgm_resnet import DGMResNetDiscriminator, DGMResNetGenerator
+from lgan.networks.heads import ClassHead, Identity, SharedHead
+from lgan.run.folder import register_resolvers
+
+GREY32, RGB32, RGB64, DIGIT = (1, 32, 32), (3, 32, 32), (3, 64, 64), (1, 8, 8)
+SHAPES = {
+    "cifar10": RGB32,
+    "digits": DIGIT,
+    "fashion_mnist": GREY32,
+    "image_folder": RGB32,
+    "imagenet50": RGB32,
+    "lsun": RGB64,
+    "mnist": GREY32,
+    "svhn": RGB32,
+}
+SHARED = {"dcgan", "resnet"}
+PARTS = ("conv1", "conv2", "shortcut")
+SMALL = {
+    "dcgan": lambda **knobs: DGMGenerator(RGB32, 4, width=2, z_dim=8, **knobs),
+    "resnet": lambda **knobs: DGMResNetGenerator(RGB32, 4, width=4, z_dim=8, **knobs),
+}
+each_kind = pytest.mark.parametrize("kind", SMALL)
+
+
+def maskable(generator: nn.Module) -> dict[str, int]:
+    """Return the weights of each layer of the chain."""
+    links = chain_of(generator).links
+    return {link.layer: count_parameters(generator.get_submodule(link.layer)) for link in links}
+
+
+@pytest.mark.parametrize(
+    ("width", "layers", "heads"),
+    [(6, [49_152, 4_608, 1_152], (96, 288)), (20, [163_840, 51_200, 12_800], (320, 960))],
+)
+def test_digit_generators_count_as_the_official_ones(
+    width: int, layers: list[int], heads: tuple[int, int]
+) -> None:
+    for shape, head in zip((GREY32, RGB32), heads, strict=True):
+        generator = DGMGenerator(shape, 10, width=width)
+        assert list(maskable(generator).values()) == layers
+        assert sum(layers) == {6: 54_912, 20: 227_840}[width]
+        assert count_parameters(generator.head) == head
+        norms = 2 * (4 + 2 + 1) * width
+        assert count_parameters(generator) == sum(layers) + norms + head
+        per_class = DGMGenerator(shape, 10, width=width, head_per="class")
+        assert count_parameters(per_class.head) == 10 * head
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "expected"),
+    [(GREY32, 1, 261_282), (RGB32, 1, 262_882), (GREY32, 10, 279_723), (RGB32, 10, 281_323)],
+)
+def test_digit_discriminators_count_as_the_official_ones(shape, classes, expected) -> None:
+    assert count_parameters(DGMDiscriminator(shape, classes)) == expected
+    assert count_parameters(DGMDiscriminator(shape, classes + 1)) == expected + 2_049
+
+
+def test_the_resnet_generator_counts_as_the_official_one() -> None:
+    generator = DGMResNetGenerator(RGB32, 50, label_length=100)
+    sizes = maskable(generator)
+    assert sizes.pop("project") == 131_072
+    parts = {part: [n for name, n in sizes.items() if name.endswith(part)] for part in PARTS}
+    assert parts == {"conv1": [36_864] * 3, "conv2": [36_864] * 3, "shortcut": [4_096] * 3}
+    allocated = sum(maskable(generator).values())
+    assert (allocated, allocated - 3 * 4_096) == (364_544, 352_256)
+    assert count_parameters(generator.head) == 50 * 1_731
+    assert count_parameters(generator) == 364_544 + 7 * 2 * 64 + 50 * 1_731
+    assert count_parameters(DGMResNetGenerator(RGB32, 50, head_per="task").head) == 1_731
+
+
+def test_the_resnet_discriminator_counts_as_the_official_one() -> None:
+    plain, biased = (DGMResNetDiscriminator(RGB32, 10, aux_bias=bias) for bias in (False, True))
+    assert (count_parameters(plain), count_parameters(biased)) == (12_246_081, 12_246_091)
+    assert plain.classify.weight.shape == (10, 2048)
+    assert plain.score.weight.shape == (1, 2048)
+    score, logits = plain(torch.rand(2, *RGB32) * 2 - 1)
+    assert (score.shape, logits.shape) == ((2,), (2, 10))
+    # 3x3 stem, no pooling behind it, three halvings: 4x4 maps before the average.
+    maps = []
+    plain.trunk[0].layer4.register_forward_hook(lambda *call: maps.append(call[2].shape))
+    plain(torch.zeros(2, *RGB32))
+    assert maps == [(2, 512, 4, 4)]
+
+
+def test_gradient_penalty_goes_through_the_resnet_discriminator() -> None:
+    discriminator = DGMResNetDiscriminator(RGB32, 2, features=8)
+    x = torch.rand(2, *RGB32, requires_grad=True)
+    (slope,) = torch.autograd.grad(discriminator(x)[0].sum(), x, create_graph=True)
+    (slope.flatten(1).norm(dim=1) - 1).square().mean().backward()
+    stem = discriminator.trunk[0].conv1.weight.grad
+    assert torch.isfinite(stem).all() and torch.count_nonzero(stem) > 0
+
+
+def test_the_class_overwrites_the_first_noise_entries() -> None:
+    z = torch.tensor([[5.0, 6, 7, 8], [1, 2, 3, 4]])
+    out = label_noise(z, torch.tensor([2, 0]), 3)
+    assert out.tolist() == [[0, 0, 1, 8], [1, 0, 0, 4]]
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"), [(None, 4), (6, 6)], ids=["as many as classes", "longer"]
+)
+def test_only_the_noise_behind_the_label_matters(length: int | None, expected: int) -> None:
+    generator = SMALL["resnet"](label_length=length).eval()
+    z, y = torch.randn(2, 8), torch.tensor([1, 3])
+    images = generator(z, y)
+    before, behind = z.clone(), z.clone()
+    before[:, :expected] += 1
+    behind[:, expected] += 1
+    assert torch.equal(generator(before, y), images)
+    assert not torch.allclose(generator(behind, y), images, atol=1e-4)
+
+
+@each_kind
+@pytest.mark.parametrize("per", ["class", "task"])
+def test_generators_give_images_in_range(kind: str, per: str) -> None:
+    torch.manual_seed(0)
+    generator = SMALL[kind](head_per=per)
+    images = generator(torch.randn(6, 8), torch.tensor([0, 1, 2, 3, 3, 0]))
+    assert images.shape == (6, *RGB32)
+    assert images.abs().max() <= 1
+    assert images.std() > 0.01
+    assert isinstance(generator.head, ClassHead if per == "class" else SharedHead)
+
+
+@pytest.mark.parametrize("kind", ["dcgan", "resnet"])
+def test_a_class_head_picks_each_samples_convolution(kind: str) -> None:
+    layer = (
+        nn.Conv2d(5, 2 * 3, 3, padding=1)
+        if kind == "resnet"
+        else nn.ConvTranspose2d(5, 2 * 3, 4, stride=2, padding=1)
+    )
+    head = ClassHead(layer, [7, 2, 5], 9)
+    x, y = torch.randn(6, 5, 4, 4), torch.tensor([2, 7, 5, 5, 7, 2])
+    images = head(x, y)
+    for row, label in enumerate(y.tolist()):
+        place = [7, 2, 5].index(label)
+        own = slice(2 * place, 2 * place + 2)
+        if isinstance(layer, nn.Conv2d):
+            alone = nn.functional.conv2d(
+                x[row : row + 1], layer.weight[own], layer.bias[own], padding=1
+            )
+        else:
+            alone = nn.functional.conv_transpose2d(
+                x[row : row + 1], layer.weight[:, own], layer.bias[own], stride=2, padding=1
+            )
+        torch.testing.assert_close(images[row : row + 1], alone)
+
+
+@each_kind
+@pytest.mark.parametrize("per", ["class", "task"])
+def test_fresh_heads_fit_other_widths_and_classes(kind: str, per: str) -> None:
+    old = SMALL[kind](head_per=per).head
+    head = old.fresh(11, [1, 3])
+    per_class = count_parameters(old.fresh(11, [2]))
+    assert count_parameters(head) == (2 if per == "class" else 1) * per_class
+    side = 32 if kind == "resnet" else 16
+    assert head(torch.randn(3, 11, side, side), torch.tensor([3, 1, 1])).shape == (3, *RGB32)
+
+
+@each_kind
+def test_chains_name_layers_that_fit_together(kind: str) -> None:
+    generator = SMALL[kind]()
+    chain = chain_of(generator)
+    widths: dict[str | None, int] = {None: 8}
+    for link in chain.links:
+        layer = generator.get_submodule(link.layer)
+        turned = isinstance(layer, nn.ConvTranspose2d)
+        inputs, outputs = (0, 1) if turned else (1, 0)
+        assert layer.bias is None
+        assert layer.weight.shape[inputs] == widths[link.source]
+        made = layer.weight.shape[outputs] // link.per_unit
+        assert widths.setdefault(link.units, made) == made
+    for name, units in chain.norms.items():
+        assert generator.get_submodule(name).num_features == widths[units]
+    norms = {n for n, m in generator.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    assert set(chain.norms) == norms
+    identities = {n for n, m in generator.named_modules() if isinstance(m, Identity)}
+    assert set(chain.identities) == identities
+    convolution = generator.get_submodule(chain.head).convolution
+    inputs = 0 if isinstance(convolution, nn.ConvTranspose2d) else 1
+    assert convolution.weight.shape[inputs] == widths[chain.head_source]
+
+
+def test_skips_are_declared() -> None:
+    chain = chain_of(SMALL["resnet"]())
+    assert chain.units == ("stem", "h0", "x0", "h1", "x1", "h2", "x2")
+    made = [(link.layer, link.source) for link in chain.makers("x1")]
+    assert made == [("blocks.1.conv2", "h1"), ("blocks.1.shortcut", "x0")]
+    assert chain.identities == {
+        f"blocks.{i}.identity": u for i, u in enumerate(("stem", "x0", "x1"))
+    }
+    assert chain.links[0].per_unit == 16
+
+
+class Wrapped(nn.Module):
+    """A layer that hides its attributes, as a masked one does."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.inside, self.calls = layer, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.inside(x)
+
+
+def test_the_shortcuts_convolution_acts_only_once_widths_differ() -> None:
+    torch.manual_seed(0)
+    generator = SMALL["resnet"]().eval()
+    z, y = torch.randn(2, 8), torch.tensor([0, 3])
+    before = generator(z, y)
+    middle = generator.blocks[1]
+    nn.init.constant_(middle.shortcut.weight, 100.0)
+    assert torch.equal(generator(z, y), before), "equal widths: the identity"
+    # Two more units behind the second block, for all that make and read them.
+    middle.conv2 = Wrapped(nn.Conv2d(4, 6, 3, padding=1, bias=False))
+    middle.shortcut = Wrapped(nn.Conv2d(4, 6, 1, bias=False))
+    last = generator.blocks[2]
+    last.norm1, last.conv1 = nn.BatchNorm2d(6), nn.Conv2d(6, 4, 3, padding=1, bias=False)
+    last.shortcut = nn.Conv2d(6, 4, 1, bias=False)
+    assert generator.eval()(z, y).shape == (2, *RGB32)
+    assert (middle.conv2.calls, middle.shortcut.calls) == (1, 1)
+
+
+def test_the_block_by_hand() -> None:
+    torch.manual_seed(0)
+    block = SMALL["resnet"]().blocks[0]
+    x = torch.randn(3, 4, 4, 4)
+    up = nn.Upsample(scale_factor=2, mode="nearest")
+    hidden = block.conv1(up(torch.relu(block.norm1(x))))
+    main = block.conv2(torch.relu(block.norm2(hidden)))
+    torch.testing.assert_close(block(x), up(x) + main)
+    block.conv2 = nn.Conv2d(4, 5, 3, padding=1, bias=False)
+    block.shortcut = nn.Conv2d(4, 5, 1, bias=False)
+    main = block.conv2(torch.relu(block.norm2(hidden)))
+    torch.testing.assert_close(block(x), block.shortcut(up(x)) + main)
+
+
+def test_first_weights() -> None:
+    torch.manual_seed(0)
+    xavier, normal = (
+        DGMResNetGenerator(RGB32, 4, width=32, init=how) for how in ("xavier", "normal")
+    )
+    # Xavier, gain sqrt 2: variance 4 / (fan in + fan out).
+    for layer, fans in ((xavier.project, 128 + 512), (xavier.blocks[0].conv1, 9 * 64)):
+        assert layer.weight.std().item() == pytest.approx(math.sqrt(4 / fans), rel=0.05)
+        assert layer.weight.abs().max() <= math.sqrt(12 / fans)
+    assert normal.blocks[2].conv2.weight.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: DGMResNetGenerator(RGB32, 10, z_dim=10), "label_length=10 must .*z_dim=10"),
+        (lambda: DGMResNetGenerator(RGB32, 10, label_length=9), "label_length=9 must be at least"),
+        (lambda: DGMResNetGenerator((3, 28, 28), 10), "28x28 are not 4 "),
+        (lambda: DGMResNetGenerator((3, 32, 64), 10), "32x64 are not 4 "),
+        (lambda: DGMGenerator(DIGIT, 10), r"8x8 are not 4 \* 2\^k"),
+        (lambda: DGMGenerator(RGB32, 10, z_dim=10), "z_dim=10 must exceed"),
+        (lambda: chain_of(nn.Linear(1, 1)), "Linear declares no chain"),
+    ],
+)
+def test_wrong_settings_are_refused(build, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build()
+
+
+def test_every_data_set_has_networks() -> None:
+    files = {path.stem for path in Path(config_path(), "network", "dgm").glob("*.yaml")}
+    data = [*Path(config_path(), "data").glob("*.yaml")]
+    assert set(SHAPES) == {path.stem for path in data if not translates(path)}
+    # Translations have a file too: DGM itself refuses them then, with a reason.
+    assert files - SHARED == {path.stem for path in data}
+
+
+def translates(path: Path) -> bool:
+    """Tell whether a data set has pictures to translate, which no mask of DGM's is for."""
+    return "TranslationDataModule" in path.read_text()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_pair_of_a_network_file_plays_together(name: str) -> None:
+    register_resolvers()
+    with initialize_config_dir(config_path(), version_base="1.3"):
+        config = compose("train", [f"data={name}", f"network=dgm/{name}", "dgm.width=3"])
+    assert set(config.network) == {"name", "generator", "discriminator", "solver"}
+    generator = instantiate(config.network.generator)(SHAPES[name], 4)
+    discriminator = instantiate(config.network.discriminator)(SHAPES[name], 4)
+    solver = instantiate(config.network.solver)(SHAPES[name], 4)
+    with torch.no_grad():
+        images = generator(torch.randn(4, generator.z_dim), torch.arange(4))
+        score, logits = discriminator(images)
+    assert images.shape == (4, *SHAPES[name])
+    assert (score.shape, logits.shape) == ((4,), (4, 4))
+    assert solver(images).shape == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "masked"),
+    [
+        ("mnist", "width_w", 54_912),
+        ("mnist", "width_a", 227_840),
+        ("svhn", "width_w", 54_912),
+        ("cifar10", "width_w", 364_544),
+        ("imagenet50", "width_w", 364_544),
+    ],
+)
+def test_the_methods_width_reaches_the_network(name: str, width: str, masked: int) -> None:
+    register_resolvers()
+    with initialize_config_dir(config_path(), version_base="1.3"):
+        chosen = [f"data={name}", f"network=dgm/{name}", f"dgm.width=${{dgm.{width}}}"]
+        config = compose("train", chosen)
+    generator = instantiate(config.network.generator)(SHAPES[name], 10)
+    assert sum(maskable(generator).values()) == masked

@@ -1,0 +1,103 @@
+"""CSV, TensorBoard and offline W&B."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from lgan.errors import ConfigError
+from lgan.run.loggers import AppendCSVLogger
+from lgan.run.record import RunRecord
+from lgan.training.train import train
+
+
+def rows(path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_csv_appends_over_restarts_and_rewinds(tmp_path) -> None:
+    AppendCSVLogger(tmp_path).log_metrics({"a": 1.0}, step=1)
+    again = AppendCSVLogger(tmp_path)
+    again.log_metrics({"a": 2.0, "b": 3.0}, step=2)
+    path = tmp_path / "metrics.csv"
+    assert rows(path) == [["step", "name", "value"], ["1", "a", "1.0"], ["2", "a", "2.0"],
+                          ["2", "b", "3.0"]]  # fmt: skip
+    with path.open("a") as file:
+        file.write("3,a")  # a crash cut this line short
+    again.rewind(1)
+    assert rows(path) == [["step", "name", "value"], ["1", "a", "1.0"]]
+
+
+def test_tensorboard_gets_numbers_and_pictures(configure) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = train(configure("logger=tensorboard", "callbacks.losses.every=1"))
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    assert "samples" in events.Tags()["images"]
+    assert [e.step for e in events.Scalars("loss/generator")] == list(range(1, 9))
+
+
+def test_wandb_offline_never_goes_back_over_a_border(configure, monkeypatch) -> None:
+    """No account, no network; the step grows over tasks, and the matrix and grids are there."""
+    wandb = pytest.importorskip("wandb")
+    logged: list[dict] = []
+    log = wandb.sdk.wandb_run.Run.log
+
+    def spy(self, data, *args, **kwargs):
+        logged.append(dict(data))
+        return log(self, data, *args, **kwargs)
+
+    monkeypatch.setattr(wandb.sdk.wandb_run.Run, "log", spy)
+    config = configure("logger=wandb", "logger.offline=true", "callbacks.losses.every=1")
+    assert config.logger.wandb.group == config.paths.runs
+    folder = train(config)
+    steps = [entry["trainer/global_step"] for entry in logged]
+    assert steps == sorted(steps) and steps[-1] == 8
+    keys = {key for entry in logged for key in entry}
+    assert {"loss/generator", "samples", "matrix/accuracy_generated"} <= keys
+    assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert wandb.run is None, "the run was not finished"
+    pictures = list((folder / "wandb").rglob("*.png"))
+    tables = [json.loads(p.read_text()) for p in (folder / "wandb").rglob("*.table.json")]
+    assert pictures and any(len(t["data"]) == 2 for t in tables)
+
+
+def test_a_wandb_client_that_breaks_costs_warnings_and_not_the_run(
+    configure, monkeypatch, capsys
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    run = wandb.sdk.wandb_run.Run
+    log, finish, tried = run.log, run.finish, []
+
+    def breaks(self, data, *args, **kwargs):
+        tried.append(data)
+        if len(tried) > 2:
+            raise ConnectionResetError("Connection lost.")
+        log(self, data, *args, **kwargs)
+
+    def ends_badly(self, *args, **kwargs):
+        finish(self, *args, **kwargs)
+        raise ConnectionResetError("Connection lost.")
+
+    monkeypatch.setattr(run, "log", breaks)
+    monkeypatch.setattr(run, "finish", ends_badly)
+    folder = train(configure("logger=wandb", "callbacks.losses.every=1"))
+    assert RunRecord.load(folder).complete
+    assert len(tried) == 4, "numbers and tables are given up once each"
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning: W&B" in line]
+    assert len(warnings) == 3 and all(
+        "ConnectionResetError: Connection lost" in w for w in warnings
+    )
+    assert f"`wandb sync --include-online {folder}/wandb/" in warnings[-1]
+    assert "8" in {row[0] for row in rows(folder / "metrics.csv")}, "the CSV file lost steps"
+
+
+@pytest.mark.parametrize("seconds", ["soon", "-1", "null"])
+def test_a_senseless_time_for_wandb_is_refused(configure, seconds) -> None:
+    with pytest.raises(ConfigError, match=f"logger.finish_timeout={seconds}|=None must be"):
+        train(configure("logger=wandb", f"logger.finish_timeout={seconds}"))

@@ -1,0 +1,181 @@
+"""Whole tiny runs that translate photographs: retention, resuming, determinism, refusals."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lgan.errors import ConfigError
+from lgan.files import load_tensors
+from lgan.inference.sample import load_run
+from lgan.methods.base import LifelongGAN
+from lgan.run.record import RunRecord
+from lgan.training.train import train
+
+SMALL = [
+    "data=photos",
+    "data.splits.train_pairs=8",
+    "data.splits.test_pairs=4",
+    "training.learning_rate=0.01",
+    "training.batch_size=2",
+    "evaluation.classifier_training.steps=5",
+    "evaluation.samples_per_class=4",
+]
+PAIRED = [*SMALL, "network.generator.ngf=4", "network.discriminator.ndf=4"]
+CYCLE = [
+    *SMALL,
+    "data.paired=false",
+    "objective=cyclegan",
+    "objective.pool_size=3",
+    "network=cycle_resnet6",
+    "network.generator.translator.ngf=4",
+    "network.generator.translator.blocks=1",
+    "network.discriminator.patch.ndf=4",
+    "callbacks.evaluation=null",
+]
+FORGETS = ("sft", "sft_heads")
+METHODS = (
+    "piggyback_gan",
+    "pure_factorization",
+    "piggyback_mask",
+    "progressive",
+    "full",
+    "full_half",
+    "full_quarter",
+    *FORGETS,
+)
+
+
+def final_state(folder) -> dict:
+    return load_tensors(folder / "checkpoints/task1.pt")["state"]
+
+
+def assert_same(a: dict, b: dict) -> None:
+    assert a.keys() == b.keys()
+    for key in a:
+        assert torch.equal(a[key], b[key]), key
+
+
+def assert_same_pictures_when_loaded(folder, after: int) -> None:
+    """What a run shows of each task is to the bit what it showed when the task was learnt."""
+    learnt = load_tensors(folder / "samples/learnt.pt")["images"]
+    inputs = load_tensors(folder / "samples/noise.pt")["noise"]
+    method, _ = load_run(folder, after)
+    method.eval()
+    for task, expected in enumerate(learnt):
+        labels = torch.full((len(inputs[task]),), task)
+        with torch.no_grad():
+            drawn = method.generate(inputs[task], labels)
+        assert torch.equal(drawn, expected.flatten(0, 1)), task
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_leaves_what_it_promises(configure, method) -> None:
+    folder = train(configure(f"method={method}", *PAIRED))
+    record = RunRecord.load(folder)
+    assert record.complete and record.method == method
+    assert [len(row["metrics"]) for row in record.rows] == [1, 2]
+    for entry in record.rows[1]["metrics"]:
+        assert 0 <= entry["accuracy_generated"] <= 1
+        assert entry["l1"] > 0 and -1 <= entry["ssim"] <= 1
+    names = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert {"config.yaml", "metrics.csv", "task0.pt", "task1.png", "noise.pt"} <= names
+    first, second = record.rows[1]["retention"]
+    assert second["exact"]
+    assert first["exact"] == (method not in FORGETS)
+    assert (first["digest"] == record.rows[0]["retention"][0]["digest"]) == first["exact"]
+    if first["exact"]:
+        assert_same_pictures_when_loaded(folder, 1)
+
+
+def test_pictures_stay_the_same_bits_over_three_tasks(configure) -> None:
+    """From a bank that has grown."""
+    own = ["data.num_tasks=3", "callbacks.evaluation=null"]
+    folder = train(configure("method=piggyback_gan", *PAIRED, *own))
+    rows = RunRecord.load(folder).rows
+    assert all(entry["max_drift"] == 0 for row in rows for entry in row["retention"])
+    assert len({entry["digest"] for entry in rows[2]["retention"]}) == 3
+    assert_same_pictures_when_loaded(folder, 2)
+
+
+@pytest.mark.parametrize(
+    "method", ["piggyback_gan", "piggyback_mask", "progressive", "full_half", "sft_heads"]
+)
+def test_unpaired_runs_keep_what_they_promise(configure, method) -> None:
+    folder = train(configure(f"method={method}", *CYCLE, "training.steps=2"))
+    first = RunRecord.load(folder).rows[1]["retention"][0]
+    assert first["exact"] == (method not in FORGETS)
+    if first["exact"]:
+        assert_same_pictures_when_loaded(folder, 1)
+
+
+class Stop(Exception):
+    """Stands for a crash."""
+
+
+@pytest.mark.parametrize("own", [PAIRED, CYCLE], ids=["pix2pix", "cyclegan"])
+def test_resuming_gives_the_same_bits(configure, tmp_path, monkeypatch, own) -> None:
+    """Crash inside both tasks; with the U-Net's dropout, and a pool that pictures come from."""
+    overrides = ["method=piggyback_gan", "callbacks.checkpoint.every=2", *own]
+    overrides += ["callbacks.evaluation=null"]
+    expected = train(configure(*overrides, f"run_dir={tmp_path}/whole"))
+    config = configure(*overrides, f"run_dir={tmp_path}/broken")
+    step = LifelongGAN.training_step
+
+    def crash_in(task):
+        def crash(self, *args):
+            if (self.task_index, self.step) == (task, 3):
+                raise Stop
+            return step(self, *args)
+
+        return crash
+
+    for task in (0, 1):
+        with monkeypatch.context() as patch:
+            patch.setattr(LifelongGAN, "training_step", crash_in(task))
+            with pytest.raises(Stop):
+                train(config)
+    resumed = train(config)
+    assert_same(final_state(expected), final_state(resumed))
+    digests = [RunRecord.load(folder).rows[1]["retention"] for folder in (expected, resumed)]
+    assert digests[0] == digests[1]
+
+
+def test_same_seed_same_bits_other_seed_other_bits(configure, tmp_path) -> None:
+    """`configure` leaves dropout on, as the network's default."""
+    config = configure("method=piggyback_gan", *PAIRED)
+    assert config.network.generator.dropout
+    states = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        places = [f"seed={seed}", f"run_dir={tmp_path}/{name}", "callbacks.evaluation=null"]
+        torch.manual_seed(len(states))  # what the process did before must not matter
+        states.append(final_state(train(configure("method=piggyback_gan", *PAIRED, *places))))
+    assert_same(states[0], states[1])
+    key = next(key for key in states[0] if key.endswith("slab1"))
+    assert not torch.equal(states[0][key], states[2][key])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (["method=mergan_jtr", *PAIRED], "replays need old inputs; method=mergan_ra"),
+        (["method=dgr", *PAIRED], "its solver labels classes"),
+        (["method=joint_classifier", *PAIRED], "there are no classes to tell apart"),
+        (
+            ["method=dgm_w", *SMALL],
+            "method=dgm_w needs classes to draw.*choose method=piggyback_gan",
+        ),
+        (["method=dgm_a", *SMALL], "method=dgm_a needs classes to draw"),
+        (["method=sft", *PAIRED, "objective=acgan"], "makes pictures from noise and a class"),
+        (["method=piggyback_gan", "objective=pix2pix"], "MLPGenerator makes them from noise"),
+        (["method=sft", *PAIRED, "objective=cyclegan"], "network=cycle_resnet6"),
+        (["method=sft", *SMALL, "network=cycle_resnet6"], "is a composite of several"),
+    ],
+)  # fmt: skip
+def test_combinations_that_make_no_sense_are_refused_with_a_reason(
+    configure, overrides, reason
+) -> None:
+    with pytest.raises(Exception, match=reason) as caught:
+        train(configure(*overrides))
+    cause = caught.value if isinstance(caught.value, ConfigError) else caught.value.__cause__
+    assert isinstance(cause, ConfigError)

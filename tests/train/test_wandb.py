@@ -1,0 +1,57 @@
+"""What W&B's own client sends to a server, and a server that goes away while a run is trained."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from short_runs import SHORT
+from wandb_server import WandbServer, wandb_server
+
+from lgan.run.record import RunRecord
+
+pytest.importorskip("wandb")
+
+
+def train(server: WandbServer, tmp_path, cache, *overrides: str) -> subprocess.CompletedProcess:
+    """Train in a process of its own: W&B's client keeps its first settings for a process's life."""
+    command = [sys.executable, "-m", "lgan.cli.train", *SHORT, "logger=wandb",
+               "logger.offline=false",
+               f"paths.cache={cache}", f"run_dir={tmp_path}/run", *overrides]  # fmt: skip
+    settings = {"WANDB_BASE_URL": server.address, "WANDB_API_KEY": "a" * 40, "WANDB_MODE": "online"}
+    return subprocess.run(
+        command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=100
+    )
+
+
+def test_a_server_is_told_of_the_run_and_of_its_numbers(tmp_path, cache) -> None:
+    with wandb_server() as server:
+        done = train(server, tmp_path, cache, "callbacks.losses.every=1", "logger.group=ours")
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    assert server.runs[0]["groupName"] == "ours" and server.runs[0]["project"] == "lgan"
+    history = server.history()
+    assert [row["_step"] for row in history] == sorted(row["_step"] for row in history)
+    told = [row["overall/fid_classifier"] for row in history if "overall/fid_classifier" in row]
+    kept = [row["overall"]["fid_classifier"] for row in RunRecord.load(tmp_path / "run").rows]
+    assert told == pytest.approx(kept) and len(told) == 2
+    assert sum("matrix/fid_classifier" in row for row in history) == 2, "a table is missing"
+    assert server.streams[-1]["complete"] and server.streams[-1]["exitcode"] == 0
+
+
+def test_a_server_that_goes_away_costs_a_warning(tmp_path, cache) -> None:
+    with wandb_server(leaves=True) as server:
+        done = train(server, tmp_path, cache, "logger.finish_timeout=2")
+        assert len(server.runs) == 1 and not server.history()
+    assert done.returncode == 0, done.stderr
+    assert RunRecord.load(tmp_path / "run").complete
+    (folder,) = (tmp_path / "run/wandb").glob("run-*")
+    assert f"`wandb sync --include-online {folder}` uploads what W&B wrote" in done.stderr
+    with wandb_server() as later:
+        settings = {"WANDB_BASE_URL": later.address, "WANDB_API_KEY": "a" * 40}
+        command = [sys.executable, "-m", "wandb", "sync", "--include-online", str(folder)]
+        environment = {**os.environ, **settings, "WANDB_MODE": "online"}
+        subprocess.run(command, env=environment, check=True, timeout=60, cwd=tmp_path)
+        assert any("accuracy_generated" in name for row in later.history() for name in row)
