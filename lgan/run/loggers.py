@@ -169,17 +169,15 @@ def rewind(loggers: list[Logger], step: int) -> None:
             logger.rewind(step)
 
 
-def open_all(config: DictConfig) -> list[Logger]:
-    """Build the loggers of a config.
+def with_reachable_server(config: DictConfig) -> DictConfig:
+    """Return the config, with W&B offline where its server cannot be reached.
 
-    Where W&B's server cannot be reached, W&B writes to the run's folder instead: its own client
-    would keep the run waiting for minutes, and end it then.
+    W&B then writes to the run's folder: its own client would keep the run waiting for minutes, and
+    end it then.
 
     Raises:
         ConfigError: `logger.finish_timeout` is no number of seconds.
     """
-    from lgan.training.build import build_loggers
-
     section = config.logger
     _check_seconds(section.get("finish_timeout", 0))
     if "wandb" in section and not section.wandb.offline and not _reachable(server := _server()):
@@ -188,7 +186,7 @@ def open_all(config: DictConfig) -> list[Logger]:
             "`wandb sync` uploads it later (logger.offline=true: without asking)."
         )
         config = cast(DictConfig, OmegaConf.merge(config, {"logger": {"wandb": {"offline": True}}}))
-    return build_loggers(config)
+    return config
 
 
 def _check_seconds(seconds: object) -> None:

@@ -95,8 +95,10 @@ def run(
 ) -> None:
     """Train to the end, with all loggers open, and say in the record how it ended."""
     from lgan.run import loggers, signals
+    from lgan.training import build
 
-    status, open_loggers = "failed", loggers.open_all(config)
+    status = "failed"
+    open_loggers = build.build_loggers(loggers.with_reachable_server(config))
     try:
         for logger in open_loggers:
             logger.log_hyperparams(plain(config))

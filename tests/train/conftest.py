@@ -13,6 +13,7 @@ from short_runs import SHORT
 from lgan.cli.common import config_path
 from lgan.run.folder import register_resolvers
 
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory) -> Path:
     """Return a cache that all tests share, so that the classifier is trained once."""
