@@ -15,6 +15,7 @@ SEEDS ?= 0
 BUDGET ?= smoke
 DATA_ROOT ?=
 ARGS ?=
+WORKERS ?= auto
 METHODS := joint,sft,ewc_gan,dgr,mergan_jtr,mergan_ra,dgm_w,dgm_a
 
 TRANSLATORS ?= full,sft,sft_heads,piggyback_mask,piggyback_gan,pure_factorization
@@ -22,12 +23,12 @@ TRANSLATORS ?= full,sft,sft_heads,piggyback_mask,piggyback_gan,pure_factorizatio
 DGM := table-dgm-1 table-dgm-2 table-dgm-3 table-dgm-4 figure-dgm-2 figure-dgm-3 figure-dgm-6
 PIGGYBACK := table-piggyback-1 table-piggyback-2 table-piggyback-3 table-piggyback-4 figure-piggyback-2
 
-.PHONY: help setup lint format test demo demo-translation bench soak table-mergan-1 table-mergan-2 $(DGM) $(PIGGYBACK) clean
+.PHONY: help setup lint format test test-quick demo demo-translation bench soak table-mergan-1 table-mergan-2 $(DGM) $(PIGGYBACK) clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Settings: PYTHON, VENV, SEEDS=0,1,2 (demos), BUDGET=smoke|cpu|paper, DATA_ROOT and ARGS (tables)"
+	@echo "  Settings: PYTHON, VENV, WORKERS=N (tests), SEEDS=0,1,2 (demos), BUDGET=smoke|cpu|paper, DATA_ROOT and ARGS (tables)"
 
 setup: $(VENV)/.installed ## make the virtual environment .venv with lgan and its tools
 
@@ -45,8 +46,13 @@ format: setup ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: setup ## run the tests; nothing is downloaded
-	OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -q $(ARGS)
+PYTEST := OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+
+test: setup ## run the tests on all cores; nothing is downloaded
+	$(PYTEST) $(ARGS)
+
+test-quick: setup ## run the tests that take no seconds each (two minutes)
+	$(PYTEST) -m 'not slow' $(ARGS)
 
 demo: setup ## train eight methods on 8x8 digits (minutes), then a table and report.html
 	OMP_NUM_THREADS=1 $(BIN)/lgan-train -m method=$(METHODS) seed=$(SEEDS) data=digits paths.runs=outputs/demo $(ARGS)

@@ -25,6 +25,8 @@ from lgan.run.record import RunRecord
 from lgan.training import build
 from lgan.training.train import train
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("equality")]
+
 PLAIN = ["~optimizer.betas", "optimizer._target_=torch.optim.SGD", "training.learning_rate=0.02"]
 BASE = [
     "data.num_tasks=2",

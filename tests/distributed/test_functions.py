@@ -14,6 +14,8 @@ from torch import nn
 from lgan import distributed
 from lgan.errors import RunError
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
+
 SCRIPT = """
 import json, sys
 import torch, torch.distributed as dist

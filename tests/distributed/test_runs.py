@@ -16,6 +16,8 @@ import torch
 from lgan.files import load_tensors
 from lgan.run.record import RunRecord
 
+pytestmark = pytest.mark.slow
+
 SHORT = [
     "data=digits",
     "data.num_tasks=2",

@@ -15,6 +15,8 @@ from lgan.cli.common import config_path
 from lgan.run.folder import register_resolvers
 from lgan.training import build
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["data=photos", "data.splits.train_pairs=8", "network.generator.ngf=4"]
 
 

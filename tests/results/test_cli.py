@@ -15,6 +15,9 @@ from lgan.errors import ConfigError, RunError
 ROOT = Path(__file__).resolve().parents[2]
 
 
+pytestmark = pytest.mark.slow
+
+
 def call(
     module: str, *arguments: str, cwd: Path, full: bool = False
 ) -> subprocess.CompletedProcess:
@@ -46,15 +49,15 @@ def test_report_is_written_and_warns_of_what_it_leaves_out(make_run, tmp_path: P
 @pytest.mark.parametrize(
     ("module", "arguments", "message"),
     [
-        ("table_cli", ["runs=nowhere"], "folder nowhere does not exist"),
-        ("table_cli", [], "runs=... is missing"),
-        ("table_cli", ["runs=.", "format=pdf"], "format=pdf is none of markdown, latex, csv"),
-        ("report_cli", ["runs=."], "no run found below"),
-        ("paper_cli", ["budget=cpu"], "table=... is missing"),
+        ("table", ["runs=nowhere"], "folder nowhere does not exist"),
+        ("table", [], "runs=... is missing"),
+        ("table", ["runs=.", "format=pdf"], "format=pdf is none of markdown, latex, csv"),
+        ("report", ["runs=."], "no run found below"),
+        ("paper", ["budget=cpu"], "table=... is missing"),
     ],
 )
 def test_mistakes_end_in_one_sentence(tmp_path: Path, module, arguments, message):
-    done = call(f"lgan.results.{module}", *arguments, cwd=tmp_path)
+    done = call(f"lgan.cli.{module}", *arguments, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")

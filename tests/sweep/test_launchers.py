@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from sweep_table import table_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("launcher", "two_at_a_time"),

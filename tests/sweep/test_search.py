@@ -13,6 +13,8 @@ from lgan.errors import ConfigError
 from lgan.launch.sweep import objective_value
 from lgan.run.record import RunRecord
 
+pytestmark = pytest.mark.slow
+
 
 def value(folder, metric: str | None) -> float | None:
     return objective_value(OmegaConf.create({"objective_metric": metric}), folder)

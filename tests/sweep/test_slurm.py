@@ -20,6 +20,8 @@ from sweep_table import SHORT, table_of
 
 from lgan.files import load_tensors
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
 SLURM = Path(__file__).parent / "slurm"
 

@@ -11,6 +11,8 @@ import time
 import pytest
 from sweep_table import SHORT, table_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_jobs_of_submitit_stop_with_their_sweep_and_keep_a_checkpoint(tmp_path, cache) -> None:
     """They are processes of their own and would go on in secret."""

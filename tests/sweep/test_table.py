@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from sweep_table import table_of
 
+pytestmark = pytest.mark.slow
+
 KILLER = "+callbacks.deadly={_target_:deadly.Killed,seed:'${seed}',victim:1}"
 
 

@@ -8,6 +8,8 @@ from sweep_table import SHORT
 
 from lgan.cli.train import main
 
+pytestmark = pytest.mark.slow
+
 
 def test_jobs_are_runs_of_one_group(tmp_path, cache, monkeypatch) -> None:
     wandb = pytest.importorskip("wandb")

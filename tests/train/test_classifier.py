@@ -18,6 +18,8 @@ from lgan.results.tables import comparison_tables, markdown
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
+pytestmark = pytest.mark.slow
+
 MARK = "selects by real validation data of old classes"
 
 

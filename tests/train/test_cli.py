@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 FAST = ["training.steps=2", "data.num_tasks=2", "evaluation=fast", "callbacks.progress=null"]
 
 

@@ -18,6 +18,8 @@ from lgan.run.record import RunRecord
 from lgan.training.runner import SequenceRunner
 from lgan.training.train import train
 
+pytestmark = pytest.mark.slow
+
 FAST = ["callbacks.evaluation=null", "callbacks.checkpoint.every=1"]
 
 

@@ -21,6 +21,8 @@ from lgan.run.record import RunRecord
 from lgan.run.signals import ECHO
 from lgan.training.train import train
 
+pytestmark = pytest.mark.slow
+
 FAST = ["callbacks.evaluation=null"]
 CHILD = Path(__file__).parents[1] / "helpers/crash_child.py"
 

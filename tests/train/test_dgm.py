@@ -12,6 +12,8 @@ from lgan.inference.sample import draw, load_run, sample_classes
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
+pytestmark = pytest.mark.slow
+
 FOUR = ["data.num_tasks=4", "training.steps=12", "evaluation.fid=false"]
 
 

@@ -12,6 +12,8 @@ from lgan.run.loggers import AppendCSVLogger
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
+pytestmark = pytest.mark.slow
+
 
 def rows(path) -> list[list[str]]:
     with path.open(newline="") as file:

@@ -16,6 +16,8 @@ from lgan.run.record import RunRecord
 from lgan.training.runner import SequenceRunner
 from lgan.training.train import train
 
+pytestmark = pytest.mark.slow
+
 METHODS = [
     "sft",
     "joint",

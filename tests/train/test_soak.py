@@ -25,6 +25,8 @@ from lgan.errors import ConfigError
 from lgan.files import load_tensors, save_tensors
 from lgan.training.train import train
 
+pytestmark = pytest.mark.slow
+
 # ------------------------------------------------------------------------------- the comparison
 
 

@@ -30,6 +30,8 @@ from lgan.run.folder import fingerprint, identity
 from lgan.training.build import build_method
 from lgan.training.train import train
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = [
     "data=photos",
     "data.splits.train_pairs=4",

@@ -12,6 +12,8 @@ from lgan.methods.base import LifelongGAN
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "data=photos",
     "data.splits.train_pairs=8",

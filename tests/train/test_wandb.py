@@ -12,6 +12,8 @@ from wandb_server import WandbServer, wandb_server
 
 from lgan.run.record import RunRecord
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("wandb")
 
 
