@@ -1,0 +1,53 @@
+"""What goes together is known from a config alone, without data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from lgan.cli.common import config_path
+from lgan.errors import ConfigError
+from lgan.run.folder import register_resolvers
+from lgan.training.fit import check_config
+
+SHAPES = {"digits": ((1, 8, 8), 10), "mnist": ((1, 32, 32), 10), "photos": ((3, 64, 64), 4)}
+
+
+def checked(data: str, *overrides: str, shape: Any = None) -> None:
+    register_resolvers()
+    with initialize_config_dir(config_path(), version_base="1.3"):
+        config = compose("train", [f"data={data}", *overrides])
+    default, count = SHAPES[data]
+    check_config(config, shape or default, count)
+
+
+@pytest.mark.parametrize(
+    ("data", "overrides"),
+    [
+        ("digits", ("method=dgm_w",)),
+        ("mnist", ("method=dgm_a",)),
+        ("mnist", ("method=full_half",)),
+        ("photos", ("method=piggyback_gan",)),
+        ("photos", ("method=lifelong_gan", "network=bicycle64", "objective=bicyclegan")),
+    ],
+)
+def test_what_goes_together_passes(data: str, overrides: tuple[str, ...]) -> None:
+    checked(data, *overrides)
+
+
+@pytest.mark.parametrize(
+    ("data", "overrides", "shape", "reason"),
+    [
+        ("photos", ("method=dgr",), None, "method=dgr needs classes"),
+        ("digits", ("method=lifelong_gan",), None, "MLPGenerator is none"),
+        ("photos", (), (3, 64, 40), "64x40 do not fit; both sides must be multiples of 64"),
+        ("digits", ("network=mergan32",), None, "32x32 images but the data are 8x8"),
+        ("digits", ("method=full_half", "network.generator.width=5"), None, "width=0.5"),
+        ("digits", ("objective=pix2pix",), None, "objective=pix2pix translates pictures"),
+    ],
+)
+def test_what_does_not_is_refused(data: str, overrides: Any, shape: Any, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        checked(data, *overrides, shape=shape)
