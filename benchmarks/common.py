@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from lgan.cli.paper import compose_run
 from lgan.data.images import ImageSplits, TensorImages
+from lgan.launch.compose import compose_run
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def save(outcomes: list[Outcome], options: argparse.Namespace, seconds: float) -
     }
     write_json(options.output / "soak.json", content)
     text = render(outcomes, len(rows_of(options)))
-    write_atomically(options.output / "soak.md", lambda path: path.write_text(text))
+    write_atomically(options.output / "soak.md", text)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -15,7 +15,7 @@ from benchmarks.soak_children import Child
 from benchmarks.soak_compare import differences
 from benchmarks.soak_configurations import Configuration
 from benchmarks.soak_plans import PLANS, Injection, Pace, Plan
-from lgan.cli.paper import quote
+from lgan.results.paper import quote
 
 
 class NotRecoveredError(Exception):

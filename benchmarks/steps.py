@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from benchmarks.common import Row, compose, spread
 from lgan.callbacks.base import TaskContext
-from lgan.cli.paper import quote
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_float
 from lgan.methods.base import LifelongGAN, frozen
 from lgan.objectives.acgan import Batch
+from lgan.results.paper import quote
 from lgan.run import loggers
 from lgan.seeding import Noise
 from lgan.training import build

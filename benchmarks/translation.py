@@ -16,13 +16,13 @@ from torch.nn import functional as F  # noqa: N812
 from benchmarks.common import Row, compose, spread
 from benchmarks.steps import OFF, Interleaved, fit, take_turns
 from lgan.callbacks.base import TaskContext
-from lgan.cli.paper import quote
 from lgan.data.images import ImageSplits, TensorImages
 from lgan.layers.factorised import FactorisedTranslator
 from lgan.layers.filter_bank import BankSettings
 from lgan.networks.patchgan import PatchGAN
 from lgan.networks.resnet_translator import ResnetTranslator
 from lgan.networks.unet import UnetGenerator
+from lgan.results.paper import quote
 from lgan.training import build
 
 Step = Callable[[], None]

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,10 @@ def discard(temporary: Path) -> None:
         return
 
 
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write(temporary)`, then rename the result to `path`."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a whole file, text in UTF-8; see `atomic_path`."""
     with atomic_path(path) as temporary:
-        write(temporary)
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def save_tensors(path: Path, content: dict) -> None:
@@ -171,8 +171,7 @@ def load_tensors(path: Path, map_location: str = "cpu") -> dict:
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (any JSON value)
     """Write a JSON file atomically, indented for people."""
-    text = json.dumps(content, indent=1, allow_nan=True)
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_atomically(path, json.dumps(content, indent=1, allow_nan=True))
 
 
 def safe_name(name: str) -> str:

@@ -15,7 +15,7 @@ from lgan.callbacks.sources import evaluation_source
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_uint8
 from lgan.errors import DamagedFileError, warn
-from lgan.files import load_tensors, save_tensors, verify, write_atomically
+from lgan.files import atomic_path, load_tensors, save_tensors, verify
 from lgan.run.loggers import log_image
 from lgan.seeding import Noise
 
@@ -138,5 +138,6 @@ class FixedNoiseSamples(TaskCallback):
         stem = folder / f"task{context.task}"
         save_tensors(stem.with_suffix(".pt"), {"classes": classes, "images": images})
         grid = make_grid(images.flatten(0, 1).float() / 255, nrow=self.per_class, padding=1)
-        write_atomically(stem.with_suffix(".png"), lambda path: save_image(grid, path, "png"))
+        with atomic_path(stem.with_suffix(".png")) as path:
+            save_image(grid, path, "png")
         log_image(context.loggers, "samples", grid, context.step)

@@ -1,4 +1,4 @@
-"""What every entry point shares: a user's mistake ends in one sentence, not in a stack trace."""
+"""What the console scripts share: settings are checked, and mistakes end in one sentence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -14,7 +13,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from lgan.errors import own_error
-from lgan.launch.sweep import JobFailedError
+from lgan.launch.compose import config_path
+from lgan.launch.sweep import FULL_ERROR, JobFailedError
 
 
 def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,10 +33,10 @@ def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         except Exception as error:
             own = own_error(error)
-            if own is None or os.environ.get("HYDRA_FULL_ERROR") == "1":
+            if own is None or os.environ.get(FULL_ERROR) == "1":
                 raise
             print(f"error: {own}", file=sys.stderr, flush=True)
-            if in_multirun():
+            if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
                 # SystemExit would end the whole sweep here; an exception only ends this job.
                 raise JobFailedError(f"error: {own}") from error
             raise SystemExit(1) from error
@@ -44,23 +44,9 @@ def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
-def in_multirun() -> bool:
-    """Whether the current job is one of a Hydra multirun."""
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-def config_path() -> str:
-    """Return the folder of yaml files, for `hydra.main(config_path=config_path(), ...)`.
-
-    An installed wheel carries it as ``lgan/conf``; in a checkout (editable or not installed at
-    all) it is the top-level ``conf`` beside the package.
-    """
-    package = Path(__file__).resolve().parents[1]
-    packaged = package / "conf"
-    return str(packaged if packaged.is_dir() else package.parent / "conf")
-
-
-def run_script(function: Callable[..., Any], config_name: str) -> None:
-    """Run a console script: compose `conf/<config_name>.yaml` with the command line, call."""
-    decorated = hydra.main(version_base="1.3", config_path=config_path(), config_name=config_name)
+def run_script(
+    function: Callable[..., Any], config_name: str, path: str | None = config_path()
+) -> None:
+    """Run a console script: compose `<path>/<config_name>.yaml` with the command line, call."""
+    decorated = hydra.main(version_base="1.3", config_path=path, config_name=config_name)
     decorated(friendly_errors(function))()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from lgan.cli.common import run_script
-from lgan.cli.table import as_list, write_bytes, write_text
+from lgan.cli.table import as_list
 from lgan.errors import warn
 from lgan.files import safe_name, write_atomically
 
@@ -26,7 +25,7 @@ def _run(config: DictConfig) -> None:
 
     [output] = as_list(config.output, "output", "report.html")
     found = collect(as_list(config.runs, "runs", "outputs"))
-    write_text(Path(output), render(found, config.title))
+    write_atomically(Path(output), render(found, config.title))
     for sentence in found.warnings:
         warn(sentence)
     print(f"written: {output}")
@@ -59,7 +58,7 @@ def save_figures(found: Collection, folder: Path) -> int:
             pictures[f"{stem}-samples"] = grids.run_grid(group.runs[0])
     written = {name: png for name, png in pictures.items() if png is not None}
     for name, png in written.items():
-        write_atomically(folder / f"{name}.png", partial(write_bytes, png))
+        write_atomically(folder / f"{name}.png", png)
     return len(written)
 
 

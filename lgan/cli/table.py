@@ -24,16 +24,6 @@ def as_list(value: Any, key: str, example: str) -> list[Any]:  # noqa: ANN401
     return listed
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file atomically."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_bytes(content: bytes, path: Path) -> None:
-    """Write a file, as `write_atomically` asks for it."""
-    path.write_bytes(content)
-
-
 def _run(config: DictConfig) -> None:
     # Imported here so that `--help` answers at once.
     from lgan.results.collect import collect
@@ -49,7 +39,7 @@ def _run(config: DictConfig) -> None:
     if config.output is None:
         print(text, end="")
     else:
-        write_text(Path(config.output), text)
+        write_atomically(Path(config.output), text)
         print(f"written: {config.output}")
 
 

@@ -11,7 +11,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from lgan.launch.launchers import (
+from lgan.launch.hydra_launchers import (
     is_joblib,
     is_slurm,
     leaves_gpus_alone,

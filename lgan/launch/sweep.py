@@ -1,135 +1,203 @@
-"""What becomes of a sweep's jobs, whichever launcher runs them: one table when the sweep ends.
+"""A sweep's jobs note how they end, and the table at its end says it, whichever launcher runs them.
 
-Each job leaves a note in a hidden folder of the sweep, from whichever process it runs in; the
-process that started the sweep reads them at the end. A job that began and left no second note died.
+`SweepNotes` (a Hydra callback of conf/train.yaml and conf/paper.yaml) chooses a hidden folder of
+the sweep and travels to each job. `noted` writes there what becomes of the job. `run_app`, around
+the Hydra app of a console script, reads the notes and prints the table (`lgan.launch.sweep_table`).
+A job that began and left no last note died.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import os
 import shutil
 import sys
 import traceback
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import CompactHydraException
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import CompactHydraException, HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from lgan.errors import ConfigError, RunError, own_error
+from lgan.errors import DataError, RunError, own_error
 from lgan.files import write_json
-from lgan.launch.launchers import is_slurm, orphans_jobs, stop_children, wait_for_children
-from lgan.run.record import FILE_NAME, RunRecord, number
+from lgan.launch.hydra_launchers import is_slurm, orphans_jobs, stop_children, wait_for_children
+from lgan.launch.sweep_table import Job, first_sentence, summary, table, verdict
+from lgan.run.record import RunRecord
 from lgan.run.signals import watch
 
-STATUSES = ("complete", "skipped", "failed", "died", "stopped", "never started")
-"""Outcomes of a job: skipped ones were complete before, died ones were killed without a word."""
-GOOD = ("complete", "skipped")
 DIED = "its process ended without a word (killed, or out of memory); the same command goes on"
 SILENT = "no answer: killed, or still in the queue (squeue says which)"
+FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 class JobFailedError(CompactHydraException):
     """A job of a multirun failed; Hydra prints a compact exception as its text alone."""
 
 
-class SweepFailedError(CompactHydraException):
-    """Some jobs of a sweep are not done; Hydra prints a compact exception as its text alone."""
+class SweepNotes(Callback):
+    """Hydra callback: where the jobs of a sweep note how they end. A single run notes nothing.
 
-
-@dataclass
-class Outcome:
-    """What became of one job; status is one of `STATUSES`, or "running" while it runs."""
-
-    job: int
-    overrides: list[str]
-    status: str = "never started"
-    folder: str = ""
-    error: str = ""
-
-
-class SweepReport(Callback):
-    """Hydra callback: note each job's outcome, print them all when the sweep ends.
-
-    A job that fails does not stop a sweep of the basic sweeper, whatever the launcher and
-    `hydra.sweeper.max_batch_size`; a sweeper that learns from its jobs is told of the failure.
-    The exit code is 1 if a job is not done. Nothing happens in a single run.
+    Attributes:
+        folder: of the notes; None in a single run.
+        config: the sweep's.
+        planned: overrides of all jobs, where the sweeper knows them beforehand.
+        goes_on: whether a failed job is hidden from the sweeper, which would give up.
+        full_errors: whether the user wants the traces of all errors.
     """
 
     def __init__(self) -> None:
-        self.notes: Path | None = None
-        self.goes_on = True
-        self.done_before = False
+        self.folder: Path | None = None
+        self.config: DictConfig | None = None
+        self.planned: list[list[str]] = []
+        self.goes_on = self.full_errors = False
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
         """Choose where the notes go; the callback is then sent to the jobs with it."""
-        self.notes = Path(config.hydra.sweep.dir).absolute() / ".sweep" / uuid.uuid4().hex[:12]
+        self.config = config
+        self.folder = Path(config.hydra.sweep.dir).absolute() / ".sweep" / uuid.uuid4().hex[:12]
         self.goes_on = config.hydra.sweeper["_target_"].endswith(".BasicSweeper")
-        guard_next_sweep(self)
-
-    def on_job_start(
-        self,
-        config: DictConfig,
-        *,
-        task_function: TaskFunction,
-        **_: Any,  # noqa: ANN401
-    ) -> None:
-        """Note that the job runs."""
-        if self.notes is not None:
-            self.done_before = is_done(Path(config.run_dir))
-            self.note(config, "running")
-
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ANN401
-        """Note how the job ended; take its error from Hydra where the sweep can go on."""
-        if self.notes is None:
-            return
-        if job_return.status != JobStatus.FAILED:
-            self.note(config, "skipped" if self.done_before else "complete")
-            return
-        error = job_return._return_value
-        if not isinstance(error, JobFailedError):
-            traceback.print_exception(error)
-        self.note(config, "failed", first_sentence(error))
+        self.full_errors = os.environ.get(FULL_ERROR) == "1"
+        _current[:] = [self]
+        # Hydra would print the trace of a launcher that gave up; so it raises it, for `run_app`.
+        os.environ[FULL_ERROR] = "1"
         if self.goes_on:
-            job_return.status, job_return.return_value = JobStatus.COMPLETED, None
-        else:  # an exception of a library need not survive the way to another process
-            job_return.return_value = JobFailedError(first_sentence(error))
+            with suppress(HydraException):  # the sweeper says what is wrong
+                self.planned = planned_jobs(config)
 
-    def note(self, config: DictConfig, status: str, error: str = "") -> None:
+    def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **_: Any) -> None:  # noqa: ANN401
+        """Be what the job notes in: it may run in another process."""
+        _current[:] = [self] if self.folder else []
+
+    def write(self, job: Job) -> None:
         """Write the note of a job."""
-        job = config.hydra.job.num
-        overrides = [str(each) for each in config.hydra.overrides.task]
-        outcome = Outcome(job, overrides, status, str(config.run_dir), error)
-        write_json(self._folder() / f"{job}.json", asdict(outcome))
+        write_json(self._folder() / f"{job.number}.json", asdict(job))
 
-    def outcomes(self, planned: Sequence[Sequence[str]] = ()) -> list[Outcome]:
-        """Return the outcomes noted so far, in order of job, and those planned but not begun."""
-        found = {job: Outcome(job, list(overrides)) for job, overrides in enumerate(planned)}
+    def jobs(self) -> list[Job]:
+        """Return all jobs as noted so far, in their order, and those planned but not begun."""
+        found = {number: Job(number, each) for number, each in enumerate(self.planned)}
         for path in self._folder().glob("*.json"):
-            outcome = Outcome(**json.loads(path.read_text()))
-            found[outcome.job] = outcome
-        return [found[job] for job in sorted(found)]
+            job = Job(**json.loads(path.read_text()))
+            found[job.number] = job
+        return [found[number] for number in sorted(found)]
 
-    def forget(self) -> None:
-        """Remove the notes, and the folder they were in if no other sweep has notes there."""
-        folder = self._folder()
+    def fail(self, job: Job, error: Exception, absent_is_fine: bool) -> None:
+        """Say at once why a job failed, and note it.
+
+        Raises:
+            JobFailedError: the sweeper learns from its jobs and has to know.
+        """
+        own = own_error(error)
+        absent = absent_is_fine and isinstance(own, DataError)
+        if own is None or self.full_errors:
+            traceback.print_exception(error)
+        else:
+            print(f"{'no data' if absent else 'error'}: {own}", file=sys.stderr, flush=True)
+        job.status, job.error = "no data" if absent else "failed", first_sentence(error)
+        self.write(job)
+        if not self.goes_on:  # an exception of a library need not survive the way back
+            raise JobFailedError(job.error) from None
+
+    def end(self, unfinished: str, why: str) -> list[Job]:
+        """Remove the notes and return all jobs; [] if none began.
+
+        Args:
+            unfinished: status of the jobs that began and noted no end.
+            why: their error.
+        """
+        jobs, folder = self.jobs(), self._folder()
+        for job in jobs:
+            if job.status == "running":
+                job.status, job.error = unfinished, why
         shutil.rmtree(folder, ignore_errors=True)
-        if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+        with suppress(OSError):  # absent, or another sweep has notes there
             folder.parent.rmdir()
+        return [] if all(job.status == "never started" for job in jobs) else jobs
 
     def _folder(self) -> Path:
-        assert self.notes is not None
-        return self.notes
+        assert self.folder is not None
+        return self.folder
+
+
+_current: list[SweepNotes] = []  # of this process, at most one
+
+
+def current() -> SweepNotes | None:
+    """Return the notes of the sweep that this process belongs to, if there is one."""
+    return _current[0] if _current else None
+
+
+def planned_jobs(config: DictConfig) -> list[list[str]]:
+    """Return the overrides of each job of Hydra's basic sweeper: all combinations, in its order."""
+    params = config.hydra.sweeper.get("params") or {}
+    asked = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    choices = {each.get_key_element(): _choices(each) for each in parser.parse_overrides(asked)}
+    return [list(job) for job in itertools.product(*choices.values())]
+
+
+def _choices(override: Override) -> list[str]:
+    sweeps = override.is_discrete_sweep()
+    values = override.sweep_string_iterator() if sweeps else [override.get_value_element_as_str()]
+    return [f"{override.get_key_element()}={value}" for value in values]
+
+
+def noted(
+    function: Callable[[DictConfig], Any],
+    compose: Callable[[DictConfig], DictConfig] = lambda config: config,
+    absent_is_fine: bool = False,
+) -> TaskFunction:
+    """Return `function(compose(config))` as Hydra's task function, whose jobs are noted.
+
+    Args:
+        function: trains.
+        compose: from the config of the job to that of the run.
+        absent_is_fine: whether a job without its data is not a failed one.
+    """
+
+    # What is sent to other processes is sent by name, but for closures: hence `_call`.
+    @functools.wraps(function)
+    def wrapped(config: DictConfig) -> Any:  # noqa: ANN401
+        return _call(function, compose, absent_is_fine, config)
+
+    return wrapped
+
+
+def _call(
+    function: Callable[[DictConfig], Any],
+    compose: Callable[[DictConfig], DictConfig],
+    absent_is_fine: bool,
+    config: DictConfig,
+) -> Any:  # noqa: ANN401
+    notes = current()
+    if notes is None:
+        return function(compose(config))
+    hydra = HydraConfig.get()
+    job = Job(hydra.job.num, [str(each) for each in hydra.overrides.task], "running")
+    try:
+        notes.write(job)
+        run = compose(config)
+        job.folder = str(run.run_dir)
+        notes.write(job)
+        done_before = is_done(Path(run.run_dir))
+        value = function(run)
+    except Exception as error:
+        return notes.fail(job, error, absent_is_fine)
+    job.status = "skipped" if done_before else "complete"
+    notes.write(job)
+    return value
 
 
 def is_done(folder: Path) -> bool:
@@ -140,159 +208,68 @@ def is_done(folder: Path) -> bool:
         return False
 
 
-def guard_next_sweep(report: SweepReport) -> None:
-    """Make the next sweeper that Hydra builds in this process end in `report`'s table.
+def run_app(
+    app: Callable[[], Any],
+    then: Callable[[DictConfig, list[Job]], None] = lambda config, jobs: None,
+    file: TextIO | None = None,
+) -> None:
+    """Call a Hydra app; of a sweep print the table when it is over, however it ended.
 
     Hydra calls `on_multirun_end` only after a sweep in which nothing was raised; the table is
-    needed most after the others. The change is undone as soon as the sweeper is built.
-    """
-    plugins = Plugins.instance()
-    build = plugins.instantiate_sweeper
-
-    def build_guarded(**arguments: Any) -> Any:  # noqa: ANN401
-        del plugins.__dict__["instantiate_sweeper"]  # the class's own method shows again
-        sweeper: Any = build(**arguments)
-        sweep = sweeper.sweep
-        launcher = str(arguments["config"].hydra.launcher["_target_"])
-
-        def guarded(arguments: list[str]) -> Any:  # noqa: ANN401
-            with reporting(report, launcher, lambda: planned_jobs(sweeper)), watch():
-                return sweep(arguments=arguments)
-
-        sweeper.sweep = guarded
-        return sweeper
-
-    plugins.__dict__["instantiate_sweeper"] = build_guarded
-
-
-def planned_jobs(sweeper: Any) -> list[Sequence[str]]:  # noqa: ANN401  (any sweeper)
-    """Return the overrides of all jobs, where the sweeper knows them beforehand."""
-    return [job for batch in getattr(sweeper, "overrides", None) or [] for job in batch]
-
-
-@contextmanager
-def reporting(
-    report: SweepReport, launcher: str, planned: Callable[[], list[Sequence[str]]]
-) -> Iterator[None]:
-    """Print the table when the block ends, however it ends.
+    needed most after the others.
 
     Args:
-        report: holds the notes.
-        launcher: the `_target_` of the launcher.
-        planned: returns the overrides of all jobs as far as they are known.
+        app: what `hydra.main` returned.
+        then: called with the sweep's config and its jobs, unless a signal ended it.
+        file: where the table goes; None: stdout.
 
     Raises:
-        SweepFailedError: a job is not done, or the launcher gave up.
+        SystemExit: a job is not done, the launcher gave up, or a signal came.
     """
+    error: BaseException | None = None
+    wish = {FULL_ERROR: os.environ[FULL_ERROR]} if FULL_ERROR in os.environ else {}
     try:
-        yield
-    except Exception as error:
-        if orphans_jobs(launcher):
-            wait_for_children()
-        outcomes = end(report, planned(), "died", SILENT if is_slurm(launcher) else DIED)
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        if isinstance(error, CompactHydraException) and not isinstance(error, JobFailedError):
-            raise  # a mistake in the command line, found before the first job
-        raise SweepFailedError(verdict(outcomes) or f"error: {first_sentence(error)}") from error
-    except BaseException:
+        with watch():
+            app()
+    except BaseException as raised:
+        error = raised
+    os.environ.pop(FULL_ERROR, None)
+    os.environ.update(wish)
+    notes = current()
+    _current.clear()
+    if notes is not None and notes.config is not None:
+        jobs = notes.end(*_unfinished(notes.config.hydra.launcher["_target_"], error))
+        if jobs:
+            sys.stderr.flush()
+            print(f"\n{table(jobs)}\n{summary(jobs)}", file=file, flush=True)
+        if jobs and (error is None or isinstance(error, Exception)):
+            then(notes.config, jobs)
+        if isinstance(error, Exception) and not notes.full_errors:
+            _leave(_mistake(error) or verdict(jobs) or f"error: {first_sentence(error)}")
+        elif error is None and verdict(jobs):
+            _leave(verdict(jobs))
+    if error is not None:
+        raise error
+
+
+def _unfinished(launcher: str, error: BaseException | None) -> tuple[str, str]:
+    """Return what became of the jobs that have noted no end, once nothing of them runs any more."""
+    if error is not None and not isinstance(error, Exception):
         if orphans_jobs(launcher):
             stop_children()
-        end(report, planned(), "stopped", "the same command goes on")
-        raise
-    failure = verdict(end(report, planned(), "died", DIED))
-    if failure:
-        raise SweepFailedError(failure)
+        return "stopped", "the same command goes on"
+    if error is not None and orphans_jobs(launcher):
+        wait_for_children()
+    return "died", SILENT if error is not None and is_slurm(launcher) else DIED
 
 
-def end(
-    report: SweepReport, planned: list[Sequence[str]], unfinished: str, why: str
-) -> list[Outcome]:
-    """Print the table, remove the notes and return the outcomes; [] if no job began.
-
-    Args:
-        report: holds the notes.
-        planned: overrides of all jobs, as far as they are known.
-        unfinished: status of jobs that began and noted no end.
-        why: their error.
-    """
-    outcomes = report.outcomes(planned)
-    for outcome in outcomes:
-        if outcome.status == "running":
-            outcome.status, outcome.error = unfinished, why
-    report.forget()
-    if all(outcome.status == "never started" for outcome in outcomes):
-        return []
-    sys.stderr.flush()
-    print(f"\n{table(outcomes)}\n{summary(outcomes)}", flush=True)
-    return outcomes
-
-
-def verdict(outcomes: Sequence[Outcome]) -> str:
-    """Return a sentence if a job is not done, else ""."""
-    bad = [outcome for outcome in outcomes if outcome.status not in GOOD]
-    if not bad:
+def _mistake(error: Exception) -> str:
+    """Return Hydra's words on a mistake in the command line, found before any job; else ""."""
+    if not isinstance(error, CompactHydraException) or isinstance(error, JobFailedError):
         return ""
-    return f"error: {len(bad)} of {len(outcomes)} jobs of the sweep are not done, see the table."
+    return "\n".join([str(error), *([str(error.__cause__)] if error.__cause__ else [])])
 
 
-def first_sentence(error: BaseException) -> str:
-    """Return the first sentence of an error, its type before it unless it is lgan's own."""
-    own = own_error(error)
-    text = " ".join(str(own or error).split()).removeprefix("error: ")
-    sentence, stop, _ = text.partition(". ")
-    if own is None and not isinstance(error, CompactHydraException):
-        return f"{type(error).__name__}: {sentence}{stop.strip()}"
-    return f"{sentence}{stop.strip()}"
-
-
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Return a line per job: what it was given beyond what all were given, and what came of it."""
-    shared = set.intersection(*(set(o.overrides) for o in outcomes)) if len(outcomes) > 1 else set()
-    rows = [("job", "status", "overrides", "folder", "error")]
-    for o in outcomes:
-        own = " ".join(each for each in o.overrides if each not in shared)
-        rows.append((str(o.job), o.status, own, o.folder, o.error))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
-        .rstrip() for row in rows
-    )  # fmt: skip
-
-
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """Return how many jobs ended how, as "4 jobs: 3 complete, 1 failed"."""
-    counts = Counter(outcome.status for outcome in outcomes)
-    parts = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
-    return f"{len(outcomes)} job{'s' * (len(outcomes) != 1)}: {', '.join(parts)}"
-
-
-def objective_value(config: DictConfig, folder: Path) -> float | None:
-    """Return the number that a sweeper optimises: `objective_metric` in a run's last row.
-
-    Args:
-        config: as composed from conf/train.yaml; `objective_metric` is a path within a row of
-            results.json such as `overall.accuracy_generated`, or null.
-        folder: of the run.
-
-    Returns:
-        The number, or None if `objective_metric` is null.
-
-    Raises:
-        ConfigError: the last row holds no such number.
-    """
-    path = OmegaConf.select(config, "objective_metric")
-    if path is None:
-        return None
-    row = RunRecord.load(folder).rows[-1]
-    value: Any = row
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    result = number(value)
-    if result != result:
-        known = [key for key, value in row.get("overall", {}).items() if number(value) == value]
-        raise ConfigError(
-            f"objective_metric={path} is no number in the last row of {folder / FILE_NAME}; "
-            f"there are: {', '.join(f'overall.{key}' for key in sorted(known)) or 'none'}."
-        )
-    return result
+def _leave(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+    raise SystemExit(1)

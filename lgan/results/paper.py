@@ -1,21 +1,18 @@
-"""A paper's table: make its runs, and read from them what stands in its columns."""
+"""A paper's table: which runs it needs, and what of their records stands in its columns."""
 
 from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from lgan.errors import DataError, LganError
 from lgan.results.paper_file import Column, PaperTable
 from lgan.run.record import RunRecord, number, value_at
-
-Train = Callable[[list[str]], Path]
-Progress = Callable[[str], None]
 
 
 @dataclass
@@ -24,55 +21,83 @@ class Outcome:
 
     records: list[RunRecord] = field(default_factory=list)
     problem: str = ""
-    failed: bool = False
 
 
-def run_all(
-    table: PaperTable,
-    methods: Sequence[str],
-    budget: str,
-    seeds: Sequence[int],
-    extra: Callable[[str], list[str]],
-    train: Train,
-    progress: Progress,
-) -> dict[tuple[str, str], Outcome]:
-    """Train all runs, one after another, and read their records; keyed by (run, method).
-
-    Absent data or a failed run end in that outcome's sentence; the others go on. Data found absent
-    are not looked for again.
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of a paper's table.
 
     Args:
-        table: what to run.
-        methods: of the table.
+        table: as loaded.
+        stem: name of its file.
         budget: of the table.
+        methods: of the table.
         seeds: one run each.
-        extra: further overrides for a run's key.
-        train: overrides to the folder of a complete run; raises LganError.
-        progress: gets a line for each run.
+        folder: where the runs and the table go.
+        data_root: where the data are: `data_root/<run>` if there is such a folder, else itself;
+            None for each data set's own default.
+        more: further overrides of every run.
     """
-    outcomes = {
-        (run, method): Outcome(problem=table.left_out(run, method, budget) or "")
-        for run in table.runs
-        for method in methods
-    }
-    jobs = [(*key, seed) for key, made in outcomes.items() if not made.problem for seed in seeds]
-    absent: dict[str, str] = {}
-    for index, (run, method, seed) in enumerate(jobs, 1):
-        outcome = outcomes[run, method]
-        if run in absent:
-            outcome.problem = absent[run]
-            continue
-        progress(f"[{index}/{len(jobs)}] {run}, {method}, seed {seed}")
-        try:
-            folder = train([*table.overrides(run, method, budget, seed), *extra(run)])
-            outcome.records.append(RunRecord.load(folder))
-        except DataError as error:
-            absent[run] = outcome.problem = f"no data: {error}"
-            progress(f"  {absent[run]}")
-        except LganError as error:
-            outcome.problem, outcome.failed = f"seed {seed} failed: {error}", True
-            progress(f"  {outcome.problem}")
-    return outcomes
+
+    table: PaperTable
+    stem: str
+    budget: str
+    methods: list[str]
+    seeds: list[int]
+    folder: Path
+    data_root: Path | None = None
+    more: list[str] = field(default_factory=list)
+
+    @property
+    def cells(self) -> dict[str, tuple[str, str, int]]:
+        """Run, method and seed of all that is to be run, named as "mnist/sft/0"."""
+        return {
+            f"{run}/{method}/{seed}": (run, method, seed)
+            for run in self.table.runs
+            for method in self.methods
+            if self.table.left_out(run, method, self.budget) is None
+            for seed in self.seeds
+        }
+
+    def overrides(self, cell: str) -> list[str]:
+        """What to say to lgan-train for a cell."""
+        run, method, seed = self.cells[cell]
+        place = [f"paths.runs={quote(str(self.folder))}"]
+        if self.data_root is not None:
+            own = self.data_root / run
+            place.append(f"data.root={quote(str(own if own.is_dir() else self.data_root))}")
+        return [*self.table.overrides(run, method, self.budget, seed), *place, *self.more]
+
+    def outcomes(self, ended: Iterable[tuple[str, Path | None, str]]) -> Outcomes:
+        """Join what became of the cells, by run and method.
+
+        Args:
+            ended: of each cell its name, the folder of a complete run, or why there is none.
+        """
+        found = {
+            (run, method): Outcome(problem=self.table.left_out(run, method, self.budget) or "")
+            for run in self.table.runs
+            for method in self.methods
+        }
+        for cell, folder, problem in ended:
+            run, method, _ = self.cells[cell]
+            if folder is None:
+                found[run, method].problem = problem
+            else:
+                found[run, method].records.append(RunRecord.load(folder))
+        return found
+
+
+Outcomes = dict[tuple[str, str], Outcome]
+
+
+def quote(text: str) -> str:
+    """A text as Hydra's override grammar reads it back, whatever characters it holds."""
+    if re.fullmatch(r"[A-Za-z0-9_./-]+", text):
+        return text
+    # Hydra reads backslashes as they stand, but for those before a quotation mark.
+    doubled = re.sub(r"(\\+)(?='|\Z)", lambda found: found[0] * 2, text)
+    return "'" + doubled.replace("'", "\\'") + "'"
 
 
 @dataclass(frozen=True)
@@ -94,7 +119,7 @@ def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()
     Args:
         column: says the row, the unit and the stand-in.
         metric: of results.json, or a path into a row.
-        outcome: of `run_all`.
+        outcome: of `Plan.outcomes`.
         also: further metrics for the remark.
     """
     asked = metric

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import yaml
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from lgan.errors import ConfigError
 
-KEYS = ("title", "numbers", "runs", "methods", "columns", "budgets")
 LOST = "lost"
+STRICT = ConfigDict(extra="forbid")
 Cells = dict[str, dict[str, Any]]
 
 
@@ -38,6 +39,7 @@ class Column:
         part: heading of the part of the table it stands in. Columns of one part follow each other.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     key: str
     title: str
     run: str
@@ -71,6 +73,7 @@ class Entry:
         not_run: why it is not run here, the paper's numbers only.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
     overrides: list[str] = field(default_factory=list)
     title: str | None = None
     metric: str | dict[str, str] | None = None
@@ -108,49 +111,75 @@ class PaperNumber:
         return self.lost or self.value is not None
 
 
+def _figures(content: Any) -> Any:  # noqa: ANN401  (any YAML value)
+    """One figure under the name "", or several by name."""
+    named = {"": content} if isinstance(content, dict) and "_target_" in content else content
+    if isinstance(named, dict) and all(
+        isinstance(figure, dict) and "_target_" in figure for figure in named.values()
+    ):
+        return named
+    raise ValueError("figure should be a mapping with _target_, or several of them by name")
+
+
+def _entry(content: Any) -> Any:  # noqa: ANN401  (any YAML value)
+    return {"overrides": content} if isinstance(content, list) else content
+
+
 @dataclass(frozen=True)
 class PaperTable:
-    """The content of a table's file, with the paper's numbers."""
+    """The content of a table's file, with the paper's numbers.
+
+    Args:
+        title: as printed.
+        runs: overrides of `lgan-train` for each data set, by the name of the run.
+        methods: what is compared, by name.
+        columns: in order.
+        budgets: of each a `note`, `overrides`, and more of them by `runs` and by `methods`.
+        source: the paper.
+        numbers: the paper's, by column and method; `lost` where our source of the paper lost one.
+        metrics: what a number is of, where that is not what the column says.
+        notes: printed beside a number.
+        remarks: printed below the table.
+        leave_out: by budget and run: why it is not run.
+        figures: functions to draw with, by name.
+    """
 
     title: str
-    source: str
     runs: dict[str, list[str]]
-    methods: dict[str, Entry]
+    methods: dict[str, Annotated[Entry, BeforeValidator(_entry)]]
     columns: list[Column]
     budgets: dict[str, dict[str, Any]]
-    numbers: Cells
+    source: str = ""
+    numbers: Cells = field(default_factory=dict)
     metrics: Cells = field(default_factory=dict)
     notes: Cells = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     leave_out: dict[str, dict[str, str]] = field(default_factory=dict)
-    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    figures: Annotated[dict[str, dict[str, Any]], BeforeValidator(_figures)] = field(
+        default_factory=dict
+    )
 
     @classmethod
     def load(cls, path: Path) -> PaperTable:
         """Read a table's file and the paper's numbers it names (`numbers: file.yaml#key`).
 
         Raises:
-            ConfigError: a file is absent, or not of the form experiments/README.md describes.
+            ConfigError: a file is absent, or not of the form that `PaperTable` describes.
         """
         content = _read_yaml(path)
-        missing = [key for key in KEYS if key not in content]
-        if missing:
-            raise ConfigError(f"{path}: the keys {', '.join(missing)} are missing.")
-        paper = _linked(path, str(content["numbers"]))
-        return cls(
-            title=content["title"],
-            source=paper.get("source", ""),
-            runs=content["runs"],
-            methods={name: _entry(path, name, of) for name, of in content["methods"].items()},
-            columns=[_column(path, column) for column in content["columns"]],
-            budgets=_linked(path, content["budgets"]),
-            leave_out=content.get("leave_out") or {},
-            numbers=paper.get("values") or {},
-            metrics=paper.get("metrics") or {},
-            notes=paper.get("notes") or {},
-            remarks=[*(paper.get("remarks") or []), *(content.get("remarks") or [])],
-            figures=_figures(path, content.get("figure") or {}),
-        )
+        paper = _linked(path, content, "numbers")
+        whole = paper | content | {
+            "budgets": _linked(path, content, "budgets"),
+            "figures": content.get("figure"),
+            "numbers": paper.get("values"),
+            "remarks": [*(paper.get("remarks") or ()), *(content.get("remarks") or ())],
+        }  # fmt: skip
+        known = {each.name for each in fields(cls)}
+        given = {key: value for key, value in whole.items() if key in known and value is not None}
+        try:
+            return TypeAdapter(cls).validate_python(given)
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {_first_of(error)}") from error
 
     def choose(self, methods: Sequence[str] | None, budget: str) -> list[str]:
         """The methods asked for, after a check of their names and the budget's.
@@ -208,43 +237,23 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _linked(path: Path, content: Any) -> dict[str, Any]:  # noqa: ANN401  (any YAML value)
+def _linked(path: Path, content: dict[str, Any], key: str) -> dict[str, Any]:
     """A mapping that stands there, or in another file, as `file.yaml#key`."""
-    if isinstance(content, str):
-        file, _, key = content.partition("#")
-        found = _read_yaml(path.parent / file).get(key)
-        if not isinstance(found, dict):
-            raise ConfigError(f"{path}: {content} names no table of {file}.")
-        return found
-    return content
+    value = content.get(key)
+    if isinstance(value, str):
+        file, _, name = value.partition("#")
+        value = _read_yaml(path.parent / file).get(name)
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: {key}: {content.get(key)} names no table, nor is it one.")
+    return value
 
 
-def _column(path: Path, content: Any) -> Column:  # noqa: ANN401  (any YAML value)
-    try:
-        return Column(**content)
-    except TypeError as error:
-        raise ConfigError(f"{path}: columns: {error}.") from error
-
-
-def _entry(path: Path, name: str, content: Any) -> Entry:  # noqa: ANN401  (any YAML value)
-    if isinstance(content, list):
-        return Entry(overrides=content)
-    known = {known.name for known in fields(Entry)}
-    if not isinstance(content, dict) or not set(content) <= known:
-        raise ConfigError(
-            f"{path}: methods.{name} should be a list of overrides, or a mapping with keys of "
-            f"{', '.join(sorted(known))}."
-        )
-    return Entry(**content)
-
-
-def _figures(path: Path, content: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401  (any YAML)
-    """One figure under the name "", or several by name."""
-    named = {"": content} if isinstance(content, dict) and "_target_" in content else content
-    if not isinstance(named, dict) or not all(
-        isinstance(one, dict) and "_target_" in one for one in named.values()
-    ):
-        raise ConfigError(
-            f"{path}: figure should be a mapping with _target_, or several of them by name."
-        )
-    return named
+def _first_of(error: ValidationError) -> str:
+    """Return the first thing that is wrong, and where."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    kind = {"methods": Entry, "columns": Column}.get(str(first["loc"][0]))
+    known = ""
+    if kind is not None and first["type"] == "unexpected_keyword_argument":
+        known = f"; its keys are {', '.join(each.name for each in fields(kind))}"
+    return f"{where}: {first['msg']}{known}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +11,65 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from lgan.errors import ConfigError
+from lgan.files import write_atomically
 from lgan.results.collect import Group, Run
-from lgan.results.paper import Outcome, Reading, read, spread
+from lgan.results.paper import Outcome, Outcomes, Plan, Reading, read, spread
 from lgan.results.paper_file import Column, PaperNumber, PaperTable
 from lgan.results.tables import escape_markdown
 
-Outcomes = dict[tuple[str, str], Outcome]
+
+def publish(plan: Plan, outcomes: Outcomes, say: Callable[[str], None]) -> str:
+    """Write a plan's table and figures into its folder, `<stem>.md` and `<stem>[-<name>].png`.
+
+    Args:
+        plan: what was asked.
+        outcomes: of `Plan.outcomes`.
+        say: gets a line for each file.
+
+    Returns:
+        The table, as `render` returns it.
+
+    Raises:
+        ConfigError: a figure cannot be drawn as the table's file says.
+    """
+    output, names = plan.folder / f"{plan.stem}.md", []
+    for key, asked in plan.table.figures.items():
+        path = output.with_name(f"{plan.stem}-{key}.png" if key else f"{plan.stem}.png")
+        picture = _draw(plan, outcomes, dict(asked))
+        if picture is None:
+            say(f"not drawn: {path.name}, no run has what it shows")
+            continue
+        write_atomically(path, picture)
+        say(f"written: {path}")
+        names.append(path.name)
+    text = render(plan, outcomes, names)
+    write_atomically(output, text)
+    say(f"written: {output}")
+    return text
 
 
-def render(
-    table: PaperTable,
-    methods: Sequence[str],
-    budget: str,
-    outcomes: Outcomes,
-    pictures: Sequence[str] = (),
-) -> str:
+def render(plan: Plan, outcomes: Outcomes, pictures: Sequence[str] = ()) -> str:
     """Markdown: ours (mean ± sd over seeds) beside the paper's, and the difference.
 
     Where a method is read in another metric than its column's, every row says its metric. A row
     that neither the paper nor we have a number for is left out.
 
     Args:
-        table: as loaded.
-        methods: of the table.
-        budget: of the table.
-        outcomes: of `run_all`.
+        plan: what was asked.
+        outcomes: of `Plan.outcomes`.
         pictures: file names of figures to show below the table.
     """
+    table, budget = plan.table, plan.budget
     note = " ".join(str(table.budgets[budget].get("note", "")).split())
     lines = [f"# {escape_markdown(table.title)}", "", f"Paper: {escape_markdown(table.source)}", ""]
     lines += [f"Budget **{escape_markdown(budget)}**: {escape_markdown(note)}", ""]
     for part in dict.fromkeys(column.part for column in table.columns):
         lines += [f"## {escape_markdown(part)}", ""] if part else []
-        lines += [*_part(table, part, methods, outcomes), ""]
+        lines += [*_part(table, part, plan.methods, outcomes), ""]
     for name in pictures:
         lines += [f"![{escape_markdown(name)}]({name})", ""]
-    remarks = [f"- {' '.join(str(remark).split())}" for remark in table.remarks]
-    lines += [_escape_line(line) for line in [*remarks, *_classifier_lines(outcomes)]]
+    remarks = [" ".join(str(remark).split()) for remark in table.remarks]
+    lines += [f"- {escape_markdown(line)}" for line in [*remarks, *_classifier_lines(outcomes)]]
     return "\n".join([*lines, ""])
 
 
@@ -114,47 +136,29 @@ def _classifier_lines(outcomes: Outcomes) -> list[str]:
             accuracy = known.get("classifier_test_accuracy")
             if isinstance(accuracy, float):
                 lines.append(
-                    f"- {run}: evaluation classifier {known.get('classifier', '?')}, "
+                    f"{run}: evaluation classifier {known.get('classifier', '?')}, "
                     f"{100 * accuracy:.2f} % on real test images; "
                     f"{known.get('samples_per_class', '?')} generated images per class."
                 )
     return list(dict.fromkeys(lines))
 
 
-def _escape_line(line: str) -> str:
-    """Escape a list item but for its dash."""
-    return f"- {escape_markdown(line.removeprefix('- '))}"
-
-
-def draw_figures(
-    table: PaperTable, methods: Sequence[str], outcomes: Outcomes
-) -> dict[str, bytes | None]:
-    """Draw what the table's file names under `figure`: name to PNG bytes.
+def _draw(plan: Plan, outcomes: Outcomes, asked: dict[str, Any]) -> bytes | None:
+    """Draw what a table's file names under `figure`; None where no run has what it shows.
 
     A figure is a function `(groups, **parameters) -> PNG bytes | None`, given one group of runs
     for each method that has records. Its key `run` picks the run's name (default: the first one),
     `methods` some of the methods.
-
-    Returns:
-        None in place of a picture where no run has what it shows.
-
-    Raises:
-        ConfigError: a function cannot be called as the file says.
     """
-    return {name: _draw(table, methods, outcomes, dict(of)) for name, of in table.figures.items()}
-
-
-def _draw(
-    table: PaperTable, methods: Sequence[str], outcomes: Outcomes, asked: dict[str, Any]
-) -> bytes | None:
+    table = plan.table
     run = asked.pop("run", next(iter(table.runs)))
-    chosen = asked.pop("methods", None) or methods
+    chosen = asked.pop("methods", None) or plan.methods
     unknown = [name for name in chosen if name not in table.methods]
     if run not in table.runs or unknown:
         raise ConfigError(f"figure: {', '.join(unknown) or run} is none of the table's names.")
     groups = [
         Group(table.methods[name].title or name, [Run(Path(), one, {}) for one in made.records])
-        for name in methods
+        for name in plan.methods
         if name in chosen and (made := outcomes[run, name]).records
     ]
     try:

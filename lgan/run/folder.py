@@ -96,9 +96,8 @@ class RunFolder:
                 `resume` is false.
         """
         if not self.config.exists():
-            text = OmegaConf.to_yaml(config, resolve=True)
             write_json(self.path / "environment.json", environment())
-            write_atomically(self.config, lambda path: path.write_text(text))
+            write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
             return
         changes = differences(identity(self.load_config()), identity(config))
         if changes:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from lgan.errors import ConfigError, warn
-from lgan.files import disk_errors, write_atomically
+from lgan.files import atomic_path, disk_errors
 
 PATIENCE = 5.0
 """Seconds that W&B's server is given to answer."""
@@ -93,11 +93,8 @@ class AppendCSVLogger(Logger):
             rows = [r for r in csv.reader(file) if len(r) == len(self.COLUMNS) and r[0].isdigit()]
         kept = [self.COLUMNS, *(row for row in rows if wanted(row))]
 
-        def write(path: Path) -> None:
-            with path.open("w", newline="") as file:
-                csv.writer(file).writerows(kept)
-
-        write_atomically(self.path, write)
+        with atomic_path(self.path) as path, path.open("w", newline="") as file:
+            csv.writer(file).writerows(kept)
 
 
 class LenientWandbLogger(WandbLogger):

@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from lgan.cli.common import config_path, friendly_errors
-from lgan.cli.train import _run
+from lgan.launch.job import run_job
 from lgan.methods.base import LifelongGAN
 from lgan.run.folder import register_resolvers
 
@@ -49,7 +49,7 @@ def main() -> None:
             time.sleep(0.02)
 
     LifelongGAN.training_step = meddle  # type: ignore[method-assign,assignment]
-    friendly_errors(_run)(config)
+    friendly_errors(run_job)(config)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from paper_cells import build_table
 
-from lgan.cli.paper import build_table, compose_run, data_overrides, quote
-from lgan.errors import ConfigError, DataError, RunError, TrainingDivergedError
+from lgan.cli.paper import commands, plan_of, publish
+from lgan.errors import ConfigError
+from lgan.launch.compose import compose_run
+from lgan.launch.sweep_table import Job
+from lgan.results.paper import quote
 from lgan.results.paper_file import PaperTable
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments" / "mergan"
@@ -46,7 +50,7 @@ def ask(tmp_path: Path):
     def make(path: Path, **changes) -> DictConfig:
         content = {
             "table": str(path), "budget": "smoke", "data_root": None, "methods": None,
-            "seeds": [0, 1], "runs": str(tmp_path / "out"), "overrides": [], "dry_run": False,
+            "seeds": [0, 1], "runs": str(tmp_path / "out"), "overrides": [],
         } | changes  # fmt: skip
         return OmegaConf.create(content)
 
@@ -84,7 +88,7 @@ def test_ours_beside_the_papers_by_hand(tmp_path: Path, ask, fake_train, capsys)
     assert "means nothing" in text
     assert "98.00 % on real test images" in text
     assert (tmp_path / "out" / "table.md").read_text() == text
-    assert "[4/4] digits, joint, seed 1" in capsys.readouterr().err
+    assert f"written: {tmp_path / 'out/table.md'}" in capsys.readouterr().err
 
 
 def test_the_configs_are_those_of_the_table(tmp_path: Path, ask, fake_train):
@@ -112,34 +116,18 @@ def test_a_shorter_sequence_is_marked_and_gives_no_difference(tmp_path, ask, fak
     assert row[3:] == ["–", "after task 2 only"]
 
 
-def test_absent_data_leave_a_sentence_and_are_looked_for_once(tmp_path, ask):
-    asked = []
-
-    def train(config: DictConfig) -> Path:
-        asked.append(config.method.name)
-        raise DataError("digits are not in <here>.")
-
-    rows = lines_of(build_table(ask(write_table(tmp_path)), train))
-    expected = ["–", "0", "70.00", "–", "no data: digits are not in &lt;here&gt;."]
-    assert rows["A, 1 task", "sft"] == expected
-    assert rows["A, 1 task", "joint"][4].startswith("no data")
-    assert asked == ["sft"]
-
-
-def test_a_failed_run_does_not_stop_the_others_and_fails_at_the_end(
-    tmp_path, ask, fake_train, capsys
-):
-    def train(config: DictConfig) -> Path:
-        if config.method.name == "sft" and config.seed == 1:
-            raise TrainingDivergedError("loss is nan at task 0, step 3")
-        return fake_train(config)
-
-    with pytest.raises(RunError, match="1 of the table's entries failed.*loss is nan"):
-        build_table(ask(write_table(tmp_path)), train)
-    rows = lines_of(capsys.readouterr().out)
+def test_what_was_not_made_leaves_a_sentence(tmp_path, ask, make_run):
+    plan = plan_of(ask(write_table(tmp_path)))
+    jobs = [
+        Job(0, ["cell=digits/sft/0"], "skipped", str(make_run("sft", 0))),
+        Job(1, ["cell=digits/sft/1"], "failed", "x", "loss is nan at task 0, step 3"),
+        Job(2, ["cell=digits/joint/0"], "no data", "x", "digits are not in <here>."),
+    ]
+    rows = lines_of(publish(plan, jobs))
     assert rows["A, 1 task", "sft"][:2] == ["90.00", "1"]
-    assert "seed 1 failed: loss is nan" in rows["A, 1 task", "sft"][4]
-    assert rows["A, 1 task", "joint"][1] == "2"
+    assert rows["A, 1 task", "sft"][4] == "failed: loss is nan at task 0, step 3"
+    expected = ["–", "0", "90.00", "–", "no data: digits are not in &lt;here&gt;."]
+    assert rows["A, 1 task", "joint"] == expected
 
 
 def test_wrong_names_are_refused_before_anything_is_trained(tmp_path, ask, fake_train):
@@ -169,8 +157,8 @@ def test_every_run_of_the_papers_tables_composes(name: str, ask, tmp_path: Path)
         # What a budget says does not depend on the method: all of them once is enough.
         methods = METHODS if budget == "paper" else ["mergan_ra"]
         root = str(tmp_path / "it's, here")
-        config = ask(path, budget=budget, methods=methods, seeds=[0], dry_run=True, data_root=root)
-        text = build_table(config, lambda _: pytest.fail("a dry run must not train"))
+        config = ask(path, budget=budget, methods=methods, seeds=[0], data_root=root)
+        text = "\n".join(commands(plan_of(config)))
         assert all(f"method={method} " in text for method in methods)
 
 
@@ -199,11 +187,13 @@ def test_paper_budget_has_the_papers_iterations():
     assert compose_run(table.overrides("mnist", "ewc_gan", "paper", 0)).method.fisher_samples > 16
 
 
-def test_data_root_may_hold_a_folder_per_data_set(tmp_path: Path):
+def test_data_root_may_hold_a_folder_per_data_set(tmp_path: Path, ask):
     (tmp_path / "mnist").mkdir()
-    assert data_overrides(str(tmp_path), "mnist") == [f"data.root={tmp_path}/mnist"]
-    assert data_overrides(str(tmp_path), "svhn") == [f"data.root={tmp_path}"]
-    assert data_overrides(None, "svhn") == []
+    plan = plan_of(ask(EXPERIMENTS / "table1.yaml", data_root=str(tmp_path)))
+    assert f"data.root={tmp_path}/mnist" in plan.overrides("mnist/sft/0")
+    assert f"data.root={tmp_path}" in plan.overrides("svhn/sft/0")
+    plan = plan_of(ask(EXPERIMENTS / "table1.yaml"))
+    assert not any("data.root" in override for override in plan.overrides("svhn/sft/0"))
 
 
 @pytest.mark.parametrize(

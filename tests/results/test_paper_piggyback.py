@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from paper_cells import build_table
 from PIL import Image
 
-from lgan.cli.paper import build_table, compose_run
+from lgan.launch.compose import compose_run
 from lgan.results import trade_off_figures as drawn
 from lgan.results.collect import Group, Run
 from lgan.results.paper import Outcome, read
@@ -105,7 +106,7 @@ def test_a_stand_ins_part_has_no_place_for_the_papers_number(table_file: Path, t
 
     config = OmegaConf.create(
         {"table": str(table_file), "budget": "smoke", "data_root": None, "methods": None,
-         "seeds": [0], "runs": str(tmp_path / "out"), "overrides": [], "dry_run": False}
+         "seeds": [0], "runs": str(tmp_path / "out"), "overrides": []}
     )  # fmt: skip
     theirs, ours = build_table(config, train).split("## Our stand-in")
     assert "## Theirs" in theirs

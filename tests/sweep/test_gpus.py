@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from lgan.launch import gpus
 from lgan.launch.gpus import GpuPlacement, devices_of, gpus_per_job, sensible_jobs, visible_devices
-from lgan.launch.launchers import missing_plugin
+from lgan.launch.hydra_launchers import missing_plugin
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 LOCAL = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from sweep_table import table_of
 
 from lgan.errors import ConfigError
-from lgan.launch.sweep import objective_value
+from lgan.launch.job import objective_value
 from lgan.run.record import RunRecord
 
 pytestmark = pytest.mark.slow

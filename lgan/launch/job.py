@@ -1,0 +1,67 @@
+"""What a job of `lgan-train` or `lgan-paper` does: train a config in as many processes as it asks.
+
+It also returns the number that a sweeper optimises.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.errors import ConfigError
+from lgan.run import signals
+from lgan.run.record import FILE_NAME, RunRecord, number
+
+
+def run_job(config: DictConfig) -> float | None:
+    """Train a composed config, or find it complete; return what `objective_metric` names.
+
+    Raises:
+        LganError: as `lgan.training.train.train` and `objective_value`.
+    """
+    # Imported here: Lightning takes seconds, and `--help` needs none of it.
+    from lgan.launch.processes import launch, needs_launch, process_group
+    from lgan.training.train import train
+
+    with signals.passed_on():
+        if needs_launch(config):
+            launch(config)
+            folder = Path(config.run_dir)
+        else:
+            with process_group(config):
+                folder = train(config)
+    print(f"finished: {folder}", flush=True)
+    return objective_value(config, folder)
+
+
+def objective_value(config: DictConfig, folder: Path) -> float | None:
+    """Return the number that a sweeper optimises: `objective_metric` in a run's last row.
+
+    Args:
+        config: as composed from conf/train.yaml; `objective_metric` is a path within a row of
+            results.json such as `overall.accuracy_generated`, or null.
+        folder: of the run.
+
+    Returns:
+        The number, or None if `objective_metric` is null.
+
+    Raises:
+        ConfigError: the last row holds no such number.
+    """
+    path = OmegaConf.select(config, "objective_metric")
+    if path is None:
+        return None
+    row = RunRecord.load(folder).rows[-1]
+    value: Any = row
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    result = number(value)
+    if result != result:
+        known = [key for key, value in row.get("overall", {}).items() if number(value) == value]
+        raise ConfigError(
+            f"objective_metric={path} is no number in the last row of {folder / FILE_NAME}; "
+            f"there are: {', '.join(f'overall.{key}' for key in sorted(known)) or 'none'}."
+        )
+    return result
