@@ -21,7 +21,7 @@ def _run(config: DictConfig) -> None:
             raise ConfigError(f"{key}=... is missing; see lgan-export --help.")
     asked = config.formats
     names = list(map(str, asked)) if OmegaConf.is_list(asked) else [str(asked)]
-    method, border = load_run(config.run, config.after)
+    method, border = load_run(config.run, config.after, config.trust)
     task, output = find_task(border, config.task), Path(config.output)
     network = task_network(method, border, task, config.direction)
     formats = choose_formats(names, method)

@@ -16,7 +16,7 @@ def _run(config: DictConfig) -> None:
         raise ConfigError("run=... is missing; give a run's folder.")
     if config.n < 1:
         raise ConfigError(f"n={config.n} must be at least 1.")
-    method, border = load_run(config.run, config.after)
+    method, border = load_run(config.run, config.after, config.trust)
     classes = sample_classes(border, config.task)
     output = Path(config.output or Path(config.run) / "generated")
     names = [border["class_names"][c] for c in classes]

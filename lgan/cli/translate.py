@@ -23,7 +23,7 @@ def _run(config: DictConfig) -> None:
     if config.test_mode not in (None, "eval", "paper"):
         raise ConfigError(f"test_mode={config.test_mode} is unknown; use eval, paper or null.")
     device = choose_device(config.device)
-    method, border = load_run(config.run, config.after)
+    method, border = load_run(config.run, config.after, config.trust)
     task = find_task(border, config.task)
     network = task_network(method, border, task, config.direction)
     if not network.translates:

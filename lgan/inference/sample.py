@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,16 @@ if TYPE_CHECKING:
     from lgan.methods.base import LifelongGAN
 
 
-def load_run(path: str | Path, after: int | None = None) -> tuple[LifelongGAN, dict]:
+def load_run(
+    path: str | Path, after: int | None = None, trust: Sequence[str] = ()
+) -> tuple[LifelongGAN, dict]:
     """Load a run's method as it was after a task; the data are not needed.
 
     Args:
         path: the run's folder.
         after: index of the task after which; None for the last finished one.
+        trust: packages beside lgan's that the run may be built from; what the run's own config
+            trusts does not count.
 
     Returns:
         The method in evaluation mode, and the content of the border file without its tensors:
@@ -42,9 +47,10 @@ def load_run(path: str | Path, after: int | None = None) -> tuple[LifelongGAN, d
             f"run={path} has {finished} finished tasks; after={after} is none of 0..{finished - 1}."
         )
     border = load_tensors(folder.border(after))
-    method = build_method(
-        folder.load_config(), tuple(border["image_shape"]), border["num_classes"], pretrained=False
-    )
+    config = folder.load_config()
+    config.trust = list(trust)
+    shape = tuple(border["image_shape"])
+    method = build_method(config, shape, border["num_classes"], pretrained=False)
     method.load_border_state(border)
     method.task_classes = [tuple(classes) for classes in border["task_classes"]]
     del border["state"]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import lightning as L
+from annotated_types import MinLen
+from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import Logger
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lgan import distributed
+from lgan.arguments import NOTHING, Text, check_section
 from lgan.data.datamodule import TaskSequenceDataModule
-from lgan.errors import ConfigError
+from lgan.errors import ConfigError, own_error
 from lgan.methods.base import LifelongGAN
 from lgan.networks.factory import NetworkFactory
 from lgan.networks.pretrained import KEY, read_checkpoints
+
+InitFrom = Text | Annotated[list[Text], MinLen(1)] | None
 
 
 def build_datamodule(config: DictConfig) -> TaskSequenceDataModule:
@@ -26,7 +31,7 @@ def build_datamodule(config: DictConfig) -> TaskSequenceDataModule:
         DataError: the data are absent or unreadable.
         ConfigError: tasks, batch size or splits do not fit the data.
     """
-    datamodule = instantiate(config.data)
+    datamodule = make(config, "data")
     datamodule.setup()
     return datamodule
 
@@ -49,12 +54,12 @@ def build_method(
         ConfigError: `method.init_from` cannot be read or does not fit, or parts do not go together.
     """
     # `init_from` is not the method's: whatever it does with a generator, it is given this one.
-    made = instantiate(config.method)
+    made = make(config, "method", {"init_from": InitFrom})
     settings = dict(made.keywords)
     init_from = settings.pop("init_from", None)
     networks = NetworkFactory(
-        generator=instantiate(config.network.generator),
-        discriminator=instantiate(config.network.discriminator),
+        generator=make(config, "network.generator"),
+        discriminator=make(config, "network.discriminator"),
         image_shape=image_shape,
         num_classes=num_classes,
         seed=config.seed,
@@ -64,10 +69,10 @@ def build_method(
         *made.args,
         **settings,
         networks=networks,
-        objective=instantiate(config.objective),
-        optimizer=instantiate(config.optimizer),
+        objective=make(config, "objective"),
+        optimizer=make(config, "optimizer"),
         seed=config.seed,
-        rate_schedule=instantiate(config.training.get("rate_schedule")),
+        rate_schedule=make(config, "training.rate_schedule"),
         test_mode=config.training.get("test_mode", "eval"),
     )
     if init_from is not None and not method.has_generator:
@@ -89,12 +94,12 @@ def refuse_translation(config: DictConfig) -> None:
 
 def build_callbacks(config: DictConfig) -> list[L.Callback]:
     """Build the callbacks, in the order of the config; an entry set to null is left out."""
-    return _build_entries(config.callbacks)
+    return _build_entries(config, "callbacks")
 
 
 def build_loggers(config: DictConfig) -> list[Logger]:
     """Build the loggers; keys without a `_target_` are settings shared by them."""
-    return _build_entries(config.logger)
+    return _build_entries(config, "logger")
 
 
 def build_trainer_factory(config: DictConfig) -> Callable[..., L.Trainer]:
@@ -106,6 +111,30 @@ def build_trainer_factory(config: DictConfig) -> Callable[..., L.Trainer]:
     return lambda **settings: instantiate(config.trainer)(**single, **settings)
 
 
-def _build_entries(section: DictConfig) -> list[Any]:
-    entries = (section[key] for key in section)
-    return [instantiate(e) for e in entries if isinstance(e, DictConfig) and "_target_" in e]
+def make(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) -> Any:  # noqa: ANN401
+    """Return what a section of a config describes: the one place where a config becomes objects.
+
+    Args:
+        config: the whole config.
+        path: dotted key of the section; None is returned where there is none.
+        besides: annotations of further keys that the section may have.
+
+    Raises:
+        ConfigError: a value is not what the annotations of what is built say, or building fails.
+    """
+    check_section(config, path, besides)
+    try:
+        return instantiate(OmegaConf.select(config, path))
+    except InstantiationException as error:
+        if own_error(error) is not None:
+            raise
+        raise ConfigError(f"{path} cannot be built: {error.__cause__ or error}") from error
+
+
+def _build_entries(config: DictConfig, path: str) -> list[Any]:
+    entries = OmegaConf.select(config, path)
+    return [
+        make(config, f"{path}.{name}")
+        for name, entry in entries.items()
+        if isinstance(entry, DictConfig) and "_target_" in entry
+    ]

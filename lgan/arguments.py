@@ -1,0 +1,257 @@
+"""What values arguments take: annotated types, and the check of a config against them.
+
+Whatever a config builds says in its annotations which values make sense. `check_arguments` holds
+the plain values of a config against them, by pydantic; its errors name the key of the config.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+import types
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from hydra.utils import get_object
+from omegaconf import DictConfig, Node, OmegaConf
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.types import AllowInfNan
+
+from lgan.errors import ConfigError
+
+Finite = AllowInfNan(False)
+Count = Annotated[int, Ge(1)]
+"""A number of things of which there is at least one."""
+Whole = Annotated[int, Ge(0)]
+"""A number of things, or a seed."""
+Number = Annotated[float, Finite]
+"""Any finite number."""
+Weight = Annotated[float, Finite, Ge(0)]
+"""A weight in a sum of losses, or another finite number that is not negative."""
+Positive = Annotated[float, Finite, Gt(0)]
+"""A rate, a scale, a size."""
+Share = Annotated[float, Ge(0), Le(1)]
+"""A share, both ends included."""
+PartShare = Annotated[float, Ge(0), Lt(1)]
+"""A share that leaves something."""
+Fraction = Annotated[float, Gt(0), Le(1)]
+"""A share of something, not nothing."""
+Text = Annotated[str, MinLen(1)]
+"""A text that is not empty."""
+
+_STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
+_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text",
+          type(None): "null", list: "a list", dict: "a dictionary"}  # fmt: skip
+TRUSTED = ("lgan.", "torch.optim.", "lightning.pytorch.loggers.", "lightning.pytorch.callbacks.",
+           "lightning.pytorch.strategies.", "lightning.Trainer", "wandb.Settings")  # fmt: skip
+"""What a config may build; a user's own packages are named in `trust`."""
+NOTHING: Mapping[str, Any] = types.MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A named parameter of something that a config builds.
+
+    Args:
+        annotation: its type, with its range; `Any` where there is none.
+        required: whether it has no default.
+    """
+
+    annotation: Any
+    required: bool
+
+
+def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
+    """Return the named parameters of a function or class, and whether it takes any others too.
+
+    Parameters that a constructor hands on as `**kwargs` are those of the classes above it.
+    """
+    found: dict[str, Parameter] = {}
+    for function in _constructors(target):
+        further = False
+        for name, parameter in list(inspect.signature(function).parameters.items()):
+            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                further |= parameter.kind == parameter.VAR_KEYWORD
+            elif name != "self" and name not in found:
+                required = parameter.default is parameter.empty
+                found[name] = Parameter(_resolved(function, parameter.annotation), required)
+        if not further:
+            return found, False
+    return found, True
+
+
+def _constructors(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    if not inspect.isclass(target):
+        yield target
+        return
+    yield from (
+        kind.__dict__["__init__"] for kind in target.__mro__[:-1] if "__init__" in kind.__dict__
+    )
+
+
+def _resolved(function: Callable[..., Any], annotation: Any) -> Any:  # noqa: ANN401
+    """Return an annotation that was written as text; what cannot be read is `Any`."""
+    if annotation is inspect.Parameter.empty:
+        return Any
+    if not isinstance(annotation, str):
+        return annotation
+    module = sys.modules.get(function.__module__)  # of a dataclass's constructor: globals differ
+    try:
+        return eval(annotation, {**vars(module), **function.__globals__} if module else {})
+    except NameError:
+        return Any
+
+
+def refusal(annotation: Any, value: Any) -> str | None:  # noqa: ANN401
+    """Return what would be right, or None if a plain value is.
+
+    Args:
+        annotation: a type with its range.
+        value: numbers, texts, true, false, null, and lists and dictionaries of them.
+    """
+    if annotation is Any:
+        return None
+    if inspect.isclass(annotation) and annotation not in _NAMES:
+        return described(annotation)
+    try:
+        # As JSON: a list passes for a tuple, and nothing else is converted.
+        TypeAdapter(annotation, config=_STRICT).validate_json(json.dumps(value))
+    except ValidationError:
+        return described(annotation)
+    return None
+
+
+def described(annotation: Any) -> str:  # noqa: ANN401
+    """Return a type and its range in words, such as "a whole number of at least 1"."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        bounds = " and ".join(filter(None, map(_bound, arguments[1:])))
+        return f"{described(arguments[0])}{' of ' if bounds else ''}{bounds}"
+    if origin is Literal:
+        return (
+            f"one of {', '.join(map(str, arguments))}" if len(arguments) > 1 else str(arguments[0])
+        )
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(described, arguments)))
+    if origin is tuple and Ellipsis not in arguments:
+        return f"a list of {len(arguments)}: {', '.join(map(described, arguments))}"
+    if origin is not None and issubclass(origin, Collection):
+        kind = "a dictionary" if issubclass(origin, Mapping) else "a list"
+        return f"{kind}, each entry {described(arguments[-1])}"
+    return _NAMES.get(
+        annotation, f"a section that builds a {getattr(annotation, '__name__', annotation)}"
+    )
+
+
+def _bound(bound: Any) -> str:  # noqa: ANN401
+    return " and ".join(
+        f"{word} {getattr(bound, name):g}" for name, word in _BOUNDS.items() if hasattr(bound, name)
+    )
+
+
+def check_section(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) -> None:
+    """Check everything that a section of a config builds, before any of it is built.
+
+    Args:
+        config: the whole config, whose references lead back to the keys that a user sets.
+        path: dotted key of the section.
+        besides: annotations of further keys that the section may have.
+
+    Raises:
+        ConfigError: names the key, its value and what would be right.
+    """
+    section = OmegaConf.select(config, path)
+    if OmegaConf.is_list(section):
+        for index in range(len(section)):
+            check_section(config, f"{path}[{index}]")
+    if not OmegaConf.is_dict(section):
+        return
+    if "_target_" in section:
+        check_arguments(config, path, locate(config, path), besides)
+    for name in section:
+        check_section(config, f"{path}.{name}")
+
+
+def locate(config: DictConfig, path: str) -> Callable[..., Any]:
+    """Return the function or class that a section's `_target_` names.
+
+    Raises:
+        ConfigError: there is none, or it belongs to a package that is not trusted.
+    """
+    target = str(OmegaConf.select(config, f"{path}._target_"))
+    trusted = (*TRUSTED, *(f"{name}." for name in OmegaConf.select(config, "trust") or ()))
+    if not target.startswith(trusted):
+        raise ConfigError(
+            f"{path}._target_={target} is not among what lgan builds; a package of your own is "
+            f"named by trust=[{target.partition('.')[0]}]."
+        )
+    try:
+        return get_object(target)
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise ConfigError(f"{path}._target_={target} cannot be had: {cause}") from error
+
+
+def check_arguments(
+    config: DictConfig,
+    path: str,
+    target: Callable[..., Any],
+    besides: Mapping[str, Any] = NOTHING,
+) -> None:
+    """Check the plain values of a section against the annotations of what is built with them.
+
+    Raises:
+        ConfigError: names the key as a user sets it, its value and what would be right.
+    """
+    known, others = parameters_of(target)
+    known |= {name: Parameter(annotation, False) for name, annotation in besides.items()}
+    section = OmegaConf.select(config, path)
+    for name in section:
+        if name in ("_target_", "_partial_", "_recursive_", "_convert_", "_args_"):
+            continue
+        if name not in known and not others:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {path}.{near[0]}?" if near else f"there are: {', '.join(known)}."
+            raise ConfigError(f"{path}.{name} is no setting of {target.__name__}; {hint}")
+        if name in known and (plain := _plain(section, name)) is not _Built:
+            check_value(key_of(config, f"{path}.{name}"), known[name].annotation, plain)
+
+
+def check_value(key: str, annotation: Any, value: Any) -> None:  # noqa: ANN401
+    """Raise unless a plain value is what an annotation says.
+
+    Raises:
+        ConfigError: names the key, the value and what would be right.
+    """
+    right = refusal(annotation, value)
+    if right is not None:
+        shown = "null" if value is None else value
+        raise ConfigError(f"{key}={shown} must be {right}.")
+
+
+class _Built:
+    """Stands for a value that is built from a section of its own."""
+
+
+def _plain(section: DictConfig, name: str) -> Any:  # noqa: ANN401
+    value = section[name]
+    if not OmegaConf.is_config(value):
+        return value
+    found = OmegaConf.to_container(value, resolve=True)
+    return _Built if "_target_" in json.dumps(found, default=str) else found
+
+
+def key_of(config: DictConfig, path: str) -> str:
+    """Return the key that a user sets: where a value is a reference, what it refers to."""
+    parent, _, name = path.rpartition(".")
+    section = OmegaConf.select(config, parent) if parent else config
+    node = section._get_node(name) if OmegaConf.is_dict(section) else None
+    raw = node._value() if isinstance(node, Node) else None
+    reference = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
+    return key_of(config, reference[1]) if reference else path
