@@ -39,6 +39,8 @@ Share = Annotated[float, Ge(0), Le(1)]
 """A share, both ends included."""
 PartShare = Annotated[float, Ge(0), Lt(1)]
 """A share that leaves something."""
+InnerShare = Annotated[float, Gt(0), Lt(1)]
+"""A share that takes something and leaves something."""
 Fraction = Annotated[float, Gt(0), Le(1)]
 """A share of something, not nothing."""
 Text = Annotated[str, MinLen(1)]

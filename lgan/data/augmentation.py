@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.seeding import Noise
 
@@ -24,7 +25,7 @@ def random_flip(images: Tensor, noise: Noise) -> Tensor:
     return images.flip(-1).where(mirrored, images)
 
 
-def jitter(images: Tensor, noise: Noise, load_size: int = 286, flip: bool = True) -> Tensor:
+def jitter(images: Tensor, noise: Noise, load_size: Count = 286, flip: bool = True) -> Tensor:
     """Enlarge pictures, cut their old size out at a random place, and mirror half of them.
 
     This is the augmentation of pix2pix and CycleGAN. They enlarge the file; here it is the decoded

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import lightning as L  # noqa: N812  (Lightning's own convention)
 import torch
 from torch import Tensor
 
 from lgan import distributed
+from lgan.arguments import Count, Positive, Text, Whole
 from lgan.data.images import Images, ImageSplits, to_float
 from lgan.data.loader import Attempts, BatchLoader, StreamingLoader, check_batch_size
 from lgan.data.tasks import Task, TaskSequence
@@ -49,25 +50,22 @@ class TaskSequenceDataModule(L.LightningDataModule):
     def __init__(
         self,
         splits: Callable[..., ImageSplits],
-        name: str,
+        name: Text,
         root: str | None = None,
-        classes_per_task: int | Sequence[int] = 1,
-        class_order: str | Sequence[int] = "natural",
-        class_order_seed: int = 0,
-        num_tasks: int | None = None,
-        batch_size: int = 64,
-        steps: int = 1000,
-        draws: int = 1,
-        seed: int = 0,
-        in_memory: bool | str = "auto",
-        memory_limit_mb: float = 2048,
-        num_workers: int = 0,
+        classes_per_task: Count | Sequence[Count] = 1,
+        class_order: Literal["natural", "random"] | Sequence[Whole] = "natural",
+        class_order_seed: Whole = 0,
+        num_tasks: Count | None = None,
+        batch_size: Count = 64,
+        steps: Count = 1000,
+        draws: Count = 1,
+        seed: Whole = 0,
+        in_memory: bool | Literal["auto"] = "auto",
+        memory_limit_mb: Positive = 2048,
+        num_workers: Whole = 0,
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
-        _check_numbers(batch_size=batch_size, steps=steps, draws=draws)
-        if in_memory not in (True, False, "auto"):
-            raise ConfigError(f"data.in_memory={in_memory!r} must be true, false or auto.")
         self.name = name
         self.batch_size, self.steps, self.draws, self.seed = batch_size, steps, draws, seed
         self.cumulative = False
@@ -274,10 +272,3 @@ class TaskSequenceDataModule(L.LightningDataModule):
             return splits
         train, validation, test = (part.load() for part in parts)
         return ImageSplits(splits.name, train, validation, test, splits.class_names)
-
-
-def _check_numbers(**numbers: int) -> None:
-    keys = {"draws": "critic_steps"}
-    for key, value in numbers.items():
-        if value < 1:
-            raise ConfigError(f"training.{keys.get(key, key)}={value} must be at least 1.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from lgan.errors import ConfigError, DataError
+from lgan.errors import DataError
 
 _MODES = {1: "L", 3: "RGB"}
 
@@ -25,26 +26,11 @@ class Decoder:
         channels: 1 (grey) or 3 (RGB); pictures of the other kind are converted.
         fit: "crop" resizes the shorter side to `size` and crops the centre; "stretch" resizes
             both sides to `size`. Both are bilinear with antialiasing.
-
-    Raises:
-        ConfigError: a value is none of these.
     """
 
     size: int
-    channels: int = 3
-    fit: str = "crop"
-
-    def __post_init__(self) -> None:
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
-            raise ConfigError(
-                f"data.splits.size={self.size} must be a positive number of pixels, such as 32."
-            )
-        if self.channels not in _MODES:
-            raise ConfigError(f"data.splits.channels={self.channels} must be 1 (grey) or 3 (RGB).")
-        if self.fit not in _FITS:
-            raise ConfigError(
-                f"data.splits.fit={self.fit!r} must be one of {', '.join(sorted(_FITS))}."
-            )
+    channels: Literal[1, 3] = 3
+    fit: Literal["crop", "stretch"] = "crop"
 
     @property
     def shape(self) -> tuple[int, int, int]:

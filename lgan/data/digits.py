@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from sklearn.datasets import load_digits
 
+from lgan.arguments import InnerShare, PartShare, Whole
 from lgan.data.images import ImageSplits, TensorImages
 from lgan.data.splitting import hold_out
 
 
 def digits(
     root: str | None = None,
-    test_fraction: float = 0.25,
-    validation_fraction: float = 0.1,
-    seed: int = 0,
+    test_fraction: InnerShare = 0.25,
+    validation_fraction: PartShare = 0.1,
+    seed: Whole = 0,
 ) -> ImageSplits:
     """Load the digits with a fixed stratified split.
 
@@ -26,18 +27,13 @@ def digits(
 
     Returns:
         Splits of uint8 ``(1, 8, 8)``; the original grey values 0..16 are scaled to 0..255.
-
-    Raises:
-        ConfigError: a fraction is outside [0, 1).
     """
     bunch = load_digits()
     grey = torch.from_numpy(bunch.images).mul(255 / 16).round().to(torch.uint8)
     everything = TensorImages(grey.unsqueeze(1), torch.from_numpy(bunch.target))
-    kept, tested = hold_out(everything.labels, test_fraction, seed, "data.splits.test_fraction")
+    kept, tested = hold_out(everything.labels, test_fraction, seed)
     rest = everything.subset(kept)
-    trained, validated = hold_out(
-        rest.labels, validation_fraction, seed, "data.splits.validation_fraction"
-    )
+    trained, validated = hold_out(rest.labels, validation_fraction, seed)
     return ImageSplits(
         name="digits",
         train=rest.subset(trained),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+from lgan.arguments import Count, InnerShare, PartShare, Whole
 from lgan.data.decoding import Decoder
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.splitting import hold_out, limit_per_class
@@ -20,13 +22,13 @@ SUFFIXES = frozenset(
 
 def image_folder(
     root: str | None = None,
-    size: int = 32,
-    channels: int = 3,
-    fit: str = "crop",
-    validation_fraction: float = 0.1,
-    test_fraction: float = 0.2,
-    train_limit_per_class: int | None = None,
-    seed: int = 0,
+    size: Count = 32,
+    channels: Literal[1, 3] = 3,
+    fit: Literal["crop", "stretch"] = "crop",
+    validation_fraction: PartShare = 0.1,
+    test_fraction: InnerShare = 0.2,
+    train_limit_per_class: Count | None = None,
+    seed: Whole = 0,
 ) -> ImageSplits:
     """Read ``root/train/<class>/**`` and, where they exist, ``root/val`` and ``root/test``.
 
@@ -49,7 +51,7 @@ def image_folder(
         names are numbers.
 
     Raises:
-        ConfigError: `root` is missing or a value is out of range.
+        ConfigError: `root` is missing.
         DataError: a folder is absent, empty or has other classes than train, or a file is no
             picture.
     """
@@ -65,11 +67,9 @@ def image_folder(
     test = given["test"] or given["val"]
     validation = given["val"] if given["test"] else None
     if test is None:
-        train, test = hold_out_files(train, test_fraction, seed, "data.splits.test_fraction")
+        train, test = hold_out_files(train, test_fraction, seed)
     if validation is None:
-        train, validation = hold_out_files(
-            train, validation_fraction, seed, "data.splits.validation_fraction"
-        )
+        train, validation = hold_out_files(train, validation_fraction, seed)
     train = train.subset(limit_per_class(train.labels, train_limit_per_class))
     return check_splits(ImageSplits("image_folder", train, validation, test, tuple(names)))
 
@@ -105,11 +105,9 @@ def read_classes(folders: Sequence[Path], decoder: Decoder) -> FileImages:
     return FileImages([path for paths in found for path in paths], torch.cat(labels), decoder)
 
 
-def hold_out_files(
-    images: FileImages, fraction: float, seed: int, key: str
-) -> tuple[FileImages, FileImages]:
+def hold_out_files(images: FileImages, fraction: float, seed: int) -> tuple[FileImages, FileImages]:
     """Cut `images` in two as `hold_out` says."""
-    kept, held = hold_out(images.labels, fraction, seed, key)
+    kept, held = hold_out(images.labels, fraction, seed)
     return images.subset(kept), images.subset(held)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+from lgan.arguments import Count, PartShare, Whole
 from lgan.data.decoding import Decoder
 from lgan.data.image_folder import check_splits, class_folders, hold_out_files, read_classes
 from lgan.data.images import ImageSplits
@@ -21,11 +23,11 @@ LAYOUT = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG (ImageNet, one folder per cl
 def imagenet50(
     root: str | None = None,
     classes: Sequence[str] | None = None,
-    size: int = 32,
-    fit: str = "crop",
-    train_limit_per_class: int | None = None,
-    validation_fraction: float = 0.0,
-    seed: int = 0,
+    size: Count = 32,
+    fit: Literal["crop", "stretch"] = "crop",
+    train_limit_per_class: Count | None = None,
+    validation_fraction: PartShare = 0.0,
+    seed: Whole = 0,
 ) -> ImageSplits:
     """Read chosen classes of ``root/train/<wnid>`` and ``root/val/<wnid>``; val is the test part.
 
@@ -46,7 +48,7 @@ def imagenet50(
         Splits of `FileImages`, every header checked.
 
     Raises:
-        ConfigError: a value is out of range, or `classes` names one twice.
+        ConfigError: `classes` names one twice.
         DataError: `root` is missing, a class's folder is absent or empty, or a file is no picture.
     """
     if root is None:
@@ -62,9 +64,7 @@ def imagenet50(
             _require_folder(base / part / name, base)
     train = read_classes([base / "train" / name for name in chosen], decoder)
     train = train.subset(limit_per_class(train.labels, train_limit_per_class))
-    train, validation = hold_out_files(
-        train, validation_fraction, seed, "data.splits.validation_fraction"
-    )
+    train, validation = hold_out_files(train, validation_fraction, seed)
     test = read_classes([base / "val" / name for name in chosen], decoder)
     return check_splits(ImageSplits("imagenet50", train, validation, test, tuple(chosen)))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+from lgan.arguments import Count, PartShare, Whole
 from lgan.data.decoding import Decoder
 from lgan.data.image_folder import check_splits, hold_out_files, read_classes
 from lgan.data.images import ImageSplits
@@ -15,11 +17,11 @@ from lgan.errors import DataError
 def lsun(
     root: str | None = None,
     categories: Sequence[str] = ("bedroom", "kitchen", "church_outdoor", "tower"),
-    size: int = 64,
-    fit: str = "stretch",
-    train_limit_per_class: int | None = 100_000,
-    validation_fraction: float = 0.0,
-    seed: int = 0,
+    size: Count = 64,
+    fit: Literal["crop", "stretch"] = "stretch",
+    train_limit_per_class: Count | None = 100_000,
+    validation_fraction: PartShare = 0.0,
+    seed: Whole = 0,
 ) -> ImageSplits:
     """Read ``root/<category>/train`` and ``root/<category>/val``; val is the test part.
 
@@ -37,7 +39,6 @@ def lsun(
         Splits of `FileImages`, every header checked.
 
     Raises:
-        ConfigError: a value is out of range.
         DataError: `root` is missing, a folder is absent or empty, or a file is no picture.
     """
     layout = "<category>/train and <category>/val with pictures (exported from LSUN's LMDB files)"
@@ -55,8 +56,6 @@ def lsun(
         )
     train = read_classes(folders["train"], decoder)
     train = train.subset(limit_per_class(train.labels, train_limit_per_class))
-    train, validation = hold_out_files(
-        train, validation_fraction, seed, "data.splits.validation_fraction"
-    )
+    train, validation = hold_out_files(train, validation_fraction, seed)
     test = read_classes(folders["val"], decoder)
     return check_splits(ImageSplits("lsun", train, validation, test, tuple(categories)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from lgan.arguments import Count
 from lgan.data.decoding import Decoder, check_header
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import PairFiles, check_width
@@ -22,9 +23,9 @@ _LAYOUT = (
 def paired_folders(
     root: str | None = None,
     folders: Sequence[Mapping[str, Any]] = (),
-    size: int = 256,
-    fit: str = "stretch",
-    train_limit_per_class: int | None = None,
+    size: Count = 256,
+    fit: Literal["crop", "stretch"] = "stretch",
+    train_limit_per_class: Count | None = None,
     tasks: Sequence[str] | None = None,
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{train,val,test}/*``, A left and B right.

@@ -19,6 +19,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor
 
+from lgan.arguments import Count, Whole
 from lgan.data.images import ImageSplits, TensorImages
 from lgan.data.picture_inputs import edges, grey, low_resolution, segments
 from lgan.errors import ConfigError
@@ -78,11 +79,11 @@ TASKS = {
 
 def photos(
     root: str | None = None,
-    size: int = 64,
+    size: Count = 64,
     tasks: Sequence[str] = tuple(TASKS),
-    train_pairs: int = 320,
-    test_pairs: int = 100,
-    seed: int = 0,
+    train_pairs: Count = 320,
+    test_pairs: Count = 100,
+    seed: Whole = 0,
 ) -> ImageSplits:
     """Cut the pairs of all tasks, the same ones in every process.
 
@@ -98,9 +99,9 @@ def photos(
         Splits of uint8 pairs ``(6, size, size)``, input first; no validation part.
 
     Raises:
-        ConfigError: a task is unknown or named twice, or a number is out of range.
+        ConfigError: a task is unknown or named twice.
     """
-    _check(tasks, size=size, train_pairs=train_pairs, test_pairs=test_pairs)
+    _check(tasks)
     train = _cut(tasks, "train", train_pairs, size, seed)
     test = _cut(tasks, "test", test_pairs, size, seed)
     nothing = train.subset(torch.arange(0))
@@ -128,15 +129,12 @@ def windows(task: str, part: str, count: int, seed: int = 0) -> list[Box]:
     return found
 
 
-def _check(tasks: Sequence[str], **numbers: int) -> None:
+def _check(tasks: Sequence[str]) -> None:
     unknown = [name for name in tasks if name not in TASKS]
     if unknown or not tasks or len(set(tasks)) < len(tasks):
         raise ConfigError(
             f"data.splits.tasks={list(tasks)} must name some of {', '.join(TASKS)}, each once."
         )
-    for key, value in numbers.items():
-        if value < 1:
-            raise ConfigError(f"data.splits.{key}={value} must be at least 1.")
 
 
 @lru_cache(maxsize=1)

@@ -6,10 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lgan.errors import ConfigError
 
-
-def hold_out(labels: Tensor, fraction: float, seed: int, key: str) -> tuple[Tensor, Tensor]:
+def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Set the same share of every class aside.
 
     The choice uses numpy's frozen `RandomState` stream, so it is the same with every version.
@@ -19,16 +17,10 @@ def hold_out(labels: Tensor, fraction: float, seed: int, key: str) -> tuple[Tens
         fraction: share of each class in [0, 1); a fraction above 0 sets at least one picture of
             each class aside, and at least one always stays.
         seed: fixes the choice.
-        key: the configuration key of `fraction`, for the message.
 
     Returns:
         Indices kept and indices held out, both ascending.
-
-    Raises:
-        ConfigError: `fraction` is outside [0, 1).
     """
-    if not 0 <= fraction < 1:
-        raise ConfigError(f"{key}={fraction} must be a share of each class in [0, 1).")
     random = np.random.RandomState(seed)
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique().tolist():
@@ -39,16 +31,8 @@ def hold_out(labels: Tensor, fraction: float, seed: int, key: str) -> tuple[Tens
 
 
 def limit_per_class(labels: Tensor, limit: int | None) -> Tensor:
-    """Return the ascending indices of the first `limit` pictures of each class; None is all.
-
-    Raises:
-        ConfigError: `limit` is not positive.
-    """
+    """Return the ascending indices of the first `limit` pictures of each class; None is all."""
     if limit is None:
         return torch.arange(len(labels))
-    if limit < 1:
-        raise ConfigError(
-            f"data.splits.train_limit_per_class={limit} must be a positive number, or null for all."
-        )
     rows = [(labels == label).nonzero().flatten()[:limit] for label in labels.unique().tolist()]
     return torch.cat(rows).sort().values if rows else torch.arange(0)

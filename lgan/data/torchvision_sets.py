@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ import torch.nn.functional as F  # noqa: N812  (the field's name for it)
 from torch import Tensor
 from torchvision import datasets
 
+from lgan.arguments import Count, Whole
 from lgan.data.images import Images, ImageSplits, TensorImages
 from lgan.data.splitting import hold_out, limit_per_class
 from lgan.errors import ConfigError, DataError
@@ -50,9 +52,9 @@ class _Source:
 
 def mnist(
     root: str | None = None,
-    resize: str = "pad",
-    validation: int = 5000,
-    train_limit_per_class: int | None = None,
+    resize: Literal["pad", "bilinear"] = "pad",
+    validation: Whole = 5000,
+    train_limit_per_class: Count | None = None,
 ) -> ImageSplits:
     """MNIST as in MeRGAN: 55,000 / 5,000 / 10,000 grey pictures of 32x32.
 
@@ -72,9 +74,9 @@ def mnist(
 
 def fashion_mnist(
     root: str | None = None,
-    resize: str = "pad",
-    validation: int = 5000,
-    train_limit_per_class: int | None = None,
+    resize: Literal["pad", "bilinear"] = "pad",
+    validation: Whole = 5000,
+    train_limit_per_class: Count | None = None,
 ) -> ImageSplits:
     """Fashion-MNIST, split and resized like `mnist`; files in ``FashionMNIST/raw``.
 
@@ -93,9 +95,9 @@ def fashion_mnist(
 
 def svhn(
     root: str | None = None,
-    validation: int = 0,
-    train_limit_per_class: int | None = None,
-    seed: int = 0,
+    validation: Whole = 0,
+    train_limit_per_class: Count | None = None,
+    seed: Whole = 0,
 ) -> ImageSplits:
     """SVHN's cropped digits: 73,257 / 26,032 RGB pictures of 32x32, without the extra part.
 
@@ -115,9 +117,9 @@ def svhn(
 
 def cifar10(
     root: str | None = None,
-    validation: int = 5000,
-    train_limit_per_class: int | None = None,
-    seed: int = 0,
+    validation: Whole = 5000,
+    train_limit_per_class: Count | None = None,
+    seed: Whole = 0,
 ) -> ImageSplits:
     """CIFAR-10: 45,000 / 5,000 / 10,000 RGB pictures of 32x32.
 
@@ -142,8 +144,6 @@ def cache_dir() -> Path:
 def _mnist_like(
     source: _Source, root: str | None, resize: str, validation: int, limit: int | None
 ) -> ImageSplits:
-    if resize not in _RESIZES:
-        raise ConfigError(f"data.splits.resize={resize!r} must be one of {', '.join(_RESIZES)}.")
     loaded = _obtain(source, root)
     train, test = (
         TensorImages(_RESIZES[resize](part.images), part.labels)
@@ -160,7 +160,7 @@ def _stratified(
     loaded = _obtain(source, root)
     _check_validation(validation, loaded.train)
     fraction = validation / len(loaded.train)
-    kept, held = hold_out(loaded.train.labels, fraction, seed, "data.splits.validation")
+    kept, held = hold_out(loaded.train.labels, fraction, seed)
     return _assemble(source.name, loaded, loaded.train, loaded.test, kept, held, limit)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from lgan.arguments import Count, Positive, Text, Whole
 from lgan.data.datamodule import Augmentation, TaskSequenceDataModule
 from lgan.data.images import Images, ImageSplits
 from lgan.data.loader import Batch, BatchLoader, StreamingLoader
@@ -67,17 +68,17 @@ class TranslationDataModule(TaskSequenceDataModule):
     def __init__(
         self,
         splits: Callable[..., ImageSplits],
-        name: str,
+        name: Text,
         root: str | None = None,
         paired: bool = True,
-        num_tasks: int | None = None,
-        batch_size: int = 1,
-        steps: int = 1000,
-        draws: int = 1,
-        seed: int = 0,
-        in_memory: bool | str = "auto",
-        memory_limit_mb: float = 2048,
-        num_workers: int = 0,
+        num_tasks: Count | None = None,
+        batch_size: Count = 1,
+        steps: Count = 1000,
+        draws: Count = 1,
+        seed: Whole = 0,
+        in_memory: bool | Literal["auto"] = "auto",
+        memory_limit_mb: Positive = 2048,
+        num_workers: Whole = 0,
         augmentation: Augmentation | None = None,
     ) -> None:
         self.paired = paired

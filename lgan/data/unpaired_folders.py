@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from lgan.arguments import Count
 from lgan.data.decoding import Decoder
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import UnpairedImages
@@ -20,9 +21,9 @@ _LAYOUT = f"{', '.join(_PARTS)} with pictures (CycleGAN's layout)"
 def unpaired_folders(
     root: str | None = None,
     folders: Sequence[Mapping[str, Any]] = (),
-    size: int = 256,
-    fit: str = "stretch",
-    train_limit_per_class: int | None = None,
+    size: Count = 256,
+    fit: Literal["crop", "stretch"] = "stretch",
+    train_limit_per_class: Count | None = None,
     tasks: Sequence[str] | None = None,
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{trainA,trainB,testA,testB}/*``.

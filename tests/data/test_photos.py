@@ -85,8 +85,6 @@ def test_parts_and_inputs() -> None:
         ({"tasks": ["sketch"]}, r"data.splits.tasks=\['sketch'\] must name some of edges_to_photo"),
         ({"tasks": []}, "must name some of"),
         ({"tasks": ["low_to_high"] * 2}, "each once"),
-        ({"test_pairs": 0}, "data.splits.test_pairs=0 must be at least 1"),
-        ({"size": 0}, "data.splits.size=0 must be at least 1"),
     ],
 )
 def test_wrong_settings_are_refused(settings: dict, message: str) -> None:
