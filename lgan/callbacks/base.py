@@ -93,8 +93,13 @@ class TaskCallback(Callback):
     declaration: ClassVar[str] = ""
     """The rule of the protocol that the callback breaks; stands with the method's in tables."""
 
-    def check(self, method: Learner, datamodule: TaskSequenceDataModule) -> None:
-        """Raise a ConfigError if the callback cannot do its work; called before a run begins."""
+    def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
+        """Raise a ConfigError if the callback cannot do its work; called before a run begins.
+
+        Args:
+            method: built.
+            datamodule: None where only what the method tells is asked, without data.
+        """
 
     def on_task_start(self, context: TaskContext) -> None:
         """Run before a task's fit."""

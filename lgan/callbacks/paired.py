@@ -41,7 +41,7 @@ class PairedDistances(TaskCallback):
     @torch.no_grad()
     def on_task_end(self, context: TaskContext) -> None:
         """Measure, record and log; nothing where the pictures are not paired."""
-        if not getattr(context.datamodule, "paired", False):
+        if not context.datamodule.paired:
             return
         context.method.eval()
         tasks = range(context.task + 1)

@@ -80,7 +80,8 @@ class FixedNoiseSamples(TaskCallback):
 
     def _make_noise(self, method: Learner, datamodule: TaskSequenceDataModule, path: Path) -> None:
         # Of a translation that the run leaves out (data.num_tasks) there are no inputs.
-        count = len(datamodule.sequence) if datamodule.pictures else datamodule.num_classes
+        pictures = datamodule.task_kind == "pictures"
+        count = len(datamodule.sequence) if pictures else datamodule.num_classes
         labels = torch.arange(count).repeat_interleave(self.per_class)
         source = evaluation_source(method, datamodule, Noise(self.seed))
         save_tensors(path, {"noise": source(labels).unflatten(0, (count, -1))})
@@ -88,7 +89,7 @@ class FixedNoiseSamples(TaskCallback):
     def _save_targets(self, datamodule: TaskSequenceDataModule, folder: Path) -> None:
         """Save what belongs to the fixed inputs, once per run, where pictures are paired."""
         path = folder / "targets.pt"
-        if path.exists() or not getattr(datamodule, "paired", False):
+        if path.exists() or not datamodule.paired:
             return
         targets = []
         for task in range(len(datamodule.sequence)):

@@ -68,7 +68,7 @@ class SelectByValidation(TaskCallback):
         self._validation: list[Images] = []
         self._test: list[Images] = []
 
-    def check(self, method: Learner, datamodule: TaskSequenceDataModule) -> None:
+    def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
         """Refuse a run without a classifier or without validation images of every task.
 
         Raises:
@@ -79,6 +79,8 @@ class SelectByValidation(TaskCallback):
                 f"selection=paper needs a classifier over all classes, which method={method.name} "
                 "has not; choose selection=last."
             )
+        if datamodule is None:
+            return
         lacking = [t for t in range(datamodule.num_tasks) if not datamodule.validation_images(t)]
         if lacking:
             raise ConfigError(

@@ -45,7 +45,7 @@ class PictureSource:
 
 def evaluation_source(method: Learner, datamodule: TaskSequenceDataModule, noise: Noise) -> Source:
     """Return what gives a generator its input for each label (B,): noise or test pictures."""
-    if datamodule.pictures:
+    if datamodule.task_kind == "pictures":
         return PictureSource(datamodule, method.device)
     length = noise_length(method.generator)
     return lambda labels: noise.normal(len(labels) * method.noise_rows, length)

@@ -29,7 +29,7 @@ def _run(config: DictConfig) -> None:
     rows = export(network, formats, output)
     facts = {"run": str(config.run), "method": method.name, "after": border["task"]}
     write_json(output / REPORT, facts | describe(network) | {"formats": rows})
-    if getattr(method, "test_mode", "eval") != "eval":
+    if method.test_mode != "eval":
         warn(
             "this run was measured with training.test_mode=paper, as in training; exported "
             "networks are in eval mode, without dropout."

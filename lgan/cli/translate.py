@@ -34,7 +34,7 @@ def _run(config: DictConfig) -> None:
     files = list_pictures(Path(config.input))
     pictures = plan(network, files, Path(config.output), config.fit, config.format)
     check_output(pictures, config.overwrite)
-    test_mode = config.test_mode or getattr(method, "test_mode", "eval")
+    test_mode = config.test_mode or method.test_mode
     translate(network, pictures, config.batch_size, config.seed, device, test_mode)
     print(f"{len(pictures)} pictures through {network.name}: {config.output}", flush=True)
 

@@ -14,7 +14,7 @@ from lgan import distributed
 from lgan.arguments import Count, Positive, Text, Whole
 from lgan.data.images import Images, ImageSplits, to_float
 from lgan.data.loader import Attempts, BatchLoader, StreamingLoader, check_batch_size
-from lgan.data.tasks import Task, TaskSequence
+from lgan.data.tasks import Task, TaskKind, TaskSequence
 from lgan.errors import ConfigError, TaskAccessError
 from lgan.seeding import Noise
 
@@ -43,8 +43,10 @@ class TaskSequenceDataModule(L.LightningDataModule):
         augmentation: applied on the device to training batches in [-1, 1], or None.
     """
 
-    pictures: ClassVar[bool] = False
-    """Whether a task is a translation, and its noise a picture."""
+    task_kind: ClassVar[TaskKind] = "classes"
+    """Whether a task is classes to draw, or a translation of pictures."""
+    paired: bool = False
+    """Whether each picture of a translation has its target."""
     _loaders: tuple[type[BatchLoader], type[StreamingLoader]] = (BatchLoader, StreamingLoader)
 
     def __init__(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from lgan.errors import ConfigError
 from lgan.seeding import mix
+
+TaskKind = Literal["classes", "pictures"]
+"""Whether a task is classes to draw from noise, or the translation of pictures."""
 
 
 @dataclass(frozen=True)

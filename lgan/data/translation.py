@@ -13,6 +13,7 @@ from lgan.data.datamodule import Augmentation, TaskSequenceDataModule
 from lgan.data.images import Images, ImageSplits
 from lgan.data.loader import Batch, BatchLoader, StreamingLoader
 from lgan.data.pairs import INPUT, TARGET, UnpairedImages, half, unpaired
+from lgan.data.tasks import TaskKind
 from lgan.errors import ConfigError
 from lgan.seeding import Noise
 
@@ -63,7 +64,7 @@ class TranslationDataModule(TaskSequenceDataModule):
             pictures of a pair, one of its own to each if they are unpaired.
     """
 
-    pictures: ClassVar[bool] = True
+    task_kind: ClassVar[TaskKind] = "pictures"
 
     def __init__(
         self,

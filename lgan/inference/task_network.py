@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError, RunError
+from lgan.layers.lateral import Columns
+from lgan.networks.factory import noise_length
+from lgan.networks.roles import Translator
 from lgan.seeding import mix
 
 if TYPE_CHECKING:
     from lgan.methods.base import LifelongGAN
 
-DIRECTIONS = {"forward": "forward_", "backward": "backward_"}
-
 
 class Part(nn.Module):
-    """A half of a composite that has no module of its own, such as that of progressive columns.
+    """A half of progressive columns, which is no module of its own.
 
     Args:
-        network: what has the part.
-        name: of the part, something to call.
+        network: the columns of composites.
+        name: of the half.
     """
 
-    def __init__(self, network: nn.Module, name: str) -> None:
+    def __init__(self, network: Columns, name: str) -> None:
         super().__init__()
         self.network, self.name = network, name
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Return what the part makes of the inputs."""
-        return getattr(self.network, self.name)(*inputs)
+        """Return what the half makes of the inputs."""
+        return self.network.call(self.name, *inputs)
 
 
 @dataclass(frozen=True)
@@ -130,57 +130,35 @@ def task_network(
     if not method.has_generator:
         raise RunError(f"method={method.name} has no generator; choose another run.")
     network = method.network_of(task).eval()
+    plain = network.columns[-1] if isinstance(network, Columns) else network
     name, classes = task_names(border)[task], tuple(border["task_classes"][task])
-    plain = _plain(network)
-    if not getattr(plain, "takes_pictures", False):
-        _check_direction(direction, ("forward",))
-        length = getattr(plain, "z_dim", 0)
+    halves = plain.halves if isinstance(plain, Translator) else {"forward": ""}
+    if direction not in halves:
+        only = "" if "backward" in halves else "; only objective=cyclegan learns both ways"
+        raise ConfigError(
+            f"direction={direction} is none of this run's: {', '.join(halves)}{only}."
+        )
+    if not isinstance(plain, Translator):
+        length = noise_length(plain)
         return TaskNetwork(task, name, network, ("noise", "label"), classes, (length,))
-    part, input_names = _part_of(plain, direction)
-    half = plain.get_submodule(part)
-    code_length = getattr(half, "code_length", 0)
+    part = halves[direction]
+    half = cast(Translator, plain.get_submodule(part))
     first = next(m for m in half.modules() if isinstance(m, nn.Conv2d))
-    multiple = getattr(half, "multiple", 1)
     return TaskNetwork(
         task=task,
         name=name,
-        network=_submodule(network, part),
-        input_names=input_names,
+        network=_half(network, part),
+        input_names=("picture", "code") if half.code_length else ("picture",),
         classes=classes,
-        shape=(first.in_channels - code_length, *border["image_shape"][1:]),
-        multiple=multiple,
-        least=getattr(half, "least", multiple),
-        code_length=code_length,
+        shape=(first.in_channels - half.code_length, *border["image_shape"][1:]),
+        multiple=half.multiple,
+        least=half.least,
+        code_length=half.code_length,
         part=part,
     )
 
 
-def _plain(network: nn.Module) -> nn.Module:
-    """Return the network that knows its own settings: of progressive columns the last."""
-    columns = getattr(network, "columns", None)
-    return columns[-1] if isinstance(columns, nn.ModuleList) else network
-
-
-def _part_of(network: nn.Module, direction: str) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the submodule that translates ("": all of it), and of its inputs."""
-    parts: Sequence[str] = getattr(network, "parts", ())
-    two_ways = set(DIRECTIONS.values()) <= set(parts)
-    _check_direction(direction, tuple(DIRECTIONS) if two_ways else ("forward",))
-    if two_ways:
-        return DIRECTIONS[direction], ("picture",)
-    return ("translator", ("picture", "code")) if "translator" in parts else ("", ("picture",))
-
-
-def _check_direction(direction: str, allowed: Sequence[str]) -> None:
-    if direction not in allowed:
-        only = "" if "backward" in allowed else "; only objective=cyclegan learns both ways"
-        raise ConfigError(
-            f"direction={direction} is none of this run's: {', '.join(allowed)}{only}."
-        )
-
-
-def _submodule(network: nn.Module, name: str) -> nn.Module:
-    if not name:
-        return network
-    found = getattr(network, name)
-    return found if isinstance(found, nn.Module) else Part(network, name).eval()
+def _half(network: nn.Module, part: str) -> nn.Module:
+    if isinstance(network, Columns) and part:
+        return Part(network, part).eval()
+    return network.get_submodule(part)

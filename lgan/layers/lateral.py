@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from lgan.layers.per_task import LINEAR, Linear, last_layers_of
 from lgan.layers.protocol import replace
+from lgan.networks.roles import Translator
 
 
 class Tape(dict[str, list[Tensor]]):
@@ -125,8 +126,6 @@ class ProgressiveTranslator(nn.Module):
     def __init__(self, network: nn.Module, fresh: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.fresh = fresh
-        self.takes_pictures: bool = getattr(network, "takes_pictures", False)
-        self.z_dim: int = getattr(network, "z_dim", 0)
         self.last_layers = last_layers_of(network)
         self.tasks: list[list[int]] = []
         self.committed = 0
@@ -210,7 +209,7 @@ class ProgressiveTranslator(nn.Module):
     def _column(network: nn.Module, older: int, tape: Tape) -> nn.Module:
         """Put laterals before each layer but the first one of the network, or of each half."""
         named = [(n, m) for n, m in network.named_modules() if isinstance(m, LINEAR)]
-        halves = [n for n, m in network.named_children() if getattr(m, "takes_pictures", False)]
+        halves = [n for n, m in network.named_children() if isinstance(m, Translator)]
         first = {next(n for n, _ in named if n.startswith(half)) for half in halves or [""]}
         with torch.random.fork_rng(devices=[]):  # the laterals' own init, overwritten by zeros
             for name, layer in named:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lgan.errors import ConfigError, RunError
 from lgan.layers.protocol import TaskLayer, bake, replace, task_layers
 from lgan.layers.task_modules import TaskModules
+from lgan.networks.roles import Translator
 from lgan.seeding import mix
 
 LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -120,24 +121,24 @@ def owners(
 def last_layers_of(network: nn.Module) -> tuple[str, ...]:
     """Return the dotted names of the last layers that each task has its own of.
 
-    Those that the network, or parts of it, declare as `last_layers`; where none does, the linear
+    Those that a translator, or each of its halves, declares; where none are declared, the linear
     layer or convolution that was registered last.
 
     Raises:
         ConfigError: there is no such layer.
     """
-    declared = [
-        f"{prefix}.{name}".lstrip(".")
-        for prefix, module in network.named_modules()
-        for name in getattr(module, "last_layers", ())
-    ]
+    if isinstance(network, Translator) and network.last_layers:
+        return network.last_layers
+    halves = network.halves.values() if isinstance(network, Translator) else [""]
+    if any(halves):
+        return tuple(f"{h}.{n}" for h in halves for n in last_layers_of(network.get_submodule(h)))
     found = [name for name, module in network.named_modules() if isinstance(module, LINEAR)]
     if not found:
         raise ConfigError(
             f"network: a {type(network).__name__} has no linear layer and no convolution that "
             "tasks could share; choose another network or method."
         )
-    return tuple(declared) or (found[-1],)
+    return (found[-1],)
 
 
 class LifelongGenerator(nn.Module):
@@ -162,8 +163,6 @@ class LifelongGenerator(nn.Module):
             )
         self.network, self.seed = network, seed
         self.start = choice("method.start", start, ("first", "previous"))
-        self.takes_pictures: bool = getattr(network, "takes_pictures", False)
-        self.z_dim: int = getattr(network, "z_dim", 0)
         self.last_layers = last_layers_of(network)
         self.tasks: list[list[int]] = []
         self.committed = 0

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from lgan import distributed
-from lgan.errors import ConfigError, RunError, TrainingDivergedError
+from lgan.errors import RunError, TrainingDivergedError
+from lgan.methods.fit import Trait, check_fit
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.networks.modes import as_in_training, random_devices
-from lgan.objectives.protocol import Batch, Objective
+from lgan.networks.roles import Translator
+from lgan.objectives.base import Batch, Objective
 from lgan.objectives.schedule import DataClock, Schedule
 from lgan.run.rewinds import Rewinds
 from lgan.seeding import Noise, mix
@@ -65,10 +67,8 @@ class LifelongGAN(L.LightningModule):
     """Whether there is a generator; without one, `generator` is an empty module."""
     has_classifier: bool = True
     """Whether `classify` knows all classes learnt."""
-    translates: ClassVar[bool] = True
-    """Whether the method makes sense where a task is a translation and its noise a picture."""
-    translates_not: ClassVar[str] = "choose objective=acgan."
-    """Why not, or what to do instead; the end of a sentence."""
+    refuses: ClassVar[dict[Trait, str]] = {}
+    """What the method makes no sense with (`lgan.methods.fit`): why, and what to choose instead."""
     noise_rows: int = 1
     """How many rows of noise `generate` takes per image."""
     roles: ClassVar[dict[str, str]] = {}
@@ -85,20 +85,15 @@ class LifelongGAN(L.LightningModule):
         test_mode: str = "eval",
     ) -> None:
         super().__init__()
-        self.refuse_translation(name, objective)
-        if test_mode not in (("eval", "paper") if objective.takes_pictures else ("eval",)):
-            raise ConfigError(
-                f"training.test_mode={test_mode} is none of eval and, where pictures are "
-                "translated, paper."
-            )
         self.automatic_optimization, self.test_mode = False, test_mode
         self.name, self.networks, self.objective = name, networks, objective
         self.optimizer, self.seed, self.rate_schedule = optimizer, seed, rate_schedule
         self.generator = networks.build_generator() if self.has_generator else nn.Identity()
         self.discriminator = networks.build_discriminator()
-        if self.has_generator:
-            objective.check(self.generator, self.discriminator)
-        self.has_classifier = self.has_classifier and not objective.takes_pictures
+        check_fit(self, objective, (self.generator, self.discriminator))
+        self.has_classifier = self.has_classifier and objective.task_kind == "classes"
+        told = self.generator if isinstance(self.generator, Translator) else Translator()
+        self.code_length, self.directions = told.code_length, tuple(told.halves)
         self.task_index, self.step, self.total_steps = 0, 0, 0
         self._earlier, self._began = 0.0, time.perf_counter()
         self.task_classes: list[tuple[int, ...]] = []
@@ -107,19 +102,6 @@ class LifelongGAN(L.LightningModule):
         self._drops = False
         self.rewinds: Rewinds | None = None
         self._clock: DataClock | None = None
-
-    @classmethod
-    def refuse_translation(cls, name: str, objective: Objective | type[Objective]) -> None:
-        """Refuse an objective that translates pictures if the method makes no sense there.
-
-        Raises:
-            ConfigError: so it is.
-        """
-        if objective.takes_pictures and not cls.translates:
-            raise ConfigError(
-                f"method={name} needs classes to draw, and this objective translates pictures; "
-                f"{cls.translates_not}"
-            )
 
     # ------------------------------------------------------------------ what a method may change
 
@@ -146,8 +128,8 @@ class LifelongGAN(L.LightningModule):
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the loss that `player` (or a role) minimises on `batch`, a scalar."""
-        loss = getattr(self.objective, f"{player}_loss")
-        return loss(self.generator, self.discriminator, batch, self.noise)
+        networks = (self.generator, self.discriminator)
+        return self.objective.loss(player, *networks, batch, self.noise)
 
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1] of classes `labels` (B,).
@@ -165,10 +147,10 @@ class LifelongGAN(L.LightningModule):
         same in every call. Place i of a batch has always the same code.
         """
         inputs: tuple[Tensor, ...] = (z, labels)
-        if code_length := getattr(network, "code_length", 0):
+        if self.code_length:
             noise = Noise(self.seed, z.device)
             noise.reseed(self.seed, "codes")
-            inputs += (noise.normal(len(z), code_length),)
+            inputs += (noise.normal(len(z), self.code_length),)
         if self.test_mode == "eval":
             return network(*inputs)
         with torch.random.fork_rng(random_devices(z.device)), as_in_training(network):

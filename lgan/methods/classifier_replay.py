@@ -7,7 +7,7 @@ pictures to the classifier; critic and generator see the current task only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from lgan import distributed
 from lgan.data.memory import ExemplarMemory
 from lgan.errors import ConfigError
+from lgan.methods.fit import Trait
 from lgan.methods.mergan import one_of
 from lgan.methods.replay import Draw, MixedReplay, StoredReplay, balanced_labels
 from lgan.methods.task_networks import TaskNetworks
@@ -39,8 +40,9 @@ class ClassifierReplay(TaskNetworks):
         ConfigError: a value is out of range.
     """
 
-    translates = False
-    translates_not = "choose method=piggyback_gan, piggyback_mask or per_task."
+    refuses: ClassVar[dict[Trait, str]] = {
+        "pictures": "replays need classes; choose method=piggyback_gan, piggyback_mask or per_task."
+    }
 
     def __init__(
         self,

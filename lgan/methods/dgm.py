@@ -261,8 +261,7 @@ class DGM(ClassifierReplay):
     def _adversarial_loss(self, player: str, batch: Batch) -> Tensor:
         objective = copy.copy(cast(ACGAN, self.objective))
         objective.class_weight = self._class_weight() if player == "generator" else 0.0
-        loss = getattr(objective, f"{player}_loss")
-        return loss(self.generator, self.judge, batch, self.noise)
+        return objective.loss(player, self.generator, self.judge, batch, self.noise)
 
     def _class_weight(self) -> float:
         if self.generator_class_weight is None:

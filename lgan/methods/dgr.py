@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
+from lgan.methods.fit import Trait
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.objectives.acgan import ACGAN, Batch
 
@@ -61,8 +62,9 @@ class DGR(LifelongGAN):
         ConfigError: the ratio is not in (0, 1].
     """
 
-    translates = False
-    translates_not = "its solver labels classes; choose method=mergan_ra or lifelong_gan."
+    refuses: ClassVar[dict[Trait, str]] = {
+        "pictures": "its solver labels classes; choose method=mergan_ra or lifelong_gan."
+    }
     old_generator: nn.Module | None
     old_solver: nn.Module | None
 

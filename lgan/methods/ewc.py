@@ -11,7 +11,7 @@ may be looked at; the score is the mean over the discriminator's patches.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +23,12 @@ from lgan.data.images import to_float
 from lgan.data.pairs import INPUT, half
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
+from lgan.methods.fit import Trait
 from lgan.methods.mergan import one_of
 from lgan.networks.factory import noise_length
 from lgan.networks.modes import as_in_training, random_devices
-from lgan.objectives.acgan import Batch
-from lgan.objectives.translation import has_parts, judges_pairs, patch_mean
+from lgan.objectives.base import Batch
+from lgan.objectives.translation import is_conditional, patch_mean
 from lgan.seeding import Noise, mix
 
 
@@ -58,7 +59,7 @@ def picture_scores(fisher_mode: str, discriminator: nn.Module, fake: Tensor, z: 
         z: their inputs (B, C, H, W).
     """
     of = F.logsigmoid if fisher_mode == "log_sigmoid" else nn.Identity()
-    condition = (z,) if judges_pairs(discriminator) else ()
+    condition = (z,) if is_conditional(discriminator) else ()
     return patch_mean(of, discriminator(fake, *condition))
 
 
@@ -104,6 +105,10 @@ class EWCGAN(LifelongGAN):
         ConfigError: a knob has no such value, or none for translators.
     """
 
+    refuses: ClassVar[dict[Trait, str]] = {
+        "composite": "no picture of the first network tells about the second; choose "
+        "objective=pix2pix, or method=mergan_ra."
+    }
     fisher: Tensor
     anchor: Tensor
 
@@ -132,7 +137,7 @@ class EWCGAN(LifelongGAN):
         self.fisher_mode = one_of("method.fisher_mode", fisher_mode, modes)
         self.accumulate = one_of("method.accumulate", accumulate, ("last", "online", "separate"))
         self.fisher_classes = one_of("method.fisher_classes", fisher_classes, ("task", "seen"))
-        if self.objective.takes_pictures:
+        if self.objective.task_kind == "pictures":
             self._check_translator()
         self._make_room(0)
 
@@ -160,7 +165,7 @@ class EWCGAN(LifelongGAN):
         """Return the diagonal Fisher information (P,) of the generator's parameters."""
         noise = Noise(self.seed, self.device)
         noise.reseed(self.seed, "fisher", task)
-        pictures = self.objective.takes_pictures
+        pictures = self.objective.task_kind == "pictures"
         batches = self._pictures(task, noise) if pictures else self._noise(task, noise)
         total = torch.zeros(sum(p.numel() for p in self.generator.parameters()), device=self.device)
         with torch.random.fork_rng(random_devices(self.device)):
@@ -189,7 +194,7 @@ class EWCGAN(LifelongGAN):
             yield to_float(inputs.take(rows).to(self.device)), label.expand(len(rows))
 
     def _scores(self, z: Tensor, labels: Tensor) -> Tensor:
-        if not self.objective.takes_pictures:
+        if self.objective.task_kind == "classes":
             score, logits = self.discriminator(self.generator(z, labels))
             return sample_scores(self.fisher_mode, score, logits, labels)
         with as_in_training(self.generator, self.discriminator):
@@ -206,13 +211,6 @@ class EWCGAN(LifelongGAN):
                     f"method.{key}={value} needs a classifier or inputs of old tasks, which a "
                     f"translator has not; choose {' or '.join(allowed)}."
                 )
-        composite = ("backward_", "encoder")
-        if any(has_parts(self.generator, name) for name in composite):
-            raise ConfigError(
-                f"method={self.name} anchors a single translator, and network.generator="
-                f"{type(self.generator).__name__} has a second network that no picture of the "
-                "first tells about; choose objective=pix2pix, or method=mergan_ra."
-            )
 
     def _batch_fisher(self, z: Tensor, labels: Tensor) -> Tensor:
         parameters: list[Tensor] = list(self.generator.parameters())

@@ -28,6 +28,6 @@ class Joint(LifelongGAN):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(*args, **kwargs)
-        if self.objective.takes_pictures:
+        if self.objective.task_kind == "pictures":
             untold = f"{self.declaration}, one translator that is not told the task"
             self.declaration = untold  # type: ignore[misc]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from lgan.errors import RunError
 from lgan.methods.base import LifelongGAN
-from lgan.objectives.acgan import Batch
+from lgan.methods.fit import Trait
+from lgan.objectives.base import Batch
 from lgan.seeding import Noise
 
 
@@ -29,8 +30,9 @@ class JointClassifier(LifelongGAN):
     declaration: ClassVar[str] = "keeps all real data, classifier only"
     cumulative_data: ClassVar[bool] = True
     has_generator = False
-    translates = False
-    translates_not = "there are no classes to tell apart; choose method=per_task."
+    refuses: ClassVar[dict[Trait, str]] = {
+        "pictures": "there are no classes to tell apart; choose method=per_task."
+    }
 
     @property
     def players(self) -> dict[str, nn.Module]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +27,10 @@ from lgan.errors import ConfigError
 from lgan.layers.per_task import choice
 from lgan.layers.shared import SharedNetwork, SharedTrunk
 from lgan.methods.converted import ConvertedGenerator
+from lgan.methods.fit import Trait
 from lgan.methods.imitation import side_by_side
-from lgan.objectives.acgan import Batch
-from lgan.objectives.translation import has_parts, part
+from lgan.networks.composite import BicycleGenerator
+from lgan.objectives.base import Batch
 from lgan.seeding import Noise
 
 Pair = tuple[Tensor, Tensor]
@@ -113,9 +114,13 @@ class Distillation(ConvertedGenerator):
         **kwargs: see `ConvertedGenerator`.
 
     Raises:
-        ConfigError: a knob has no such value, or the objective no translator to imitate.
+        ConfigError: a knob has no such value.
     """
 
+    refuses: ClassVar[dict[Trait, str]] = {
+        "classes": "it distils a translator; choose objective=bicyclegan or pix2pix.",
+        "two_way": "it distils one direction; choose objective=bicyclegan or pix2pix.",
+    }
     snapshot: nn.Module | None
 
     def __init__(
@@ -140,17 +145,7 @@ class Distillation(ConvertedGenerator):
         self.register_module("snapshot", None)
 
     def convert(self, network: nn.Module) -> nn.Module:
-        """Return the generator with last layers for each task, or as a whole for all tasks.
-
-        Raises:
-            ConfigError: there is nothing to imitate on pictures, or in both directions.
-        """
-        if not self.objective.takes_pictures or has_parts(network, "backward_"):
-            raise ConfigError(
-                f"method={self.name} distils one translator of paired pictures, and "
-                f"network.generator={type(network).__name__} is none; choose objective=bicyclegan "
-                "or pix2pix."
-            )
+        """Return the generator with last layers for each task, or as a whole for all tasks."""
         kind = SharedTrunk if self._last_layers == "per_task" else SharedNetwork
         return kind(network, "previous", self.seed)
 
@@ -194,15 +189,15 @@ class Distillation(ConvertedGenerator):
 
     def _draw(self, inputs: Tensor, targets: Tensor) -> Draw:
         """Return what makes of a network all that is compared."""
-        length = getattr(self.generator, "code_length", 0)
-        if not length:
+        if not self.code_length:
             # Translators do not look at the task.
             labels = torch.full((len(inputs),), self.task_index, device=inputs.device)
             return lambda network: (network(inputs, labels),)
-        random_code = self.noise.normal(len(inputs), length)
+        random_code = self.noise.normal(len(inputs), self.code_length)
 
         def draw(network: nn.Module) -> tuple[Tensor, ...]:
-            translator, encoder = part(network, "translator"), part(network, "encoder")
+            composite = cast(BicycleGenerator, network)
+            translator, encoder = composite.translator, composite.encoder
             code = encoder(targets)[0]
             random = translator(inputs, random_code)
             return code, translator(inputs, code), random, encoder(random)[0]

@@ -10,7 +10,7 @@ Paper and code differ (papers/mergan.md 5.1); `preset=code` and `preset=paper` s
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from lgan import distributed
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
+from lgan.methods.fit import Trait
 from lgan.methods.imitation import side_by_side
+from lgan.networks.composite import CycleGenerator
 from lgan.networks.factory import noise_length
-from lgan.objectives.acgan import Batch
-from lgan.objectives.translation import has_parts, part
+from lgan.objectives.base import Batch
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -104,8 +105,9 @@ class MeRGANJTR(MemoryReplay):
         **kwargs: see `MemoryReplay`.
     """
 
-    translates = False
-    translates_not = "replays need old inputs; method=mergan_ra aligns on the current ones."
+    refuses: ClassVar[dict[Trait, str]] = {
+        "pictures": "replays need old inputs; method=mergan_ra aligns on the current ones."
+    }
 
     def __init__(
         self,
@@ -191,7 +193,7 @@ class MeRGANRA(MemoryReplay):
         """Return the objective's loss; the generator's with the alignment of old classes."""
         loss = super().loss(player, batch)
         if player == "generator" and self.task_index:
-            pictures = self.objective.takes_pictures
+            pictures = self.objective.task_kind == "pictures"
             distance = (
                 self.picture_alignment(batch) if pictures else self.alignment_loss(len(batch["y"]))
             )
@@ -206,13 +208,12 @@ class MeRGANRA(MemoryReplay):
         """
         assert self.snapshot is not None
         z, labels = batch["z"], batch["y"]
-        length = getattr(self.generator, "code_length", 0)
-        codes = (self.noise.normal(len(z), length),) if length else ()
+        codes = (self.noise.normal(len(z), self.code_length),) if self.code_length else ()
 
         def draw(network: nn.Module) -> Tensor:
             drawn = [network(z, labels, *codes)]
-            if has_parts(network, "backward_"):
-                drawn.append(part(network, "backward_")(batch["x"], labels))
+            if "backward" in self.directions:
+                drawn.append(cast(CycleGenerator, network).backward_(batch["x"], labels))
             return torch.cat([images.flatten(1) for images in drawn], dim=1)
 
         target, images = side_by_side(draw, self.snapshot, self.generator, self.device)

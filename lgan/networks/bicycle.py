@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from lgan.errors import ConfigError
 from lgan.networks.patchgan import patch_layers, require_patch
+from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.networks.shapes import ImageShape
 from lgan.networks.translation import (
     LEAK,
     NormKind,
     init_normal,
     make_norm,
-    require_multiple,
     require_positive,
 )
 from lgan.networks.unet import require_downs, unet_widths
@@ -81,7 +81,7 @@ class CodeBlock(nn.Module):
         return own if self.outermost else torch.cat([own, x], dim=1)
 
 
-class BicycleUnet(nn.Module):
+class BicycleUnet(Translator):
     """Pictures and a code to pictures; the keys are those of BicycleGAN's `netG`.
 
     54,794,627 parameters with 8 downs, 42,145,155 with 7 (code of 8, instance norm, ngf 64).
@@ -115,8 +115,9 @@ class BicycleUnet(nn.Module):
         require_downs(downs)
         require_positive(ngf=ngf, code_length=code_length)
         outputs, height, width = image_shape
-        self.code_length, self.multiple = code_length, 2**downs
-        require_multiple(height, width, self.multiple, self.multiple, "bicycle")
+        self.code_length = code_length
+        self.multiple = self.least = 2**downs
+        self.require_size(height, width)
         block = None
         for outer, inner in reversed(list(pairwise(unet_widths(ngf, downs)))):
             block = CodeBlock(outer, outer, inner, code_length, block, norm)
@@ -136,8 +137,7 @@ class BicycleUnet(nn.Module):
         Raises:
             ConfigError: a side of the pictures is no multiple of 2^downs.
         """
-        height, width = pictures.shape[-2:]
-        require_multiple(height, width, self.multiple, self.multiple, "bicycle")
+        self.require_size(pictures.shape[-2], pictures.shape[-1])
         return self.model(pictures, code)
 
 
@@ -211,7 +211,7 @@ class BicycleEncoder(nn.Module):
         return self.fc(features), self.fcVar(features)
 
 
-class MultiScalePatchGAN(nn.Module):
+class MultiScalePatchGAN(PictureDiscriminator):
     """PatchGANs on the picture and on its averages; the keys are those of BicycleGAN's `netD`.
 
     They see the target only, not the input picture.

@@ -7,9 +7,8 @@ norms between) follow in width. Skips are declared by naming the same units twic
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -62,16 +61,24 @@ class Chain:
         return tuple(link for link in self.links if link.units == units)
 
 
+@runtime_checkable
+class Growable(Protocol):
+    """A generator of classes whose layers can be masked and widened."""
+
+    def chain(self) -> Chain:
+        """Return who feeds whom."""
+        ...
+
+
 def chain_of(network: nn.Module) -> Chain:
     """Return a network's chain.
 
     Raises:
         ConfigError: it declares none, so it cannot grow.
     """
-    chain = cast(Callable[[], Chain] | None, getattr(network, "chain", None))
-    if chain is None:
+    if not isinstance(network, Growable):
         raise ConfigError(
             f"network: {type(network).__name__} declares no chain of layers, so its layers cannot "
             "be masked and widened; choose a network with one, such as network=dgm/mnist."
         )
-    return chain()
+    return network.chain()

@@ -10,27 +10,28 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.networks.shapes import ImageShape
 
 
-class CycleGenerator(nn.Module):
+class CycleGenerator(Translator):
     """Two translators: `forward_` from inputs to targets (netG_A), `backward_` the other way.
 
     Args:
         image_shape: (C, H, W) of the target.
         num_classes: given on to the translators.
-        translator: `(image_shape, num_classes, input_channels=...) -> nn.Module` for one direction.
+        translator: `(image_shape, num_classes, input_channels=...) -> Translator`, one direction.
         input_channels: channels of the input pictures; None for those of the target.
     """
 
-    takes_pictures = True
+    halves = {"forward": "forward_", "backward": "backward_"}
     parts = ("forward_", "backward_")  # latest_net_G_A.pth, latest_net_G_B.pth
 
     def __init__(
         self,
         image_shape: ImageShape,
         num_classes: int,
-        translator: Callable[..., nn.Module],
+        translator: Callable[..., Translator],
         input_channels: int | None = None,
     ) -> None:
         super().__init__()
@@ -39,20 +40,19 @@ class CycleGenerator(nn.Module):
         self.forward_ = translator(image_shape, num_classes, input_channels=inputs)
         source = (inputs, height, width)
         self.backward_ = translator(source, num_classes, input_channels=channels)
-        self.last_layers = _last_layers(self, "forward_", "backward_")
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return targets (B, C, H, W) in [-1, 1] from input pictures z (B, inputs, H, W)."""
         return self.forward_(z, y)
 
 
-class CycleDiscriminator(nn.Module):
+class CycleDiscriminator(PictureDiscriminator):
     """Two discriminators: `target` on target pictures (netD_A), `source` on inputs (netD_B).
 
     Args:
         image_shape: (C, H, W) of the target.
         num_classes: given on to the discriminators.
-        patch: `(image_shape, num_classes) -> nn.Module` for one side; not conditional.
+        patch: `(image_shape, num_classes) -> PictureDiscriminator` for one side; not conditional.
         input_channels: channels of the input pictures; None for those of the target.
     """
 
@@ -60,7 +60,7 @@ class CycleDiscriminator(nn.Module):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        patch: Callable[..., nn.Module],
+        patch: Callable[..., PictureDiscriminator],
         input_channels: int | None = None,
     ) -> None:
         super().__init__()
@@ -74,25 +74,27 @@ class CycleDiscriminator(nn.Module):
         return self.target(images)
 
 
-class BicycleGenerator(nn.Module):
+class BicycleGenerator(Translator):
     """BicycleGAN's generator and the encoder it is trained with.
 
     Args:
         image_shape: (C, H, W) of the target.
         num_classes: given on to the translator.
-        translator: `(image_shape, num_classes, code_length=...) -> nn.Module`.
-        encoder: `(image_shape, code_length=...) -> nn.Module`.
+        translator: `(image_shape, num_classes, code_length=...) -> Translator`, which is called
+            with pictures and codes.
+        encoder: `(image_shape, code_length=...) -> nn.Module`: target pictures to mean and log
+            variance of their codes, both (B, code_length).
         code_length: length of the code.
     """
 
-    takes_pictures = True
+    halves = {"forward": "translator"}
     parts = ("translator", "encoder")  # latest_net_G.pth, latest_net_E.pth
 
     def __init__(
         self,
         image_shape: ImageShape,
         num_classes: int,
-        translator: Callable[..., nn.Module],
+        translator: Callable[..., Translator],
         encoder: Callable[..., nn.Module],
         code_length: int = 8,
     ) -> None:
@@ -100,7 +102,6 @@ class BicycleGenerator(nn.Module):
         self.code_length = code_length
         self.translator = translator(image_shape, num_classes, code_length=code_length)
         self.encoder = encoder(image_shape, code_length=code_length)
-        self.last_layers = _last_layers(self, "translator")
 
     def forward(self, z: Tensor, y: Tensor | None = None, code: Tensor | None = None) -> Tensor:
         """Return target pictures (B, C, H, W) in [-1, 1] from input pictures z (B, inputs, H, W).
@@ -114,22 +115,21 @@ class BicycleGenerator(nn.Module):
             code = torch.randn(len(z), self.code_length, device=z.device, dtype=z.dtype)
         return self.translator(z, code)
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log variance, both (B, code_length), of target images (B, C, H, W)."""
-        return self.encoder(images)
 
-
-class BicycleDiscriminator(nn.Module):
+class BicycleDiscriminator(PictureDiscriminator):
     """Two discriminators: `encoded` (netD) and `random` (netD2), by where the code comes from.
 
     Args:
         image_shape: (C, H, W) of the target.
         num_classes: given on to the discriminators.
-        patch: `(image_shape, num_classes) -> nn.Module` for one of them.
+        patch: `(image_shape, num_classes) -> PictureDiscriminator` for one; not conditional.
     """
 
     def __init__(
-        self, image_shape: ImageShape, num_classes: int, patch: Callable[..., nn.Module]
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        patch: Callable[..., PictureDiscriminator],
     ) -> None:
         super().__init__()
         self.encoded = patch(image_shape, num_classes)
@@ -138,11 +138,3 @@ class BicycleDiscriminator(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the scores of images (B, C, H, W) made with random codes, for each scale."""
         return self.random(images)
-
-
-def _last_layers(composite: nn.Module, *names: str) -> tuple[str, ...]:
-    return tuple(
-        f"{name}.{layer}"
-        for name in names
-        for layer in composite.get_submodule(name).last_layers  # type: ignore[union-attr]
-    )

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import nn
 
 from lgan.errors import ConfigError
 from lgan.networks.pretrained import Pretrained, initialise
+from lgan.networks.roles import ClassGenerator
 from lgan.seeding import mix
 
 WIDTHS = ("ngf", "width")
 """What networks call the channels of their first or last hidden layer."""
 
 
-class Generator(Protocol):
-    """What methods and objectives know of a generator, beside its being an `nn.Module`."""
-
-    z_dim: int
-
-
 def noise_length(generator: nn.Module) -> int:
     """Return the length of the noise that a generator takes."""
-    return cast(Generator, generator).z_dim
+    return cast(ClassGenerator, generator).z_dim
 
 
 @dataclass(frozen=True)
@@ -90,13 +86,15 @@ class NetworkFactory:
 
 def _narrowed(make: Callable[..., nn.Module], factor: float) -> Callable[..., nn.Module]:
     """Return what makes a network of another width; of a composite, its translator's."""
-    settings = getattr(make, "keywords", {})
+    settings = make.keywords if isinstance(make, partial) else {}
     if "translator" in settings:
         return partial(make, translator=_narrowed(settings["translator"], factor))
-    key = next((key for key in WIDTHS if key in settings), None)
-    if key is None or settings[key] * factor != int(settings[key] * factor):
+    known = inspect.signature(make).parameters  # with what a yaml file sets for defaults
+    key = next((key for key in WIDTHS if key in known), "width")
+    width = known[key].default if key in known else None
+    if not isinstance(width, int) or width * factor != int(width * factor):
         raise ConfigError(
-            f"method.width={factor} does not make a whole number of network.generator's "
-            f"{key or 'width'}={settings.get(key)}; choose another share or network."
+            f"method.width={factor} does not make a whole number of network.generator.{key}="
+            f"{width}; choose another share or network."
         )
-    return partial(make, **{key: int(settings[key] * factor)})
+    return partial(make, **{key: int(width * factor)})

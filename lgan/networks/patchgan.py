@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
+from lgan.networks.roles import PictureDiscriminator
 from lgan.networks.shapes import ImageShape
 from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm, require_positive
 
@@ -64,7 +65,7 @@ def with_condition(images: Tensor, condition: Tensor | None, conditional: bool) 
     return images if condition is None else torch.cat([condition, images], dim=1)
 
 
-class PatchGAN(nn.Module):
+class PatchGAN(PictureDiscriminator):
     """Pictures to one score per patch; the keys are those of pix2pix's `netD`.
 
     2,768,705 parameters on 3 + 3 channels with batch norm, 2,765,633 on 3, 2,764,737 on 3 with
@@ -114,7 +115,7 @@ class PatchGAN(nn.Module):
         return self.model(with_condition(images, condition, self.conditional))
 
 
-class PixelGAN(nn.Module):
+class PixelGAN(PictureDiscriminator):
     """Pictures to one score per pixel, by 1x1 convolutions; arguments as `PatchGAN`'s."""
 
     def __init__(

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
+from lgan.networks.roles import Translator
 from lgan.networks.translation import from_netg
 
 KEY = "method.init_from"
@@ -80,7 +81,7 @@ def initialise(generator: nn.Module, checkpoints: Sequence[Pretrained]) -> None:
     Raises:
         ConfigError: there are more files than parts, or one does not fit.
     """
-    names: Sequence[str] = getattr(generator, "parts", ("",))
+    names = generator.parts if isinstance(generator, Translator) else ("",)
     if len(checkpoints) > len(names):
         raise ConfigError(
             f"{KEY} names {len(checkpoints)} files, and network.generator has {len(names)} "

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lgan.networks.roles import Translator
 from lgan.networks.shapes import ImageShape
 from lgan.networks.translation import (
     NormKind,
     init_normal,
     make_norm,
-    require_multiple,
     require_positive,
 )
 
 DROPOUT = 0.5
-MULTIPLE, LEAST = 4, 8  # one reflected pixel at a quarter of the size needs two
 
 
 class ResnetBlock(nn.Module):
@@ -49,7 +48,7 @@ class ResnetBlock(nn.Module):
         return x + self.conv_block(x)
 
 
-class ResnetTranslator(nn.Module):
+class ResnetTranslator(Translator):
     """Pictures to pictures; the keys of its `state_dict` are those of CycleGAN's `netG`.
 
     11,378,179 parameters with 9 blocks, 7,837,699 with 6 (instance norm, ngf 64, 3 channels).
@@ -69,8 +68,7 @@ class ResnetTranslator(nn.Module):
         ConfigError: a side of the pictures does not fit, or a number is too small.
     """
 
-    takes_pictures = True
-    multiple, least = MULTIPLE, LEAST
+    multiple, least = 4, 8  # one reflected pixel at a quarter of the size needs two
 
     def __init__(
         self,
@@ -86,7 +84,7 @@ class ResnetTranslator(nn.Module):
         super().__init__()
         require_positive(ngf=ngf, blocks=blocks)
         outputs, height, width = image_shape
-        require_multiple(height, width, MULTIPLE, LEAST, "resnet")
+        self.require_size(height, width)
         inputs = outputs if input_channels is None else input_channels
         self.model = nn.Sequential(
             nn.ReflectionPad2d(3),
@@ -110,7 +108,7 @@ class ResnetTranslator(nn.Module):
         Raises:
             ConfigError: a side of z is no multiple of 4, or less than 8.
         """
-        require_multiple(z.shape[-2], z.shape[-1], MULTIPLE, LEAST, "resnet")
+        self.require_size(z.shape[-2], z.shape[-1])
         return self.model(z)
 
 

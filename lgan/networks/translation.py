@@ -51,22 +51,6 @@ def init_normal(network: nn.Module, std: float = 0.02) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def require_multiple(height: int, width: int, multiple: int, least: int, network: str) -> None:
-    """Refuse pictures whose sides do not fit; they need not be square.
-
-    Raises:
-        ConfigError: a side is no multiple of `multiple`, or less than `least`.
-    """
-    if torch.jit.is_tracing():  # the sizes are tensors there, and were checked before
-        return
-    if height % multiple or width % multiple or min(height, width) < least:
-        raise ConfigError(
-            f"network={network}: pictures of {height}x{width} do not fit; both sides must be "
-            f"multiples of {multiple}{f' and at least {least}' if least > multiple else ''}: "
-            "resize or crop the pictures."
-        )
-
-
 def require_positive(**numbers: int) -> None:
     """Refuse widths and counts below 1; the names are the keys in `network`.
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
+from lgan.networks.roles import Translator
 from lgan.networks.shapes import ImageShape
 from lgan.networks.translation import (
     LEAK,
     NormKind,
     init_normal,
     make_norm,
-    require_multiple,
     require_positive,
 )
 
@@ -107,7 +107,7 @@ class UnetOutermost(nn.Module):
         return self.model(x)
 
 
-class UnetGenerator(nn.Module):
+class UnetGenerator(Translator):
     """Pictures to pictures by a U-Net; the keys of its `state_dict` are those of pix2pix's `netG`.
 
     With batch norm, 3 to 3 channels and ngf 64: 54,419,459 / 41,833,475 / 29,247,491 parameters
@@ -129,7 +129,6 @@ class UnetGenerator(nn.Module):
         ConfigError: a side of the pictures is no multiple of 2^downs, or a number is too small.
     """
 
-    takes_pictures = True
     last_layers = ("model.model.3",)
 
     def __init__(
@@ -147,8 +146,8 @@ class UnetGenerator(nn.Module):
         require_downs(downs)
         require_positive(ngf=ngf)
         outputs, height, width = image_shape
-        self.multiple = 2**downs
-        require_multiple(height, width, self.multiple, self.multiple, "unet")
+        self.multiple = self.least = 2**downs
+        self.require_size(height, width)
         levels = list(pairwise(unet_widths(ngf, downs)))
         block = None
         for index, (outer, inner) in reversed(list(enumerate(levels))):
@@ -164,7 +163,7 @@ class UnetGenerator(nn.Module):
         Raises:
             ConfigError: a side of z is no multiple of 2^downs.
         """
-        require_multiple(z.shape[-2], z.shape[-1], self.multiple, self.multiple, "unet")
+        self.require_size(z.shape[-2], z.shape[-1])
         return self.model(z)
 
 

@@ -20,20 +20,19 @@ The weights are how replay adds "a second, weighted loss" in one pass over a con
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgan import distributed
+from lgan.data.tasks import TaskKind
 from lgan.errors import ConfigError
 from lgan.networks.factory import noise_length
 from lgan.objectives.adversarial import AdversarialLoss
+from lgan.objectives.base import Batch, Objective
 from lgan.seeding import Noise
-
-Batch = dict[str, Any]
 
 
 def sample_weights(batch: Batch, like: Tensor) -> Tensor:
@@ -71,7 +70,7 @@ def gradient_penalty(
     return (weight / (weight.sum() if whole is None else whole) * excess).sum()
 
 
-class ACGAN:
+class ACGAN(Objective):
     """Losses of a class-conditional GAN with an auxiliary classifier.
 
     Args:
@@ -84,8 +83,8 @@ class ACGAN:
         ConfigError: a weight is negative.
     """
 
-    takes_pictures: ClassVar[bool] = False
-    """Whether a generator's input is a picture (and not noise)."""
+    task_kind: ClassVar[TaskKind] = "classes"
+    name: ClassVar[str] = "acgan"
 
     def __init__(
         self,
@@ -98,37 +97,6 @@ class ACGAN:
                 raise ConfigError(f"objective.{key}={value} is negative; give 0 or more.")
         self.adversarial = adversarial
         self.class_weight, self.penalty_weight = class_weight, penalty_weight
-
-    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Raise if the networks do not fit the objective.
-
-        Raises:
-            ConfigError: the generator translates pictures.
-        """
-        if getattr(generator, "takes_pictures", False):
-            raise ConfigError(
-                "objective=acgan makes pictures from noise and a class, and network.generator="
-                f"{type(generator).__name__} translates pictures; choose objective=pix2pix, "
-                "cyclegan or bicyclegan, as the network is made."
-            )
-
-    def reset(self) -> None:
-        """Forget what was gathered in a task: nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state to save inside a task: none."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load what `state_dict` returned."""
-
-    def schedule(
-        self, generator: nn.Module, batches: list[Batch], noise: Noise
-    ) -> Iterator[tuple[str, Batch]]:
-        """Yield (player, batch): the discriminator on each batch, then the generator."""
-        for batch in batches:
-            yield "discriminator", batch
-        yield "generator", batches[-1]
 
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) for the batch's classes and noise."""

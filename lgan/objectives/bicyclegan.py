@@ -21,16 +21,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from lgan.errors import ConfigError
-from lgan.objectives.acgan import Batch, sample_weights
+from lgan.networks.composite import BicycleDiscriminator, BicycleGenerator
+from lgan.objectives.acgan import sample_weights
 from lgan.objectives.adversarial import AdversarialLoss
+from lgan.objectives.base import Batch
 from lgan.objectives.translation import (
     Made,
     Translation,
     mean_distance,
-    part,
-    refuse_conditional,
     refuse_negative,
-    require_parts,
 )
 from lgan.seeding import Noise
 
@@ -66,7 +65,7 @@ def encode_with_fixed_weights(encoder: nn.Module, images: Tensor) -> Tensor:
     return functional_call(encoder, weights, (images,))[0]
 
 
-class BicycleGAN(Translation):
+class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     """Losses of a translator with a code, an encoder and two discriminators.
 
     The generator is a composite of `translator`, called with (pictures, codes (B, n)), and
@@ -87,6 +86,12 @@ class BicycleGAN(Translation):
     """
 
     name: ClassVar[str] = "bicyclegan"
+    composites = (BicycleGenerator, BicycleDiscriminator)
+    instead: ClassVar[str] = (
+        "network=bicycle256 or its like, or objective=pix2pix for a single translator"
+    )
+    needs_pairs: ClassVar[bool] = True
+    batch_multiple: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -100,15 +105,15 @@ class BicycleGAN(Translation):
         refuse_negative(l1_weight=l1_weight, kl_weight=kl_weight, code_weight=code_weight)
         self.l1_weight, self.kl_weight, self.code_weight = l1_weight, kl_weight, code_weight
 
-    def make(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+    def make(self, generator: BicycleGenerator, batch: Batch, noise: Noise) -> Made:
         """Return both translations of the first half, its code's law and the random code.
 
         Raises:
             ConfigError: the batch's size is odd.
         """
         half = half_of(batch)
-        translator, inputs = part(generator, "translator"), batch["z"][:half]
-        mean, log_variance = part(generator, "encoder")(batch["x"][:half])
+        translator, inputs = generator.translator, batch["z"][:half]
+        mean, log_variance = generator.encoder(batch["x"][:half])
         code = mean + (log_variance / 2).exp() * noise.normal(*mean.shape)
         random_code = noise.normal(*mean.shape)
         return {
@@ -120,24 +125,32 @@ class BicycleGAN(Translation):
         }
 
     def discriminator_loss(
-        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+        self,
+        generator: BicycleGenerator,
+        discriminator: BicycleDiscriminator,
+        batch: Batch,
+        noise: Noise,
     ) -> Tensor:
         """Return the loss of both discriminators, a scalar; no gradient reaches G and E."""
         half = half_of(batch)
         made = self.made_without_gradient(generator, batch, noise)
         first, second = batch["x"][:half], batch["x"][half:]
-        encoded = self.judge(part(discriminator, "encoded"), first, made["encoded"])
-        random = self.judge(part(discriminator, "random"), second, made["random"])
+        encoded = self.judge(discriminator.encoded, first, made["encoded"])
+        random = self.judge(discriminator.random, second, made["random"])
         return (self._weights(batch, encoded) * (encoded + random)).sum()
 
     def generator_loss(
-        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+        self,
+        generator: BicycleGenerator,
+        discriminator: BicycleDiscriminator,
+        batch: Batch,
+        noise: Noise,
     ) -> Tensor:
         """Return the loss of translator and encoder, a scalar."""
         half = half_of(batch)
         made = self.made(generator, batch, noise)
-        loss = self.fool(part(discriminator, "encoded"), made["encoded"])
-        loss = loss + self.fool(part(discriminator, "random"), made["random"])
+        loss = self.fool(discriminator.encoded, made["encoded"])
+        loss = loss + self.fool(discriminator.random, made["random"])
         loss = loss + self.l1_weight * mean_distance(made["encoded"], batch["x"][:half])
         # The losses are means over the batch, and this one is a sum over the global batch.
         count = half * noise.world
@@ -146,23 +159,8 @@ class BicycleGAN(Translation):
             loss = loss + self.code_weight * self._code_distance(generator, made)
         return (self._weights(batch, loss) * loss).sum()
 
-    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Raise if the networks are not (translator, encoder) and (encoded, random).
-
-        Raises:
-            ConfigError: says why, and which network would fit.
-        """
-        super().check(generator, discriminator)
-        require_parts(
-            self.name,
-            (generator, ("translator", "encoder")),
-            (discriminator, ("encoded", "random")),
-            "choose a network of BicycleGAN, or objective=pix2pix for a single translator.",
-        )
-        refuse_conditional("bicyclegan", part(discriminator, "encoded"))
-
-    def _code_distance(self, generator: nn.Module, made: Made) -> Tensor:
-        found = encode_with_fixed_weights(part(generator, "encoder"), made["random"])
+    def _code_distance(self, generator: BicycleGenerator, made: Made) -> Tensor:
+        found = encode_with_fixed_weights(generator.encoder, made["random"])
         return mean_distance(found, made["random_code"])
 
     def _weights(self, batch: Batch, like: Tensor) -> Tensor:

@@ -12,25 +12,23 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from lgan.objectives.acgan import Batch
+from lgan.networks.composite import CycleDiscriminator, CycleGenerator
 from lgan.objectives.adversarial import AdversarialLoss
+from lgan.objectives.base import Batch
 from lgan.objectives.image_pool import ImagePool
 from lgan.objectives.translation import (
     Made,
     Translation,
     mean_distance,
-    part,
-    refuse_conditional,
     refuse_negative,
-    require_parts,
     weighted_sum,
 )
 from lgan.seeding import Noise
 
 
-class CycleGAN(Translation):
+class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
     """Losses of two translators and two discriminators.
 
     The generator is a composite of `forward_` and `backward_`, each called with (pictures,
@@ -49,6 +47,8 @@ class CycleGAN(Translation):
     """
 
     name: ClassVar[str] = "cyclegan"
+    composites = (CycleGenerator, CycleDiscriminator)
+    instead: ClassVar[str] = "network=cycle_resnet6 or its like, or objective=pix2pix for pairs"
     order: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
 
     def __init__(
@@ -64,50 +64,43 @@ class CycleGAN(Translation):
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
         self.pools = {"target": ImagePool(pool_size), "source": ImagePool(pool_size)}
 
-    def make(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+    def make(self, generator: CycleGenerator, batch: Batch, noise: Noise) -> Made:
         """Return {"target": F(z), "source": B(x)}, both (B, C, H, W)."""
         return {
-            "target": part(generator, "forward_")(batch["z"], batch["y"]),
-            "source": part(generator, "backward_")(batch["x"], batch["y"]),
+            "target": generator.forward_(batch["z"], batch["y"]),
+            "source": generator.backward_(batch["x"], batch["y"]),
         }
 
     def discriminator_loss(
-        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+        self,
+        generator: CycleGenerator,
+        discriminator: CycleDiscriminator,
+        batch: Batch,
+        noise: Noise,
     ) -> Tensor:
         """Return the loss of both discriminators, a scalar; the pools take the new pictures."""
         made = self.made_without_gradient(generator, batch, noise)
         fakes = {side: pool.query(made[side], noise) for side, pool in self.pools.items()}
-        target = self.judge(part(discriminator, "target"), batch["x"], fakes["target"])
-        source = self.judge(part(discriminator, "source"), batch["z"], fakes["source"])
+        target = self.judge(discriminator.target, batch["x"], fakes["target"])
+        source = self.judge(discriminator.source, batch["z"], fakes["source"])
         return weighted_sum(batch, target + source)
 
     def generator_loss(
-        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+        self,
+        generator: CycleGenerator,
+        discriminator: CycleDiscriminator,
+        batch: Batch,
+        noise: Noise,
     ) -> Tensor:
         """Return the loss of both translators, a scalar."""
         made = self.made(generator, batch, noise)
-        loss = self.fool(part(discriminator, "target"), made["target"])
-        loss = loss + self.fool(part(discriminator, "source"), made["source"])
+        loss = self.fool(discriminator.target, made["target"])
+        loss = loss + self.fool(discriminator.source, made["source"])
         loss = loss + self.cycle_weight * self._cycles(generator, made, batch)
         if self.identity_weight:
             weight = self.cycle_weight * self.identity_weight
             loss = loss + weight * self._identities(generator, batch)
         return weighted_sum(batch, loss)
-
-    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Raise if the networks are not pairs of translators and of discriminators.
-
-        Raises:
-            ConfigError: says why, and which network would fit.
-        """
-        super().check(generator, discriminator)
-        require_parts(
-            self.name,
-            (generator, ("forward_", "backward_")),
-            (discriminator, ("target", "source")),
-            "choose network=cycle_resnet6 or its like, or objective=pix2pix for paired data.",
-        )
-        refuse_conditional("cyclegan", part(discriminator, "target"))
 
     def reset(self) -> None:
         """Empty both pools: a new task's discriminators never see an old task's pictures."""
@@ -123,12 +116,12 @@ class CycleGAN(Translation):
         for side, pool in self.pools.items():
             pool.load_state_dict(state[side])
 
-    def _cycles(self, generator: nn.Module, made: Made, batch: Batch) -> Tensor:
-        back = part(generator, "backward_")(made["target"], batch["y"])
-        forth = part(generator, "forward_")(made["source"], batch["y"])
+    def _cycles(self, generator: CycleGenerator, made: Made, batch: Batch) -> Tensor:
+        back = generator.backward_(made["target"], batch["y"])
+        forth = generator.forward_(made["source"], batch["y"])
         return mean_distance(back, batch["z"]) + mean_distance(forth, batch["x"])
 
-    def _identities(self, generator: nn.Module, batch: Batch) -> Tensor:
-        target = part(generator, "forward_")(batch["x"], batch["y"])
-        source = part(generator, "backward_")(batch["z"], batch["y"])
+    def _identities(self, generator: CycleGenerator, batch: Batch) -> Tensor:
+        target = generator.forward_(batch["x"], batch["y"])
+        source = generator.backward_(batch["z"], batch["y"])
         return mean_distance(target, batch["x"]) + mean_distance(source, batch["z"])

@@ -11,13 +11,13 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
-from lgan.objectives.acgan import Batch
+from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.objectives.adversarial import AdversarialLoss
+from lgan.objectives.base import Batch
 from lgan.objectives.translation import (
     Made,
     Translation,
-    has_parts,
-    judges_pairs,
+    is_conditional,
     mean_distance,
     refuse_negative,
     weighted_sum,
@@ -25,7 +25,7 @@ from lgan.objectives.translation import (
 from lgan.seeding import Noise
 
 
-class Pix2Pix(Translation):
+class Pix2Pix(Translation[Translator, PictureDiscriminator]):
     """Losses of a translator and of a discriminator of (picture, input) pairs.
 
     The batch's keys are those of `lgan.objectives.translation`; x and z are pairs.
@@ -40,6 +40,7 @@ class Pix2Pix(Translation):
     """
 
     name: ClassVar[str] = "pix2pix"
+    needs_pairs: ClassVar[bool] = True
 
     def __init__(
         self, adversarial: AdversarialLoss, l1_weight: float = 100.0, d_weight: float = 0.5
@@ -48,19 +49,19 @@ class Pix2Pix(Translation):
         refuse_negative(l1_weight=l1_weight)
         self.l1_weight = l1_weight
 
-    def make(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+    def make(self, generator: Translator, batch: Batch, noise: Noise) -> Made:
         """Return {"fake": the translated pictures (B, C, H, W)}."""
         return {"fake": generator(batch["z"], batch["y"])}
 
     def discriminator_loss(
-        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+        self, generator: Translator, discriminator: PictureDiscriminator, batch: Batch, noise: Noise
     ) -> Tensor:
         """Return the discriminator's loss, a scalar; no gradient reaches the generator."""
         fake = self.made_without_gradient(generator, batch, noise)["fake"]
         return weighted_sum(batch, self.judge(discriminator, batch["x"], fake, batch["z"]))
 
     def generator_loss(
-        self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
+        self, generator: Translator, discriminator: PictureDiscriminator, batch: Batch, noise: Noise
     ) -> Tensor:
         """Return the generator's loss, a scalar."""
         fake = self.made(generator, batch, noise)["fake"]
@@ -73,16 +74,16 @@ class Pix2Pix(Translation):
         Raises:
             ConfigError: says why, and which network would fit.
         """
-        super().check(generator, discriminator)
-        if has_parts(generator, "forward_", "backward_") or has_parts(generator, "encoder"):
+        assert isinstance(generator, Translator)
+        if generator.parts != ("",) or generator.code_length:
             raise ConfigError(
                 "objective=pix2pix trains a single translator, and network.generator="
-                f"{type(generator).__name__} is a composite of several; choose a single one "
-                "(network=unet256, resnet9, ...), or the objective it was made for."
+                f"{type(generator).__name__} is a composite of several, or takes a code; choose "
+                "a single one (network=unet256, resnet9, ...), or the objective it was made for."
             )
-        if not judges_pairs(discriminator):
+        if not is_conditional(discriminator):
             raise ConfigError(
                 "objective=pix2pix shows the discriminator pairs (picture, input), and "
                 f"network.discriminator={type(discriminator).__name__} takes a picture alone; "
-                "choose a conditional one."
+                "choose a `PictureDiscriminator` with conditional=true."
             )

@@ -15,16 +15,18 @@ A translation task is a class whose noise is a picture. A batch is a dictionary 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from lgan.data.tasks import TaskKind
 from lgan.errors import ConfigError
-from lgan.objectives.acgan import Batch, sample_weights
+from lgan.networks.roles import PictureDiscriminator
+from lgan.objectives.acgan import sample_weights
 from lgan.objectives.adversarial import AdversarialLoss
+from lgan.objectives.base import Batch, D, G, Objective
 from lgan.seeding import Noise
 
 Made = dict[str, Tensor]
@@ -66,73 +68,12 @@ def refuse_negative(**weights: float) -> None:
             raise ConfigError(f"objective.{key}={value} is negative; give 0 or more.")
 
 
-def part(network: nn.Module, name: str) -> nn.Module:
-    """Return a composite network's part, or what stands for it in a converted network."""
-    # Not `get_submodule`: of progressive columns a part is no module of its own.
-    return cast(nn.Module, getattr(network, name))
+def is_conditional(discriminator: nn.Module) -> bool:
+    """Return whether a discriminator is called with a picture and its condition."""
+    return isinstance(discriminator, PictureDiscriminator) and discriminator.conditional
 
 
-def has_parts(network: nn.Module, *names: str) -> bool:
-    """Tell whether a network is a composite of these parts."""
-    children = dict(network.named_children())
-    return all(name in children for name in names)
-
-
-def require_parts(
-    objective: str,
-    generator: tuple[nn.Module, Sequence[str]],
-    discriminator: tuple[nn.Module, Sequence[str]],
-    instead: str,
-) -> None:
-    """Refuse networks that are not composites of the parts that an objective trains.
-
-    Args:
-        objective: its name.
-        generator: the network and the names of its parts.
-        discriminator: the same.
-        instead: what to choose, the end of the sentence.
-
-    Raises:
-        ConfigError: names the network and its missing parts.
-    """
-    for role, (network, names) in {"generator": generator, "discriminator": discriminator}.items():
-        if not has_parts(network, *names):
-            raise ConfigError(
-                f"objective={objective} trains a composite of {' and '.join(names)}, and "
-                f"network.{role}={type(network).__name__} is none; {instead}"
-            )
-
-
-def judges_pairs(discriminator: nn.Module) -> bool:
-    """Tell whether a discriminator is called with a picture and its condition.
-
-    Its attribute `conditional` says so, or else what its `forward` takes.
-    """
-    declared = getattr(discriminator, "conditional", None)
-    if declared is not None:
-        return bool(declared)
-    try:
-        inspect.signature(discriminator.forward).bind(None, None)
-    except TypeError:
-        return False
-    return True
-
-
-def refuse_conditional(objective: str, discriminator: nn.Module) -> None:
-    """Raise if a discriminator that is shown a picture alone was built for pairs.
-
-    Raises:
-        ConfigError: names the network.
-    """
-    if getattr(discriminator, "conditional", False):
-        raise ConfigError(
-            f"objective={objective} shows the discriminators a picture alone, and network."
-            f"discriminator's {type(discriminator).__name__} was built with conditional=true; "
-            "set it to false."
-        )
-
-
-class Translation:
+class Translation(Objective[G, D]):
     """Base of the objectives of translation: real against translated pictures, and state.
 
     Args:
@@ -143,22 +84,43 @@ class Translation:
         ConfigError: a weight is negative.
     """
 
-    takes_pictures: ClassVar[bool] = True
-    """Whether a generator's input is a picture (and not noise)."""
+    task_kind: ClassVar[TaskKind] = "pictures"
+    composites: ClassVar[tuple[type[nn.Module], type[nn.Module]]] = (nn.Module, nn.Module)
+    """What generator and discriminator must be, where they are several networks."""
+    instead: ClassVar[str] = ""
+    """What to choose otherwise, for messages."""
     order: ClassVar[tuple[str, ...]] = ("discriminator", "generator")
     """Who steps first in a training step."""
-    name: ClassVar[str] = ""
-    """As in `objective=name`, for messages."""
 
     def __init__(self, adversarial: AdversarialLoss, d_weight: float = 0.5) -> None:
         refuse_negative(d_weight=d_weight)
         self.adversarial, self.d_weight = adversarial, d_weight
 
-    def make(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        """Raise if the networks are not the composites, or the discriminators are for pairs.
+
+        Raises:
+            ConfigError: names the network, and which would fit.
+        """
+        networks = {"generator": generator, "discriminator": discriminator}
+        for (role, network), kind in zip(networks.items(), self.composites, strict=True):
+            if not isinstance(network, kind):
+                raise ConfigError(
+                    f"objective={self.name} trains a {kind.__name__}, and network.{role}="
+                    f"{type(network).__name__} is none; choose {self.instead}."
+                )
+        for side in filter(is_conditional, discriminator.children()):
+            raise ConfigError(
+                f"objective={self.name} shows the discriminators a picture alone, and network."
+                f"discriminator's {type(side).__name__} was built with conditional=true; set it "
+                "to false."
+            )
+
+    def make(self, generator: G, batch: Batch, noise: Noise) -> Made:
         """Return the generated pictures, and what else the losses need of the generator."""
         raise NotImplementedError
 
-    def prepare(self, generator: nn.Module, batch: Batch, noise: Noise) -> Batch:
+    def prepare(self, generator: G, batch: Batch, noise: Noise) -> Batch:
         """Return the batch with what the generator makes of it, graph included.
 
         Optional: with a prepared batch the discriminator sees the very pictures that the
@@ -168,7 +130,7 @@ class Translation:
         return {**batch, "made": self.make(generator, batch, noise)}
 
     def schedule(
-        self, generator: nn.Module, batches: list[Batch], noise: Noise
+        self, generator: G, batches: list[Batch], noise: Noise
     ) -> Iterator[tuple[str, Batch]]:
         """Yield (player, batch) in the objective's order; the last step shares one pass of G."""
         for batch in batches[:-1]:
@@ -177,11 +139,11 @@ class Translation:
         for player in self.order:
             yield player, batch
 
-    def made(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+    def made(self, generator: G, batch: Batch, noise: Noise) -> Made:
         """Return what `prepare` left in the batch, or make it now."""
         return batch["made"] if "made" in batch else self.make(generator, batch, noise)
 
-    def made_without_gradient(self, generator: nn.Module, batch: Batch, noise: Noise) -> Made:
+    def made_without_gradient(self, generator: G, batch: Batch, noise: Noise) -> Made:
         """Return the same for a discriminator's loss: no gradient reaches the generator."""
         with torch.no_grad():
             made = self.made(generator, batch, noise)
@@ -198,29 +160,6 @@ class Translation:
     def fool(self, discriminator: nn.Module, fake: Tensor, *condition: Tensor) -> Tensor:
         """Return the generator's adversarial loss per sample (B,)."""
         return patch_mean(self.adversarial.generator, discriminator(fake, *condition))
-
-    def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Raise if the networks do not fit the objective.
-
-        Raises:
-            ConfigError: says why, and which network would fit.
-        """
-        if not getattr(generator, "takes_pictures", False):
-            raise ConfigError(
-                f"objective={self.name} translates pictures, and network.generator="
-                f"{type(generator).__name__} makes them from noise; choose a network that "
-                "translates, or objective=acgan."
-            )
-
-    def reset(self) -> None:
-        """Forget what was gathered in a task; called when a new task starts."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state to save inside a task: nested dictionaries of tensors."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load what `state_dict` returned."""
 
 
 def weighted_sum(batch: Batch, losses: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import lightning as L
 from annotated_types import MinLen
 from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
+from hydra.utils import instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
@@ -19,7 +19,7 @@ from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.errors import ConfigError, own_error
 from lgan.methods.base import LifelongGAN
 from lgan.networks.factory import NetworkFactory
-from lgan.networks.pretrained import KEY, read_checkpoints
+from lgan.networks.pretrained import read_checkpoints
 
 InitFrom = Text | Annotated[list[Text], MinLen(1)] | None
 
@@ -65,7 +65,7 @@ def build_method(
         seed=config.seed,
         pretrained=read_checkpoints(init_from) if pretrained else (),
     )
-    method = made.func(
+    return made.func(
         *made.args,
         **settings,
         networks=networks,
@@ -75,21 +75,6 @@ def build_method(
         rate_schedule=make(config, "training.rate_schedule"),
         test_mode=config.training.get("test_mode", "eval"),
     )
-    if init_from is not None and not method.has_generator:
-        raise ConfigError(
-            f"{KEY}={init_from}: method={method.name} has no generator; leave it out."
-        )
-    return method
-
-
-def refuse_translation(config: DictConfig) -> None:
-    """Refuse a method without translators, before its settings are read, which have no meaning.
-
-    Raises:
-        ConfigError: the objective translates pictures, and the method does not.
-    """
-    method: Any = get_class(config.method["_target_"])
-    method.refuse_translation(config.method.name, get_class(config.objective["_target_"]))
 
 
 def build_callbacks(config: DictConfig) -> list[L.Callback]:

@@ -47,12 +47,12 @@ def train(config: DictConfig) -> Path:
     from lgan.distributed import decided, is_main
     from lgan.run import signals
     from lgan.run.lock import run_lock
-    from lgan.training import build
+    from lgan.training import build, fit
 
     register_resolvers()
     quieten()
     check_rewinding(config)
-    build.refuse_translation(config)
+    fit.check_kinds(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     folder = RunFolder(config.run_dir)
@@ -62,6 +62,7 @@ def train(config: DictConfig) -> Path:
                 print(f"complete already, nothing to do: {folder.path}", flush=True)
                 return folder.path
             datamodule = build.build_datamodule(config)
+            fit.check_config(config, datamodule.image_shape, datamodule.num_classes)
             learner = build_learner(config, datamodule)
             with run_lock(folder.path):
                 record = decided(lambda: open_run(folder, config, datamodule, *learner))

@@ -184,7 +184,7 @@ def test_last_layer_that_nobody_declared_is_the_last_one() -> None:
 
 def test_parts_of_the_network_are_reached_through_the_generator() -> None:
     generator = make("unet")
-    assert generator.multiple == 32 and generator.takes_pictures and generator.z_dim == 0
+    assert generator.multiple == 32 and generator.halves == {"forward": ""}
     with pytest.raises(AttributeError):
         _ = generator.nonsense
 

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from lgan.methods.base import LifelongGAN
+from lgan.networks.composite import (
+    BicycleDiscriminator,
+    BicycleGenerator,
+    CycleDiscriminator,
+    CycleGenerator,
+)
 from lgan.networks.factory import NetworkFactory
+from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.objectives.adversarial import LeastSquares
 from lgan.objectives.bicyclegan import BicycleGAN
 from lgan.objectives.cyclegan import CycleGAN
@@ -20,13 +27,12 @@ from lgan.objectives.pix2pix import Pix2Pix
 SHAPE = (1, 4, 4)
 
 
-class PixelTranslator(nn.Module):
+class PixelTranslator(Translator):
     """G(z, y) = a z + b, and with a code + the code's sum; b is the last layer's."""
 
-    takes_pictures = True
     last_layers = ("last",)
 
-    def __init__(self, image_shape: Any, num_classes: int) -> None:
+    def __init__(self, image_shape: Any, num_classes: int, **_: Any) -> None:
         super().__init__()
         self.first, self.last = nn.Conv2d(1, 1, 1, bias=False), nn.Conv2d(1, 1, 1)
         nn.init.constant_(self.first.weight, 2.0)
@@ -55,38 +61,20 @@ class MeanEncoder(nn.Module):
         return mean, torch.zeros_like(mean)
 
 
-class Composite(nn.Module):
-    takes_pictures = True
-
-    def __init__(self, **parts: nn.Module) -> None:
-        super().__init__()
-        for name, module in parts.items():
-            self.add_module(name, module)
-
-
-class Coded(Composite):
-    code_length = 2
-
+class Coded(BicycleGenerator):
     def __init__(self, image_shape: Any, num_classes: int) -> None:
-        translator = CodedTranslator(image_shape, num_classes)
-        super().__init__(translator=translator, encoder=MeanEncoder())
+        encoder = lambda *_, **__: MeanEncoder()  # noqa: E731
+        super().__init__(image_shape, num_classes, CodedTranslator, encoder, code_length=2)
 
     def forward(self, z: Tensor, y: Tensor | None = None, code: Tensor | None = None) -> Tensor:
         assert code is not None, "a code was left to torch's global state"
         return self.translator(z, code)
 
 
-class BothWays(Composite):
-    def __init__(self, image_shape: Any, num_classes: int) -> None:
-        pair = [PixelTranslator(image_shape, num_classes) for _ in range(2)]
-        super().__init__(forward_=pair[0], backward_=pair[1])
-
-    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.forward_(z, y)
-
-
-class PairScores(nn.Module):
+class PairScores(PictureDiscriminator):
     """D(x, z) = v x + w z, a score for each pixel."""
+
+    conditional = True
 
     def __init__(self, image_shape: Any, num_classes: int) -> None:
         super().__init__()
@@ -96,8 +84,8 @@ class PairScores(nn.Module):
         return self.v * x + self.w * z
 
 
-class Scores(nn.Module):
-    def __init__(self) -> None:
+class Scores(PictureDiscriminator):
+    def __init__(self, *_: Any) -> None:
         super().__init__()
         self.v = nn.Parameter(torch.tensor(3.0))
 
@@ -107,8 +95,12 @@ class Scores(nn.Module):
 
 KINDS: dict[str, tuple[Any, Any, Any]] = {
     "pix2pix": (Pix2Pix, PixelTranslator, PairScores),
-    "bicyclegan": (BicycleGAN, Coded, lambda *_: Composite(encoded=Scores(), random=Scores())),
-    "cyclegan": (CycleGAN, BothWays, lambda *_: Composite(target=Scores(), source=Scores())),
+    "bicyclegan": (BicycleGAN, Coded, partial(BicycleDiscriminator, patch=Scores)),
+    "cyclegan": (
+        CycleGAN,
+        partial(CycleGenerator, translator=PixelTranslator),
+        partial(CycleDiscriminator, patch=Scores),
+    ),
 }
 
 

@@ -15,6 +15,7 @@ from lgan.methods.lifelong_gan import Distillation, montage, swap
 from lgan.methods.per_task import PerTask
 from lgan.methods.sft import SFT
 from lgan.networks.modes import as_in_training
+from lgan.networks.roles import Translator
 from lgan.networks.unet import UnetGenerator
 from lgan.seeding import Noise
 
@@ -272,7 +273,7 @@ def test_dropout_is_the_same_on_both_sides_and_statistics_stay() -> None:
         ({"auxiliary": []}, "method.auxiliary"),
         ({"auxiliary": ["mosaic"]}, "method.auxiliary='mosaic'"),
         ({"last_layers": "some"}, "method.last_layers='some'"),
-        ({"objective": "cyclegan"}, "paired pictures"),
+        ({"objective": "cyclegan"}, "translates both ways: it distils one direction"),
     ],
 )
 def test_refusals(make_translator, knobs, key) -> None:
@@ -303,10 +304,8 @@ def test_codes_of_drawn_pictures_are_the_seeds(make_translator, pairs) -> None:
     torch.testing.assert_close(offsets, noise.normal(4, 2).sum(1))
 
 
-class Shaky(nn.Module):
+class Shaky(Translator):
     """Batch norm, then dropout."""
-
-    takes_pictures = True
 
     def __init__(self, image_shape, num_classes) -> None:
         super().__init__()

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
+from lgan.layers.per_task import last_layers_of
 from lgan.networks.bicycle import BicycleEncoder, BicycleUnet, MultiScalePatchGAN
 from lgan.networks.composite import (
     BicycleDiscriminator,
@@ -22,6 +23,7 @@ from lgan.networks.composite import (
 from lgan.networks.counts import count_parameters
 from lgan.networks.patchgan import PatchGAN, PixelGAN
 from lgan.networks.resnet_translator import ResnetBlock, ResnetTranslator
+from lgan.networks.roles import Translator
 from lgan.networks.translation import from_netg, init_normal, make_norm, to_netg
 from lgan.networks.unet import UnetGenerator
 
@@ -329,7 +331,7 @@ def test_the_second_scale_sees_the_average() -> None:
 @pytest.mark.parametrize("make", [small_unet, small_resnet], ids=["unet", "resnet"])
 def test_translators_take_rectangles(make) -> None:
     generator = make()
-    assert generator.takes_pictures
+    assert isinstance(generator, Translator)
     assert not hasattr(generator, "z_dim")
     images = generator(torch.randn(2, 3, 64, 96), torch.zeros(2, dtype=torch.int64))
     assert images.shape == (2, 3, 64, 96)
@@ -373,7 +375,7 @@ def test_too_small_numbers_are_refused() -> None:
 
 
 def last_layers(generator: nn.Module) -> list[tuple[type[nn.Module], int]]:
-    layers = map(generator.get_submodule, generator.last_layers)
+    layers = map(generator.get_submodule, last_layers_of(generator))
     return [(type(layer), layer.out_channels) for layer in layers]
 
 
@@ -473,7 +475,7 @@ def test_a_bicycle_draws_its_code() -> None:
     code = torch.randn(2, 4)
     assert torch.equal(drawn, generator(pictures, y, code))
     assert not torch.equal(drawn, generator(pictures, y, code + 1))
-    mean, log_variance = generator.encode(drawn)
+    mean, log_variance = generator.encoder(drawn)
     assert mean.shape == log_variance.shape == (2, 4)
 
 

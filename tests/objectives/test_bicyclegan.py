@@ -14,12 +14,15 @@ from torch import nn
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 from lgan.methods.base import frozen
+from lgan.methods.fit import check_networks
+from lgan.networks.composite import BicycleDiscriminator, BicycleGenerator
+from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.objectives.adversarial import LeastSquares
 from lgan.objectives.bicyclegan import BicycleGAN, divergence
 from lgan.seeding import Noise
 
 
-class Translator(nn.Module):
+class Coded(Translator):
     """G(z, c) = a z + c_0 + c_1; remembers what it was given."""
 
     def __init__(self) -> None:
@@ -43,7 +46,7 @@ class Encoder(nn.Module):
         return mean, torch.tensor([0.0, math.log(4)]).expand_as(mean)
 
 
-class Scales(nn.Module):
+class Scales(PictureDiscriminator):
     """A map for each factor, the factor times the picture."""
 
     def __init__(self, *factors: float) -> None:
@@ -52,15 +55,6 @@ class Scales(nn.Module):
 
     def forward(self, image):
         return [f * image for f in self.factors]
-
-
-class Parts(nn.Module):
-    takes_pictures = True
-
-    def __init__(self, **parts: nn.Module) -> None:
-        super().__init__()
-        for name, module in parts.items():
-            self.add_module(name, module)
 
 
 class Scripted(Noise):
@@ -80,9 +74,11 @@ def script() -> Scripted:
     return Scripted([[1.0, -1.0]], [[1.0, -0.5]])  # of the encoded code, then the random code
 
 
-def players() -> tuple[Parts, Parts]:
-    generator = Parts(translator=Translator(), encoder=Encoder())
-    return generator, Parts(encoded=Scales(1.0), random=Scales(1.0, 2.0))
+def players() -> tuple[BicycleGenerator, BicycleDiscriminator]:
+    sides = iter((Scales(1.0), Scales(1.0, 2.0)))
+    made = {"translator": lambda *_, **__: Coded(), "encoder": lambda *_, **__: Encoder()}
+    generator = BicycleGenerator((1, 1, 1), 1, **made, code_length=2)
+    return generator, BicycleDiscriminator((1, 1, 1), 1, lambda *_: next(sides))
 
 
 def batch() -> dict:
@@ -225,14 +221,12 @@ def test_an_odd_batch_is_refused() -> None:
 def test_networks_are_checked() -> None:
     generator, discriminator = players()
     bicyclegan().check(generator, discriminator)
-    lonely = Translator()
-    lonely.takes_pictures = True
-    with pytest.raises(ConfigError, match="generator=Translator is none"):
-        bicyclegan().check(lonely, discriminator)
-    with pytest.raises(ConfigError, match="encoded and random.*discriminator=Scales is none"):
+    with pytest.raises(ConfigError, match="generator=Coded is none"):
+        bicyclegan().check(Coded(), discriminator)
+    with pytest.raises(ConfigError, match="BicycleDiscriminator, .*discriminator=Scales is none"):
         bicyclegan().check(generator, Scales(1.0))
     with pytest.raises(ConfigError, match="makes them from noise"):
-        bicyclegan().check(Translator(), discriminator)
+        check_networks(bicyclegan(), Encoder(), discriminator)
     discriminator.encoded.conditional = True
     with pytest.raises(ConfigError, match="Scales was built with conditional=true"):
         bicyclegan().check(generator, discriminator)

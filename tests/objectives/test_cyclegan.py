@@ -13,15 +13,16 @@ from torch import nn
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 from lgan.methods.base import frozen
+from lgan.methods.fit import check_networks
+from lgan.networks.composite import CycleDiscriminator, CycleGenerator
+from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.objectives.adversarial import LeastSquares
 from lgan.objectives.cyclegan import CycleGAN
 from lgan.seeding import Noise
 
 
-class Linear(nn.Module):
+class Linear(Translator, PictureDiscriminator):
     """p -> a p + b, as a translator or as a discriminator."""
-
-    takes_pictures = True
 
     def __init__(self, a: float, b: float = 0.0) -> None:
         super().__init__()
@@ -31,21 +32,14 @@ class Linear(nn.Module):
         return self.a * pictures + self.b
 
 
-class Two(nn.Module):
-    takes_pictures = True
-
-    def __init__(self, **parts: nn.Module) -> None:
-        super().__init__()
-        for name, module in parts.items():
-            self.add_module(name, module)
+def translators() -> CycleGenerator:
+    halves = iter((Linear(2.0), Linear(0.5, 1.0)))
+    return CycleGenerator((1, 1, 2), 1, lambda *_, **__: next(halves))
 
 
-def translators() -> Two:
-    return Two(forward_=Linear(2.0), backward_=Linear(0.5, 1.0))
-
-
-def critics() -> Two:
-    return Two(target=Linear(1.0), source=Linear(2.0))
+def critics(target: float = 1.0, source: float = 2.0) -> CycleDiscriminator:
+    sides = iter((Linear(target), Linear(source)))
+    return CycleDiscriminator((1, 1, 2), 1, lambda *_: next(sides))
 
 
 def pixels(*values: float) -> torch.Tensor:
@@ -153,7 +147,7 @@ def test_both_cycles_train_both_translators() -> None:
     """d |B(F(z)) - z| + d |F(B(x)) - x|, both signs +, by hand; no adversarial gradient."""
     generator = translators()
     objective = cyclegan(cycle_weight=1.0, identity_weight=0.0)
-    blind = Two(target=Linear(0.0), source=Linear(0.0))
+    blind = critics(0.0, 0.0)
     objective.generator_loss(generator, blind, batch(), Noise(0)).backward()
     # B(F(z)) = 0.5 (a z + b) + 1 and F(B(x)) = a 2.5 + b, in F's a and b: 0.5 + 2.5, 0.5 + 1.
     # B(F(z)) = a 2 + b and F(B(x)) = 2 (a x + b), in B's a and b: 2 + 6, 1 + 2.
@@ -187,13 +181,13 @@ def test_schedule_is_generators_first_with_one_pass_for_both() -> None:
 
 def test_networks_are_checked() -> None:
     objective = cyclegan()
-    objective.check(translators(), critics())
+    check_networks(objective, translators(), critics())
     with pytest.raises(ConfigError, match="generator=Linear is none.*network=cycle_resnet6"):
         objective.check(Linear(1.0), critics())
-    with pytest.raises(ConfigError, match=r"composite of target and source.*discriminator=Linear"):
+    with pytest.raises(ConfigError, match="CycleDiscriminator, and network.discriminator=Linear"):
         objective.check(translators(), Linear(1.0))
     with pytest.raises(ConfigError, match="Identity makes them from noise"):
-        objective.check(nn.Identity(), critics())
+        check_networks(objective, nn.Identity(), critics())
     paired = critics()
     paired.target.conditional = True
     with pytest.raises(ConfigError, match="Linear was built with conditional=true"):

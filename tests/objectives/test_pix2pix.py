@@ -14,6 +14,9 @@ from torch import nn
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 from lgan.methods.base import frozen
+from lgan.methods.fit import check_networks
+from lgan.networks.composite import CycleGenerator
+from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.objectives.acgan import ACGAN
 from lgan.objectives.adversarial import BinaryCrossEntropy, LeastSquares, Wasserstein
 from lgan.objectives.pix2pix import Pix2Pix
@@ -21,10 +24,8 @@ from lgan.objectives.translation import mean_distance, patch_mean
 from lgan.seeding import Noise
 
 
-class Times(nn.Module):
+class Times(Translator):
     """G(z) = 2 z; counts its calls."""
-
-    takes_pictures = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,8 +36,10 @@ class Times(nn.Module):
         return self.weight * z
 
 
-class Pairs(nn.Module):
+class Pairs(PictureDiscriminator):
     """D(image, condition) = image + condition / 2: each pixel is a patch."""
+
+    conditional = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +151,7 @@ class Alone(nn.Module):
         return image
 
 
-class Either(nn.Module):
+class Either(PictureDiscriminator):
     """A network that may have been built with a condition or without."""
 
     def __init__(self, conditional: bool) -> None:
@@ -159,19 +162,20 @@ class Either(nn.Module):
         return image
 
 
-class Composite(nn.Module):
-    takes_pictures = True
-
+class Composite(CycleGenerator):
     def __init__(self) -> None:
-        super().__init__()
-        self.forward_, self.backward_ = Times(), Times()
+        super().__init__((1, 1, 2), 1, lambda *_, **__: Times())
+
+
+class FromNoise(nn.Module):
+    z_dim, num_classes = 2, 1
 
 
 def test_networks_that_fit_pass() -> None:
     objective = Pix2Pix(BinaryCrossEntropy())
-    objective.check(Times(), Pairs())
-    objective.check(Times(), Either(True))
-    ACGAN(Wasserstein()).check(Alone(), Alone())
+    check_networks(objective, Times(), Pairs())
+    check_networks(objective, Times(), Either(True))
+    check_networks(ACGAN(Wasserstein()), FromNoise(), Alone())
 
 
 @pytest.mark.parametrize(
@@ -185,16 +189,21 @@ def test_networks_that_fit_pass() -> None:
 )
 def test_networks_that_do_not_fit_are_refused(generator, discriminator, reason) -> None:
     with pytest.raises(ConfigError, match=reason):
-        Pix2Pix(BinaryCrossEntropy()).check(generator, discriminator)
+        check_networks(Pix2Pix(BinaryCrossEntropy()), generator, discriminator)
 
 
 def test_acgan_refuses_a_translator() -> None:
     with pytest.raises(ConfigError, match="Times translates pictures"):
-        ACGAN(Wasserstein()).check(Times(), Alone())
+        check_networks(ACGAN(Wasserstein()), Times(), Alone())
 
 
-def test_who_takes_pictures() -> None:
-    assert (ACGAN.takes_pictures, Pix2Pix.takes_pictures) == (False, True)
+def test_a_generator_of_classes_says_how_long_its_noise_is() -> None:
+    with pytest.raises(ConfigError, match="generator=Alone has no attribute z_dim"):
+        check_networks(ACGAN(Wasserstein()), Alone(), Alone())
+
+
+def test_kinds_of_tasks() -> None:
+    assert (ACGAN.task_kind, Pix2Pix.task_kind) == ("classes", "pictures")
 
 
 @pytest.mark.parametrize("key", ["l1_weight", "d_weight"])

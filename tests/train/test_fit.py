@@ -40,12 +40,22 @@ def test_what_goes_together_passes(data: str, overrides: tuple[str, ...]) -> Non
 @pytest.mark.parametrize(
     ("data", "overrides", "shape", "reason"),
     [
-        ("photos", ("method=dgr",), None, "method=dgr needs classes"),
-        ("digits", ("method=lifelong_gan",), None, "MLPGenerator is none"),
+        (
+            "photos",
+            ("method=dgr",),
+            None,
+            "method=dgr .*pix2pix, which translates pictures: its solver",
+        ),
+        (
+            "digits",
+            ("method=lifelong_gan",),
+            None,
+            "method=lifelong_gan does not go with objective=acgan, which draws classes",
+        ),
         ("photos", (), (3, 64, 40), "64x40 do not fit; both sides must be multiples of 64"),
         ("digits", ("network=mergan32",), None, "32x32 images but the data are 8x8"),
         ("digits", ("method=full_half", "network.generator.width=5"), None, "width=0.5"),
-        ("digits", ("objective=pix2pix",), None, "objective=pix2pix translates pictures"),
+        ("digits", ("objective=pix2pix",), None, "pix2pix translates pictures, and .*MLPGenerator"),
     ],
 )
 def test_what_does_not_is_refused(data: str, overrides: Any, shape: Any, reason: str) -> None:

@@ -1,0 +1,69 @@
+"""What methods, objectives and exports know of a network, whoever wrote it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+import torch
+from torch import nn
+
+from lgan.errors import ConfigError
+
+
+class ClassGenerator(Protocol):
+    """A generator of classes: a plain module, called with noise (B, z_dim) and classes (B,)."""
+
+    z_dim: int
+    num_classes: int
+
+
+class Translator(nn.Module):
+    """Base of generators that are called with pictures (B, inputs, H, W) and their tasks (B,).
+
+    They return pictures (B, C, H, W) in [-1, 1]. A network of one's own derives from this class and
+    declares what differs from the values here.
+    """
+
+    multiple: int = 1
+    """Both sides of a picture must be multiples of this,"""
+    least: int = 1
+    """and at least this."""
+    code_length: int = 0
+    """Length of a random code (B, code_length), a third input of the whole; 0: there is none."""
+    last_layers: tuple[str, ...] = ()
+    """Dotted names of the layers that tasks do not share; (): the one that was registered last."""
+    halves: ClassVar[dict[str, str]] = {"forward": ""}
+    """Which submodule translates in each direction; "" is the whole."""
+    parts: ClassVar[tuple[str, ...]] = ("",)
+    """The networks inside, in the order in which `method.init_from` names their files."""
+
+    def fits(self, height: int, width: int) -> bool:
+        """Return whether pictures of this size can be translated."""
+        whole = height % self.multiple == 0 and width % self.multiple == 0
+        return whole and min(height, width) >= self.least
+
+    def require_size(self, height: int, width: int) -> None:
+        """Refuse pictures of a size that does not fit; they need not be square.
+
+        Raises:
+            ConfigError: a side is no multiple of `multiple`, or less than `least`.
+        """
+        # While a network is traced the sizes are tensors, and were checked before.
+        if not torch.jit.is_tracing() and not self.fits(height, width):
+            least = f" and at least {self.least}" if self.least > self.multiple else ""
+            raise ConfigError(
+                f"network.generator={type(self).__name__}: pictures of {height}x{width} do not "
+                f"fit; both sides must be multiples of {self.multiple}{least}: resize or crop the "
+                "pictures."
+            )
+
+
+class PictureDiscriminator(nn.Module):
+    """Base of discriminators of translations: pictures to scores per patch, and no classes.
+
+    Called with pictures (B, C, H, W) and, if it is conditional, the input pictures too. It returns
+    a map of scores (B, 1, h, w), or one for each of several scales.
+    """
+
+    conditional: bool = False
+    """Whether it looks at pairs of a picture and its input."""
