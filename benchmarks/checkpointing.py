@@ -61,7 +61,7 @@ def measure(overrides: list[str], size: int, splits: str, turns: int) -> tuple[f
         config.data.splits._target_ = splits
         datamodule = build.build_datamodule(config)
         method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
-        datamodule.select(0)
+        datamodule.open(0)
         watch = TimedCheckpoint(Path(folder))
         context = TaskContext(method, datamodule, 0, Path(folder), build.build_loggers(config))
         fit(method, datamodule, context, build.build_callbacks(config), watch, config)

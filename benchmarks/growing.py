@@ -35,15 +35,12 @@ def at_task(name: str, task: int, *overrides: str) -> tuple[DGM, Callable[[], No
     config = compose(["data=mnist", f"method={name}", "method.settle=0", *overrides], 32, 128)
     datamodule = build.build_datamodule(config)
     method = cast(DGM, build.build_method(config, datamodule.image_shape, datamodule.num_classes))
-    classes = [t.classes for t in datamodule.tasks]
     source = torch.Generator().manual_seed(0)
     for index in range(task + 1):
-        method.enter_task(index, classes, 0)
-        method.generator.add_task(classes[index])
-        method.begin_task(index)
+        method.generator.add_task(datamodule.tasks[index].classes)
+        method.begin_task(datamodule.open(index))
         if index < task:
             reserve(method.generator, source)
-    datamodule.select(task)
 
     def protect(player: str) -> None:
         if player == "generator":
@@ -60,14 +57,13 @@ def without_masks(method: DGM) -> Callable[[], None]:
     config = compose(["data=mnist", f"method={method.name}", "method.settle=0"], 32, 128)
     datamodule = build.build_datamodule(config)
     twin = cast(DGM, build.build_method(config, datamodule.image_shape, datamodule.num_classes))
-    twin.enter_task(0, [t.classes for t in datamodule.tasks], 0)
+    twin.begin_task(datamodule.open(0))
     plain = twin.networks.build_generator()
     # No masks to anneal, record or tax: what is left is classifier, critic and generator.
     plain.masks, plain.committed = {}, 0  # type: ignore[assignment]
     plain.set_scale = lambda scale: None  # type: ignore[assignment]
     twin.generator, twin.sparsity_weight = cast(GrowingGenerator, plain), 0.0
     twin._record_masks = lambda: twin.evolution.append([])  # type: ignore[method-assign]
-    datamodule.select(0)
     return method_steps(twin, iter(datamodule.train_dataloader()))
 
 

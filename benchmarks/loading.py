@@ -42,9 +42,9 @@ def loading_rows(quick: bool) -> list[Row]:
     own = ["data=mnist", f"training.batch_size={batch}", "training.critic_steps=1"]
     config = compose([*own, f"training.steps={steps}"], 32, per_class)
     datamodule = build.build_datamodule(config)
-    datamodule.select(0)
+    datamodule.open(0)
     plain = DataLoader(
-        MappedImages(datamodule.training_images(0)), batch_size=batch, shuffle=True, drop_last=True
+        MappedImages(datamodule.info.images), batch_size=batch, shuffle=True, drop_last=True
     )
     ours, theirs = _epochs(datamodule), _drain(lambda: iter(plain))
     ours()

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.common import Row, compose, spread
-from lgan.callbacks.base import TaskContext
+from lgan.callbacks.base import TaskContext, announce
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_float
 from lgan.methods.base import LifelongGAN, frozen
@@ -108,7 +108,7 @@ def framework(
         datamodule = build.build_datamodule(config)
         method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
         twin = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
-        datamodule.select(0)
+        datamodule.open(0)
         watch = Interleaved(bare_steps(twin, iter(datamodule.train_dataloader())), block)
         context = TaskContext(method, datamodule, 0, Path(folder), build.build_loggers(config))
         fit(method, datamodule, context, build.build_callbacks(config), watch, config)
@@ -126,19 +126,17 @@ def fit(
     config: Any,  # noqa: ANN401
 ) -> None:
     """Fit the one task as lgan's runner does, with a callback that measures."""
-    classes = [task.classes for task in datamodule.sequence.tasks]
-    method.enter_task(0, classes, 0)
-    heard = [callback for callback in callbacks if hasattr(callback, "on_task_start")]
-    for callback in heard:
-        callback.on_task_start(context)
+    own = method.configure_callbacks()
+    announce("on_task_start", [*own, *callbacks], context)
+    method.begin_task(datamodule.info)
     trainer = build.build_trainer_factory(config)(
         callbacks=[*callbacks, watch],
         logger=context.loggers,
         default_root_dir=context.folder,
     )
     trainer.fit(method, datamodule=datamodule)
-    for callback in heard:
-        callback.on_task_end(context)  # type: ignore[attr-defined]
+    method.end_task(datamodule.info)
+    announce("on_task_end", [*own, *callbacks], context)
     loggers.close(context.loggers, "success")
 
 
@@ -191,14 +189,11 @@ def at_task(name: str, overrides: list[str], task: int) -> Callable[[], None]:
     config = compose([*overrides, *fisher, f"method={name}"], 32, 128)
     datamodule = build.build_datamodule(config)
     method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
-    classes = [t.classes for t in datamodule.sequence.tasks]
     for earlier in range(task):
-        method.enter_task(earlier, classes, 0)
-        method.begin_task(earlier)
-        method.end_task(earlier)
-    method.enter_task(task, classes, 0)
-    method.begin_task(task)
-    datamodule.select(task)
+        info = datamodule.open(earlier)
+        method.begin_task(info)
+        method.end_task(info)
+    method.begin_task(datamodule.open(task))
     return method_steps(method, iter(datamodule.train_dataloader()))
 
 

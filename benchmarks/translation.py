@@ -138,7 +138,7 @@ def framework(size: int, turns: int) -> list[tuple[float, float]]:
         config.data.augmentation.load_size = size * 286 // 256
         datamodule = build.build_datamodule(config)
         method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
-        datamodule.select(0)
+        datamodule.open(0)
         networks = method.networks
 
         def pairs() -> Iterator[Batch]:

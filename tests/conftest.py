@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from borders import begin
 from torch import Tensor, nn
 
 from lgan.methods.base import LifelongGAN
@@ -63,8 +64,7 @@ def make_method(networks: NetworkFactory) -> Callable[..., LifelongGAN]:
             optimizer=partial(torch.optim.Adam, lr=1e-2),
             **knobs,
         )
-        method.enter_task(0, [(0, 1), (2, 3)], 0)
-        return method
+        return begin(method, 0, [(0, 1), (2, 3)])
 
     return make
 

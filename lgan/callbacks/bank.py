@@ -1,24 +1,20 @@
-"""What a generator that keeps older tasks' tensors needs at a task border."""
+"""Where a task's filters are frozen and appended to the bank."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import lightning as L
 
+from lgan.callbacks.base import TaskCallback, TaskContext
 from lgan.errors import RunError
 
 
-class Committing(Protocol):
-    """A generator with a border, as this callback knows it."""
+class FreezeFilterBank(TaskCallback):
+    """Freeze what a task has learnt, and see that nothing frozen is trained.
 
-    def commit(self) -> None:
-        """Fix what the current task has learnt."""
-        ...
-
-
-class FreezeFilterBank(L.Callback):
-    """Append what a task was free to learn to the bank, and see that nothing frozen is trained."""
+    Its unconstrained filters are appended to the bank, where there is one.
+    """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Check that the optimizer holds live parameters of the generator only.
@@ -34,7 +30,6 @@ class FreezeFilterBank(L.Callback):
                 "they would be trained on."
             )
 
-    @staticmethod
-    def consolidate(generator: Committing) -> None:
-        """Append the task's unconstrained filters to the bank and freeze all that it has learnt."""
-        generator.commit()
+    def on_task_end(self, context: TaskContext) -> None:
+        """Freeze and append."""
+        context.method.generator.commit()

@@ -1,12 +1,13 @@
 """The task border as an event.
 
 A fresh Trainer fits each task, so Lightning's own hooks cannot see the border as a whole. The
-runner calls `on_task_start` before a task's fit, with the networks as the last task left them, and
-`on_task_end` after the method has consolidated.
+runner calls `on_task_start` before a task is begun, with the networks as the last task left them,
+and `on_task_end` when it is over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -14,47 +15,36 @@ from typing import Any, ClassVar, Protocol
 import torch
 from lightning import Callback
 from lightning.pytorch.loggers import Logger
-from torch import Tensor, nn
+from torch import Tensor
 
 from lgan.data.datamodule import TaskSequenceDataModule
-from lgan.seeding import Noise
 
 
 class Learner(Protocol):
-    """A method as callbacks know it: its public hooks (see `lgan.methods.base.LifelongGAN`)."""
+    """A method as callbacks see it: a part of `lgan.methods.base.LifelongGAN`, above this room."""
 
     name: str
-    generator: nn.Module
+    generator: Any
     noise_rows: int
     total_steps: int
+    has_generator: bool
+    has_classifier: bool
 
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
-        ...
 
     def eval(self) -> Any:  # noqa: ANN401
         """Switch to evaluation mode."""
-        ...
 
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images of the classes from the noise."""
-        ...
-
-    def sample(self, labels: Tensor, noise: Noise) -> Tensor:
-        """Return images of the classes from fresh noise."""
-        ...
-
-    has_generator: bool
-    has_classifier: bool
 
     def classify(self, images: Tensor) -> Tensor:
         """Return class logits; only where there is a classifier."""
-        ...
 
     def parameter_counts(self) -> dict[str, int]:
         """Count parameters: trained, stored, discriminator, total."""
-        ...
 
 
 @dataclass
@@ -106,3 +96,11 @@ class TaskCallback(Callback):
 
     def on_task_end(self, context: TaskContext) -> None:
         """Run after a task was fitted and consolidated."""
+
+
+def announce(event: str, callbacks: Iterable[Callback], context: TaskContext) -> None:
+    """Call a hook of `TaskCallback` of all callbacks that have it, in order."""
+    for callback in callbacks:
+        hook = getattr(callback, event, None)
+        if hook is not None:
+            hook(context)

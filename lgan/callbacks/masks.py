@@ -1,48 +1,27 @@
-"""What a growing generator needs at and between task borders: room, protection, binary masks."""
+"""What a generator needs at and between task borders: room, protection, binary masks."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import lightning as L
 import torch
 
+from lgan.callbacks.base import TaskCallback, TaskContext
 from lgan.errors import ConfigError
 
 
-class Growing(Protocol):
-    """A generator under masks, as these callbacks know it (`lgan.layers.growing`)."""
+class ExpandLayers(TaskCallback):
+    """Make room for the task that begins."""
 
-    @property
-    def tasks(self) -> list[Any]:
-        """What the network looks like for each task so far."""
-        ...
-
-    def add_task(self, classes: Any) -> None:  # noqa: ANN401
-        """Widen the network and start a task on it."""
-        ...
-
-    def protect(self) -> None:
-        """Take the gradients away from weights that older tasks use."""
-        ...
-
-    def commit(self) -> None:
-        """Binarise and cumulate the current task's masks."""
-        ...
-
-
-class ExpandLayers(L.Callback):
-    """Make room up to the current task, before the strategy wraps the module; idempotent."""
-
-    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:  # noqa: ANN401
+    def on_task_start(self, context: TaskContext) -> None:
         """Add the tasks that the generator does not have yet."""
-        generator: Growing = pl_module.generator
-        if stage == "fit":
-            for task in range(len(generator.tasks), pl_module.task_index + 1):
-                generator.add_task(pl_module.task_classes[task])
+        generator = context.method.generator
+        for task in context.datamodule.tasks[len(generator.tasks) : context.task + 1]:
+            generator.add_task(task.classes)
 
 
-class CumulateMasks(L.Callback):
+class CumulateMasks(TaskCallback):
     """Protect what older tasks use before each step of the generator; binarise at the border."""
 
     def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:  # noqa: ANN401
@@ -69,7 +48,6 @@ class CumulateMasks(L.Callback):
         if optimizer is trainer.optimizers[0]:
             pl_module.generator.protect()
 
-    @staticmethod
-    def consolidate(generator: Growing) -> None:
-        """Binarise the current task's masks and add them to the cumulated ones."""
-        generator.commit()
+    def on_task_end(self, context: TaskContext) -> None:
+        """Binarise the task's masks and add them to the cumulated ones."""
+        context.method.generator.commit()

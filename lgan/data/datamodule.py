@@ -13,8 +13,8 @@ from torch import Tensor
 from lgan import distributed
 from lgan.arguments import Count, Positive, Text, Whole
 from lgan.data.images import Images, ImageSplits, to_float
-from lgan.data.loader import Attempts, BatchLoader, StreamingLoader, check_batch_size
-from lgan.data.tasks import Task, TaskKind, TaskSequence
+from lgan.data.loader import Again, BatchLoader, StreamingLoader, check_batch_size, first_attempt
+from lgan.data.tasks import Task, TaskInfo, TaskKind, TaskSequence
 from lgan.errors import ConfigError, TaskAccessError
 from lgan.seeding import Noise
 
@@ -22,7 +22,7 @@ Augmentation = Callable[[Tensor, Noise], Tensor]
 
 
 class TaskSequenceDataModule(L.LightningDataModule):
-    """A data set, cut into tasks, of which training data is given for the selected task only.
+    """A data set, cut into tasks, of which training data is given for the open task only.
 
     Args:
         splits: returns the data set; called once with ``root=root``.
@@ -70,8 +70,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         super().__init__()
         self.name = name
         self.batch_size, self.steps, self.draws, self.seed = batch_size, steps, draws, seed
-        self.cumulative = False
-        self._open = partial(splits, root=root)
+        self._load = partial(splits, root=root)
         self._cut = partial(
             TaskSequence,
             classes_per_task=classes_per_task,
@@ -83,9 +82,9 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self._num_workers, self._augmentation = num_workers, augmentation
         self._splits: ImageSplits | None = None
         self._sequence: TaskSequence | None = None
-        self._current: int | None = None
+        self._info: TaskInfo | None = None
         self._loader: BatchLoader | None = None
-        self.attempts: Attempts | None = None
+        self.again: Again = first_attempt
 
     def prepare_data(self) -> None:
         """Download, once per machine, before the other ranks look."""
@@ -103,7 +102,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         """
         if self._splits is not None:
             return
-        splits = self._open()
+        splits = self._load()
         sequence = self._cut(len(splits.class_names))
         for task in sequence:
             count = int(torch.isin(splits.train.labels, torch.tensor(task.classes)).sum())
@@ -150,18 +149,23 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self.splits.train.shape
 
     @property
-    def current(self) -> int:
-        """Index of the selected task.
+    def opened(self) -> int | None:
+        """Index of the task that is open, or None."""
+        return None if self._info is None else self._info.index
+
+    @property
+    def info(self) -> TaskInfo:
+        """What `open` returned last.
 
         Raises:
-            TaskAccessError: none is selected.
+            TaskAccessError: no task is open.
         """
-        if self._current is None:
-            raise TaskAccessError("no task is selected: call select(t) before asking for its data.")
-        return self._current
+        if self._info is None:
+            raise TaskAccessError("no task is open: call open(t) before asking for its data.")
+        return self._info
 
-    def select(self, index: int, cumulative: bool = False) -> None:
-        """Open the door to task `index`.
+    def open(self, index: int, cumulative: bool = False) -> TaskInfo:
+        """Open the door to task `index`, and shut it to all others.
 
         Args:
             index: the task to be trained.
@@ -171,22 +175,18 @@ class TaskSequenceDataModule(L.LightningDataModule):
         Raises:
             ConfigError: there is no such task.
         """
-        self._current, self.cumulative = self.sequence[index].index, cumulative
+        task = self.sequence[index]
+        classes = self.sequence.seen(index) if cumulative else task.classes
+        self._info = TaskInfo(
+            index=task.index,
+            task_classes=tuple(t.classes for t in self.tasks),
+            steps=self.steps,
+            batch_size=self.batch_size,
+            draws=self.draws,
+            images=self.splits.train.of_classes(classes),
+        )
         self._loader = None
-
-    def training_images(self, index: int) -> Images:
-        """Return the training pictures of one task.
-
-        Raises:
-            TaskAccessError: the task is not selected.
-        """
-        current = self.current
-        if index != current and not (self.cumulative and 0 <= index < current):
-            raise TaskAccessError(
-                f"training data of task {index} was asked for while task {current} is selected"
-                f"{' with all before it' if self.cumulative else ''}; a task sees no other's data."
-            )
-        return self.splits.train.of_classes(self.sequence[index].classes)
+        return self._info
 
     def validation_images(self, index: int) -> Images:
         """Return the validation pictures of one task; there may be none."""
@@ -209,7 +209,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self.splits.test.of_classes(classes)
 
     def training_images_for_evaluation(self) -> Images:
-        """Return all training pictures of all classes, whatever task is selected.
+        """Return all training pictures of all classes, whatever task is open.
 
         Only for training the fixed classifiers that evaluate (metrics): a method that trains on
         them breaks the rule without declaring it.
@@ -217,19 +217,18 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self.splits.train
 
     def train_dataloader(self) -> BatchLoader:
-        """Return this rank's batches of the selected task (of all up to it if cumulative).
+        """Return this rank's batches of the open task (of all up to it if cumulative).
 
         Raises:
-            TaskAccessError: no task is selected.
+            TaskAccessError: no task is open.
             ConfigError: the batch cannot be shared out evenly over the ranks.
         """
-        index = self.current
-        seen = self.sequence.seen(index) if self.cumulative else self.sequence[index].classes
-        images = self.splits.train.of_classes(seen)
+        info = self.info
+        images = info.images
         if self.trainer:
             # Batches are then indexed where they are used, and nothing is copied per step.
             images = images.to(self.trainer.strategy.root_device)
-        settings = (images, self.batch_size, self.draws, self.steps, self.seed, index)
+        settings = (images, info.batch_size, info.draws, info.steps, self.seed, info.index)
         rank, world = self._place()
         whole, streaming = self._loaders
         self._loader = (
@@ -237,7 +236,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
             if images.in_files
             else whole(*settings, rank, world)
         )
-        self._loader.attempts = self.attempts
+        self._loader.again = self.again
         return self._loader
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
@@ -259,9 +258,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
         noise = Noise(0, floats[0]["x"].device, rank, world)
         # The loader counts a step as it hands it out; Lightning fetches no step ahead.
         step = self._loader.step - 1
-        retry = self.attempts(self.current, step) if self.attempts else 0
-        again = ("retry", retry) if retry else ()
-        noise.reseed(self.seed, "augmentation", self.current, step, *again)
+        task = self.info.index
+        noise.reseed(self.seed, "augmentation", task, step, *self.again(task, step))
         return [{**part, "x": self._augmentation(part["x"], noise)} for part in floats]
 
     def _place(self) -> tuple[int, int]:

@@ -8,6 +8,7 @@ r, r + N, ... of each batch, as `lgan.seeding.Noise` deals out noise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +19,13 @@ from lgan.errors import ConfigError
 from lgan.seeding import mix
 
 Batch = dict[str, Tensor]
-Attempts = Callable[[int, int], int]
-"""How many times training was rewound before or at a (task, step): see `lgan.run.rewinds`."""
+Again = Callable[[int, int], tuple[str | int, ...]]
+"""What a seed is mixed with at a (task, step) beyond these two: see `lgan.run.rewinds`."""
+
+
+def first_attempt(task: int, step: int) -> tuple[str | int, ...]:
+    """Return nothing: training was not rewound."""
+    return ()
 
 
 class BatchLoader:
@@ -58,8 +64,8 @@ class BatchLoader:
         self.images, self.batch_size, self.draws, self.steps = images, batch_size, draws, steps
         self.seed, self.task, self.rank, self.world = seed, task, rank, world
         self.step = 0
-        self._permutation = ((-1, 0), torch.empty(0, dtype=torch.int64))
-        self.attempts: Attempts | None = None
+        self._permutation: tuple[Any, Tensor] = (None, torch.empty(0, dtype=torch.int64))
+        self.again: Again = first_attempt
 
     def __len__(self) -> int:
         return self.steps
@@ -91,16 +97,15 @@ class BatchLoader:
     def _batch(self, draw: int) -> Batch:
         epoch, position = divmod(draw, len(self.images) // self.batch_size)
         start = position * self.batch_size
-        retry = self.attempts(self.task, draw // self.draws) if self.attempts else 0
-        rows = self._epoch(epoch, retry)[start : start + self.batch_size][self.rank :: self.world]
+        again = self.again(self.task, draw // self.draws)
+        rows = self._epoch(epoch, *again)[start : start + self.batch_size][self.rank :: self.world]
         return {"x": self.images.take(rows), "y": self.images.labels[rows]}
 
-    def _epoch(self, epoch: int, retry: int = 0) -> Tensor:
-        if self._permutation[0] != (epoch, retry):
-            again = ("retry", retry) if retry else ()
+    def _epoch(self, epoch: int, *again: str | int) -> Tensor:
+        if self._permutation[0] != (epoch, *again):
             seed = mix(self.seed, "data", self.task, epoch, *again)
             order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(seed))
-            self._permutation = ((epoch, retry), order)
+            self._permutation = ((epoch, *again), order)
         return self._permutation[1]
 
 

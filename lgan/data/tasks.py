@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from lgan.data.images import Images
 from lgan.errors import ConfigError
 from lgan.seeding import mix
 
@@ -21,6 +22,33 @@ class Task:
 
     index: int
     classes: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TaskInfo:
+    """All that a method is told of the task that is open.
+
+    Attributes:
+        index: the task's.
+        task_classes: classes of each task of the sequence, those to come included.
+        steps: generator steps of the task.
+        batch_size: pictures in the global batch.
+        draws: real batches per step.
+        images: the training pictures: the task's own, or of all tasks up to it if the data are
+            cumulative; pairs of six channels where a task is a translation.
+    """
+
+    index: int
+    task_classes: tuple[tuple[int, ...], ...]
+    steps: int
+    batch_size: int
+    draws: int
+    images: Images
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The classes that the task brings."""
+        return self.task_classes[self.index]
 
 
 class TaskSequence:

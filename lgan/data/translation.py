@@ -42,7 +42,7 @@ class UnpairedStreamingLoader(UnpairedLoader, StreamingLoader):
 class TranslationDataModule(TaskSequenceDataModule):
     """A sequence of translations; task t has the one class t, named as the task.
 
-    A batch has `z`, the input pictures, beside `x`, the targets. `training_images` are pairs of
+    A batch has `z`, the input pictures, beside `x`, the targets. `TaskInfo.images` are pairs of
     six channels (see `lgan.data.pairs`); all other pictures are targets, or `test_inputs`.
 
     Args:
@@ -121,7 +121,7 @@ class TranslationDataModule(TaskSequenceDataModule):
         return half(super().test_images_of(classes), TARGET)
 
     def training_images_for_evaluation(self) -> Images:
-        """Return all training targets, whatever task is selected; only for evaluation."""
+        """Return all training targets, whatever task is open; only for evaluation."""
         return half(super().training_images_for_evaluation(), TARGET)
 
     def test_inputs(self, index: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 Fine-tuning (SFT) is this frame and nothing else. A method adds a penalty or a second loss in
 `loss`, players or steps in `schedule`, and what it keeps of old tasks in `begin_task`/`end_task`.
+Each of these calls `super()`, and constructors pass on the arguments that they do not know: methods
+combine, as in `class Both(EWCGAN, MeRGANRA)`.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, cast
+from pathlib import Path
+from typing import Any, ClassVar, Never, cast
 
 import lightning as L
 import torch
@@ -18,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from lgan import distributed
+from lgan.callbacks.base import TaskContext, announce
+from lgan.data.tasks import TaskInfo
 from lgan.errors import RunError, TrainingDivergedError
 from lgan.methods.fit import Trait, check_fit
 from lgan.networks.factory import NetworkFactory, noise_length
@@ -45,6 +50,10 @@ def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
 class LifelongGAN(L.LightningModule):
     """A generator and a discriminator that learn one task after the other.
 
+    `lgan.training.runner` trains a sequence of tasks. A plain Trainer trains one, the task that
+    the datamodule has open or else its first one; to Lightning a task is one epoch:
+    `Trainer(max_epochs=1).fit(method, datamodule=datamodule)`.
+
     Args:
         name: the method's name in tables, as in `method=name`.
         networks: builds the networks, as many as the method needs.
@@ -56,26 +65,28 @@ class LifelongGAN(L.LightningModule):
             dropout and the batch's statistics.
 
     Raises:
-        ConfigError: the method, the objective, the networks or the test mode do not go together.
+        ConfigError: the method, the objective, the networks or the test mode do not go together,
+            or the methods that a class combines.
     """
 
-    declaration: ClassVar[str] = ""
-    """The rule of the protocol that the method breaks, printed in every table; "" for none."""
     cumulative_data: ClassVar[bool] = False
     """Whether the method trains on the data of all tasks so far (which breaks the rule)."""
     has_generator: bool = True
     """Whether there is a generator; without one, `generator` is an empty module."""
-    has_classifier: bool = True
-    """Whether `classify` knows all classes learnt."""
+    classifies: ClassVar[bool] = True
+    """Whether `classify` knows all classes learnt, where tasks are classes to draw."""
     refuses: ClassVar[dict[Trait, str]] = {}
     """What the method makes no sense with (`lgan.methods.fit`): why, and what to choose instead."""
-    noise_rows: int = 1
-    """How many rows of noise `generate` takes per image."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What the class relies on; it does not combine with one that `lacks` any of it."""
+    lacks: ClassVar[tuple[str, ...]] = ()
+    """What classes that are combined with this one cannot rely on."""
     roles: ClassVar[dict[str, str]] = {}
     """Further kinds of steps in the schedule, and whose optimizer takes them."""
 
     def __init__(
         self,
+        *,
         name: str,
         networks: NetworkFactory,
         objective: Objective,
@@ -91,16 +102,19 @@ class LifelongGAN(L.LightningModule):
         self.generator = networks.build_generator() if self.has_generator else nn.Identity()
         self.discriminator = networks.build_discriminator()
         check_fit(self, objective, (self.generator, self.discriminator))
-        self.has_classifier = self.has_classifier and objective.task_kind == "classes"
+        self.has_classifier = self.classifies and objective.task_kind == "classes"
         told = self.generator if isinstance(self.generator, Translator) else Translator()
         self.code_length, self.directions = told.code_length, tuple(told.halves)
+        self.noise_rows = 1  # that `generate` takes per image
         self.task_index, self.step, self.total_steps = 0, 0, 0
         self._earlier, self._began = 0.0, time.perf_counter()
         self.task_classes: list[tuple[int, ...]] = []
         self.noise = Noise(seed)
         self.losses: dict[str, Tensor] = {}
         self._drops = False
-        self.rewinds: Rewinds | None = None
+        self.rewinds = Rewinds()
+        self.info: TaskInfo | None = None  # of the task that was begun and has not ended
+        self._alone = False  # with a plain Trainer
         self._clock: DataClock | None = None
 
     # ------------------------------------------------------------------ what a method may change
@@ -110,14 +124,45 @@ class LifelongGAN(L.LightningModule):
         """The networks that are trained, by name; each has an optimizer of its own."""
         return {"generator": self.generator, "discriminator": self.discriminator}
 
-    def begin_task(self, task: int) -> None:
-        """Make room for `task`; called before optimizers and strategy see the parameters.
+    def begin_task(self, info: TaskInfo) -> None:
+        """Make ready for a task, before optimizers and strategy see the parameters.
 
-        Idempotent: a run that resumes inside the task calls it again, and then loads the state.
+        The callbacks that the method brings have made room for it. A run that resumes inside the
+        task calls this too, and then loads the state.
         """
+        self.info, self.task_index, self.step, self._earlier = info, info.index, 0, 0.0
+        self.task_classes = list(info.task_classes)
+        self.objective.reset()
+        if self.rate_schedule is not None:
+            self._clock = DataClock(len(info.images), info.batch_size, info.steps, info.draws)
 
-    def end_task(self, task: int) -> None:
-        """Consolidate what was learnt; called once, after the last step of `task`."""
+    def end_task(self, info: TaskInfo) -> None:
+        """Keep what later tasks need; called once, after the last step.
+
+        Whatever the method needed for this task only goes: what is left is saved. The callbacks
+        that the method brings fix afterwards what was learnt.
+        """
+        self.info = None
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """Return the callbacks that the method is not itself without.
+
+        At borders they act before all others.
+        """
+        return []
+
+    def rules_broken(self) -> list[str]:
+        """Return the rules of the protocol that the method breaks."""
+        return []
+
+    @property
+    def declaration(self) -> str:
+        """The rules that the method breaks, as printed in every table; "" for none."""
+        return "; ".join(self.rules_broken())
+
+    def condition(self, labels: Tensor) -> Tensor:
+        """Return what `generator` takes for classes (B,)."""
+        return labels
 
     def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
         """Yield (player, batch) for each optimizer step of one generator step.
@@ -199,28 +244,34 @@ class LifelongGAN(L.LightningModule):
         """Classes of the tasks before the current one, in task order."""
         return [c for classes in self.task_classes[: self.task_index] for c in classes]
 
-    def enter_task(self, task: int, task_classes: list[tuple[int, ...]], total_steps: int) -> None:
-        """Set the counters to the start of `task`.
-
-        Args:
-            task: index of the task to be learnt.
-            task_classes: classes of each task of the sequence.
-            total_steps: generator steps of all tasks before.
-        """
-        self.task_index, self.step, self.total_steps = task, 0, total_steps
-        self._earlier = 0.0
-        self.task_classes = task_classes
-        self.objective.reset()
-
     def sample(self, labels: Tensor, noise: Noise) -> Tensor:
         """Return images of classes `labels` (B,) from fresh noise."""
         z = noise.normal(len(labels) * self.noise_rows, noise_length(self.generator))
         return self.generate(z, labels)
 
     def setup(self, stage: str) -> None:
-        """Grow for the task that the datamodule has selected, before the strategy wraps."""
-        if stage == "fit":
-            self.begin_task(self.task_index)
+        """With a plain Trainer, begin the task that the datamodule has open, or its first."""
+        self._alone = stage == "fit" and self.info is None
+        if self._alone:
+            data = cast(Any, self.trainer).datamodule
+            if data is None:
+                raise RunError("fit needs datamodule=...; it trains one of its tasks.")
+            info = data.open(data.opened or 0, self.cumulative_data)
+            self._announce("on_task_start", info)
+            self.begin_task(info)
+
+    def on_fit_end(self) -> None:
+        """With a plain Trainer, end the task."""
+        if self._alone and self.info is not None:
+            info = self.info
+            self.end_task(info)
+            self._announce("on_task_end", info)
+
+    def _announce(self, event: str, info: TaskInfo) -> None:
+        trainer = cast(Any, self.trainer)
+        folder = Path(trainer.default_root_dir)
+        context = TaskContext(self, trainer.datamodule, info.index, folder)
+        announce(event, self.configure_callbacks(), context)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Return a fresh optimizer for each player."""
@@ -233,27 +284,20 @@ class LifelongGAN(L.LightningModule):
         """Draw noise where the networks are, for the global batch of all ranks."""
         trainer, self._began = self.trainer, time.perf_counter()
         self.noise = Noise(self.seed, self.device, trainer.global_rank, trainer.world_size)
-        if self.rate_schedule is not None:
-            data = cast(Any, trainer).datamodule
-            first = 0 if self.cumulative_data else self.task_index
-            tasks = range(first, self.task_index + 1)
-            images = sum(len(data.training_images(task)) for task in tasks)
-            self._clock = DataClock(images, data.batch_size, data.steps, data.draws)
         self._drops = any(isinstance(module, _DropoutNd) for module in self.modules())
         self.train()
 
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         """Take one generator step and the steps of the other players that belong to it."""
         # After a rewind (`lgan.run.rewinds`) the same steps are taken with other random numbers.
-        retry = self.rewinds.attempt(self.task_index, self.step) if self.rewinds else 0
-        again = ("retry", retry) if retry else ()
+        again = self.rewinds.again(self.task_index, self.step)
         self.noise.reseed(self.seed, "noise", self.task_index, self.step, *again)
         if self._drops:
             # Dropout draws from torch's own generator; reseeding that is slow, so only here.
             torch.manual_seed(
                 mix(self.seed, "dropout", self.noise.rank, self.task_index, self.step, *again)
             )
-        self._set_learning_rates(retry)
+        self._set_learning_rates()
         found = self.optimizers()  # of a single player Lightning gives no list
         listed = found if isinstance(found, list) else [found]
         optimizers = dict(zip(self.players, listed, strict=True))
@@ -269,14 +313,12 @@ class LifelongGAN(L.LightningModule):
         self.step += 1
         self.total_steps += 1
 
-    def _set_learning_rates(self, retry: int) -> None:
-        factor = 1.0
+    def _set_learning_rates(self) -> None:
+        factor = self.rewinds.rate_factor(self.task_index, self.step)
         if self.rate_schedule is not None and self._clock is not None:
-            factor = self.rate_schedule(self.step, self._clock)
-        elif not retry:
+            factor *= self.rate_schedule(self.step, self._clock)
+        elif factor == 1:
             return
-        if retry and self.rewinds is not None:
-            factor *= self.rewinds.rate_factor(self.task_index, self.step)
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
@@ -351,6 +393,18 @@ class LifelongGAN(L.LightningModule):
             )
         checkpoint["state_dict"] |= own[distributed.rank()] if own else {}
 
+    @classmethod
+    def load_from_checkpoint(cls, *_: Any, **__: Any) -> Never:  # noqa: ANN401
+        """Refuse: a checkpoint holds tensors, and not the networks that they belong to.
+
+        Raises:
+            RunError: always; it says what to use instead.
+        """
+        raise RunError(
+            "a checkpoint does not say how its networks are built; "
+            "lgan.inference.sample.load_run(FOLDER) loads a run."
+        )
+
     def border_state(self) -> dict[str, Any]:
         """Return what a finished task leaves behind: structure, then tensors."""
         return {
@@ -365,7 +419,7 @@ class LifelongGAN(L.LightningModule):
         """Load what `border_state` returned.
 
         Raises:
-            RunError: the state is another method's.
+            RunError: the state is another method's, or its tensors are not the method's.
         """
         if state["method"] != self.name:
             raise RunError(
@@ -373,5 +427,15 @@ class LifelongGAN(L.LightningModule):
                 f"method={self.name}."
             )
         self.rebuild(state["structure"])
+        # Lightning's own strictness overlooks tensors of a submodule that is None.
+        own, given = (
+            {k: v.shape for k, v in s.items()} for s in (self.state_dict(), state["state"])
+        )
+        odd = sorted({name for name, _ in own.items() ^ given.items()})
+        if odd:
+            raise RunError(
+                f"the state after task {state['task']} does not fit method={self.name}; missing, "
+                f"unknown or of another shape: {', '.join(odd[:5])}{' ...' * (len(odd) > 5)}."
+            )
         self.load_state_dict(state["state"])
         self.task_index, self.total_steps = state["task"], state["total_steps"]

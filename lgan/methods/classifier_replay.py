@@ -7,13 +7,14 @@ pictures to the classifier; critic and generator see the current task only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lgan import distributed
 from lgan.data.memory import ExemplarMemory
+from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.fit import Trait
 from lgan.methods.mergan import one_of
@@ -40,6 +41,7 @@ class ClassifierReplay(TaskNetworks):
         ConfigError: a value is out of range.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("tasks that come one by one",)
     refuses: ClassVar[dict[Trait, str]] = {
         "pictures": "replays need classes; choose method=piggyback_gan, piggyback_mask or per_task."
     }
@@ -62,15 +64,23 @@ class ClassifierReplay(TaskNetworks):
     def on_fit_start(self) -> None:
         """Prepare the replays."""
         super().on_fit_start()
-        images = cast(Any, self.trainer).datamodule.training_images(self.task_index)
-        self._prepare_replay(len(images) // len(self.task_classes[self.task_index]))
+        assert self.info is not None
+        self._prepare_replay(len(self.info.images) // len(self.info.classes))
 
-    def end_task(self, task: int) -> None:
+    def end_task(self, info: TaskInfo) -> None:
         """Keep the real pictures that may be kept."""
-        super().end_task(task)
+        super().end_task(info)
         self._draw = self.draw_generated
         if self.memory is not None:
-            self.memory.add(cast(Any, self.trainer).datamodule.training_images(task))
+            self.memory.add(info.images)
+
+    def rules_broken(self) -> list[str]:
+        """Say how many real pictures are kept, if any are."""
+        if self.memory is None:
+            return super().rules_broken()
+        ratio, total = self.memory.ratio, self.memory.total
+        kept = f"r={ratio}" if ratio else f"K={total}"
+        return [*super().rules_broken(), f"keeps real data ({kept})"]
 
     def classifier_batches(self, batch: Batch) -> Iterator[Batch]:
         """Yield the batches of the classifier's steps that belong to one batch of the task."""
@@ -148,5 +158,4 @@ class ClassifierReplay(TaskNetworks):
             )
         if not ratio and not total:
             return None
-        self.declaration = f"keeps real data ({'r' if ratio else 'K'}={ratio or total})"  # type: ignore[misc]
         return ExemplarMemory(total=total or None, ratio=ratio or None, seed=self.seed)

@@ -9,6 +9,7 @@ from torch import nn
 
 from lgan.callbacks.bank import FreezeFilterBank
 from lgan.callbacks.masks import ExpandLayers
+from lgan.data.tasks import TaskInfo
 from lgan.layers.lateral import ProgressiveTranslator
 from lgan.layers.per_task import LifelongGenerator
 from lgan.methods.task_networks import TaskNetworks
@@ -25,13 +26,12 @@ class ConvertedGenerator(TaskNetworks):
         **kwargs: see `LifelongGAN`.
     """
 
-    has_classifier: ClassVar[bool] = False  # type: ignore[misc]
+    classifies: ClassVar[bool] = False
 
     def __init__(self, *, inherit_discriminator: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
         self.inherit_discriminator = inherit_discriminator
         self.generator = self.convert(self.generator)
-        self.bank = FreezeFilterBank()
 
     def convert(self, network: nn.Module) -> nn.Module:
         """Return a plain generator, converted."""
@@ -43,19 +43,14 @@ class ConvertedGenerator(TaskNetworks):
         return cast(Lifelong, self.generator)
 
     def configure_callbacks(self) -> list[L.Callback]:
-        """Return the callbacks that the method is not itself without."""
-        return [ExpandLayers(), self.bank]
+        """Add those that make room in the generator and freeze it."""
+        return [*super().configure_callbacks(), ExpandLayers(), FreezeFilterBank()]
 
-    def begin_task(self, task: int) -> None:
-        """Start the discriminator anew; `ExpandLayers` made room in the generator."""
-        super().begin_task(task)
-        if task and not self.inherit_discriminator:
-            self.discriminator = self.networks.build_discriminator(task).to(self.device)
-
-    def end_task(self, task: int) -> None:
-        """Fix what the task has learnt for good."""
-        self.bank.consolidate(self.lifelong)
-        super().end_task(task)
+    def begin_task(self, info: TaskInfo) -> None:
+        """Start the discriminator anew."""
+        super().begin_task(info)
+        if info.index and not self.inherit_discriminator:
+            self.discriminator = self.networks.build_discriminator(info.index).to(self.device)
 
     def parameter_counts(self) -> dict[str, int]:
         """Count what the task added, what is kept of all tasks, and one full network per task."""

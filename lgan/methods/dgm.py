@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lgan.callbacks.masks import CumulateMasks, ExpandLayers
+from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.layers.disk import disk_bytes
 from lgan.layers.growing import (
@@ -124,7 +125,6 @@ class DGM(ClassifierReplay):
         )
         self.generator = self.convert(self.generator, settings)
         self._start_size = self._size()
-        self.masks = CumulateMasks()
         self.top, self.task_steps = 1.0, 1
         self.evolution: list[list[float]] = []
 
@@ -135,32 +135,26 @@ class DGM(ClassifierReplay):
     # ------------------------------------------------------------------------------ the task border
 
     def configure_callbacks(self) -> list[L.Callback]:
-        """Return the callbacks that DGM is not itself without."""
-        return [ExpandLayers(), self.masks]
+        """Add those that widen the generator, protect it and binarise its masks."""
+        return [*super().configure_callbacks(), ExpandLayers(), CumulateMasks()]
 
-    def begin_task(self, task: int) -> None:
-        """Start the discriminator anew; the generator was widened by `ExpandLayers`."""
-        super().begin_task(task)
-        self.evolution = []
+    def begin_task(self, info: TaskInfo) -> None:
+        """Start the discriminator anew."""
+        super().begin_task(info)
+        self.evolution, self.task_steps, task = [], info.steps, info.index
         if task and self.reset_discriminator:
             self.discriminator = self.networks.build_discriminator(task).to(self.device)
         elif task:
             fresh = self.networks.build_discriminator(task)
             self.discriminator.score = cast(nn.Module, fresh.score).to(self.device)
 
-    def on_fit_start(self) -> None:
-        """Learn how many steps the task has, which the annealing depends on."""
-        super().on_fit_start()
-        self.task_steps = cast(Any, self.trainer).datamodule.steps
-
-    def end_task(self, task: int) -> None:
-        """Binarise and cumulate the masks."""
+    def end_task(self, info: TaskInfo) -> None:
+        """Record the masks as the last step left them; `CumulateMasks` binarises them."""
         # The scale is in no checkpoint; a run may have gone on from the one after the last step.
         steps = self.adversarial_steps
         self.generator.set_scale(self.annealing.at(steps - 1, steps)[1])
         self._record_masks()
-        self.masks.consolidate(self.generator)
-        super().end_task(task)
+        super().end_task(info)
 
     # --------------------------------------------------------------------------------- the training
 
@@ -212,6 +206,7 @@ class DGM(ClassifierReplay):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Compensate the embeddings' gradients, then clip the generator's."""
+        super().on_before_optimizer_step(optimizer)
         if optimizer is not self.trainer.optimizers[0]:
             return
         for masks in self.generator.masks.values():
@@ -245,7 +240,7 @@ class DGM(ClassifierReplay):
         """Return capacity, disk space and the course of the masks over the task."""
         edges = [i / BINS for i in range(BINS + 1)]
         nonzero = [sum(fractions[BINS // 2 :]) for fractions in self.evolution]
-        return {
+        return super().report() | {
             "capacity": self.generator.capacity(),
             "disk": disk_bytes(self.generator),
             "mask_evolution": {

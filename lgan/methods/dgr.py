@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
@@ -62,6 +63,8 @@ class DGR(LifelongGAN):
         ConfigError: the ratio is not in (0, 1].
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
+    lacks: ClassVar[tuple[str, ...]] = ("a generator that is told the class",)
     refuses: ClassVar[dict[Trait, str]] = {
         "pictures": "its solver labels classes; choose method=mergan_ra or lifelong_gan."
     }
@@ -94,14 +97,16 @@ class DGR(LifelongGAN):
         """Generator, discriminator and solver."""
         return {**super().players, "solver": self.solver}
 
-    def begin_task(self, task: int) -> None:
+    def begin_task(self, info: TaskInfo) -> None:
         """Take the scholar of the last task: generator and solver."""
-        if task > 0:
+        super().begin_task(info)
+        if info.index > 0:
             self.old_generator = copy.deepcopy(self.generator).requires_grad_(False)
             self.old_solver = copy.deepcopy(self.solver).requires_grad_(False)
 
-    def end_task(self, task: int) -> None:
+    def end_task(self, info: TaskInfo) -> None:
         """Drop the old scholar."""
+        super().end_task(info)
         self.old_generator = self.old_solver = None
 
     def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
@@ -125,7 +130,7 @@ class DGR(LifelongGAN):
         assert self.old_generator is not None and self.old_solver is not None
         count = len(batch["y"])
         z = self.noise.normal(count, noise_length(self.generator))
-        images = self.old_generator(z, torch.zeros_like(batch["y"]))
+        images = self.old_generator(z, self.condition(batch["y"]))
         logits = self.old_solver(images)
         known = torch.tensor(self.old_classes, device=logits.device)
         labels = known[logits[:, known].argmax(1)]
@@ -137,8 +142,12 @@ class DGR(LifelongGAN):
             "weight": torch.cat(weights),
         }
 
+    def condition(self, labels: Tensor) -> Tensor:
+        """Return the only class that the generator knows."""
+        return torch.zeros_like(labels)
+
     def _unlabelled(self, batch: Batch) -> Batch:
-        return {**batch, "y": torch.zeros_like(batch["y"])}
+        return {**batch, "y": self.condition(batch["y"])}
 
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images that the solver takes for `labels`, picked from len(z) images."""

@@ -11,7 +11,7 @@ may be looked at; the score is the mean over the discriminator's patches.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from torch.nn.utils import parameters_to_vector
 from lgan import distributed
 from lgan.data.images import to_float
 from lgan.data.pairs import INPUT, half
+from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
@@ -98,13 +99,13 @@ class EWCGAN(LifelongGAN):
             F and anchor for each task.
         decay: factor of "online".
         fisher_classes: estimate F on images of the "task" just learnt or of all "seen" classes.
-        *args: see `LifelongGAN`.
         **kwargs: see `LifelongGAN`.
 
     Raises:
         ConfigError: a knob has no such value, or none for translators.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
     refuses: ClassVar[dict[Trait, str]] = {
         "composite": "no picture of the first network tells about the second; choose "
         "objective=pix2pix, or method=mergan_ra."
@@ -114,7 +115,7 @@ class EWCGAN(LifelongGAN):
 
     def __init__(
         self,
-        *args: Any,  # noqa: ANN401
+        *,
         ewc_weight: float = 1e9,
         fisher_mode: str = "score",
         fisher_samples: int = 1024,
@@ -125,7 +126,7 @@ class EWCGAN(LifelongGAN):
         fisher_classes: str = "task",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(**kwargs)
         if fisher_samples < 1 or fisher_batch < 1:
             raise ConfigError(
                 f"method.fisher_samples={fisher_samples} and method.fisher_batch={fisher_batch} "
@@ -151,51 +152,51 @@ class EWCGAN(LifelongGAN):
         theta = parameters_to_vector(self.generator.parameters())
         return 0.5 * self.ewc_weight * (self.fisher * (theta - self.anchor).square()).sum()
 
-    def end_task(self, task: int) -> None:
+    def end_task(self, info: TaskInfo) -> None:
         """Estimate the Fisher information and set the anchor."""
-        fresh = self.estimate_fisher(task)[None]
+        fresh = self.estimate_fisher(info)[None]
         theta = parameters_to_vector(self.generator.parameters()).detach()[None]
         if self.accumulate == "separate":
             fresh, theta = torch.cat([self.fisher, fresh]), torch.cat([self.anchor, theta])
         elif self.accumulate == "online" and len(self.fisher):
             fresh = self.decay * self.fisher + fresh
         self.fisher, self.anchor = fresh, theta
+        super().end_task(info)
 
-    def estimate_fisher(self, task: int) -> Tensor:
+    def estimate_fisher(self, info: TaskInfo) -> Tensor:
         """Return the diagonal Fisher information (P,) of the generator's parameters."""
         noise = Noise(self.seed, self.device)
-        noise.reseed(self.seed, "fisher", task)
+        noise.reseed(self.seed, "fisher", info.index)
         pictures = self.objective.task_kind == "pictures"
-        batches = self._pictures(task, noise) if pictures else self._noise(task, noise)
+        batches = self._pictures(info, noise) if pictures else self._noise(info, noise)
         total = torch.zeros(sum(p.numel() for p in self.generator.parameters()), device=self.device)
         with torch.random.fork_rng(random_devices(self.device)):
             for number, batch in enumerate(batches):
                 if number % distributed.world() == distributed.rank():
-                    torch.manual_seed(mix(self.seed, "fisher", task, number))  # of dropout
+                    torch.manual_seed(mix(self.seed, "fisher", info.index, number))  # dropout
                     total += self._batch_fisher(*batch)
         return distributed.total_of(total) / self.fisher_samples
 
-    def _noise(self, task: int, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
-        first = 0 if self.fisher_classes == "seen" else task
-        known = self.task_classes[first : task + 1]
+    def _noise(self, info: TaskInfo, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
+        first = 0 if self.fisher_classes == "seen" else info.index
+        known = info.task_classes[first : info.index + 1]
         classes = torch.tensor([c for group in known for c in group], device=self.device)
         labels = classes[torch.arange(self.fisher_samples, device=self.device) % len(classes)]
         z = noise.normal(len(labels), noise_length(self.generator))
         yield from zip(z.split(self.fisher_batch), labels.split(self.fisher_batch), strict=True)
 
-    def _pictures(self, task: int, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
+    def _pictures(self, info: TaskInfo, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield training inputs of the task, in random order, each as often as the others."""
-        data = cast(Any, self.trainer).datamodule
-        inputs = half(data.training_images(task), INPUT)
+        inputs = half(info.images, INPUT)
         order = noise.uniform(len(inputs)).argsort().cpu()
         chosen = order[torch.arange(self.fisher_samples) % len(inputs)]
-        label = torch.tensor(self.task_classes[task][:1], device=self.device)
-        for rows in chosen.split(min(self.fisher_batch, data.batch_size)):
+        label = torch.tensor(info.classes[:1], device=self.device)
+        for rows in chosen.split(min(self.fisher_batch, info.batch_size)):
             yield to_float(inputs.take(rows).to(self.device)), label.expand(len(rows))
 
     def _scores(self, z: Tensor, labels: Tensor) -> Tensor:
         if self.objective.task_kind == "classes":
-            score, logits = self.discriminator(self.generator(z, labels))
+            score, logits = self.discriminator(self.generator(z, self.condition(labels)))
             return sample_scores(self.fisher_mode, score, logits, labels)
         with as_in_training(self.generator, self.discriminator):
             fake = self.generator(z, labels)
@@ -221,11 +222,12 @@ class EWCGAN(LifelongGAN):
         return squared_gradients(scores.mean()[None], parameters) * len(labels)
 
     def structure(self) -> dict[str, Any]:
-        """Return the number of anchors kept."""
-        return {"anchors": len(self.fisher)}
+        """Add the number of anchors kept."""
+        return super().structure() | {"anchors": len(self.fisher)}
 
     def rebuild(self, structure: dict[str, Any]) -> None:
         """Make room for the anchors kept."""
+        super().rebuild(structure)
         self._make_room(structure["anchors"])
 
     def _make_room(self, anchors: int) -> None:

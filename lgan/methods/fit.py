@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -21,12 +22,30 @@ Trait = Literal["classes", "pictures", "two_way", "composite"]
 """What a method may refuse: a kind of task, or translators that are several networks."""
 
 
+def check_combination(method: type[LifelongGAN], name: str) -> None:
+    """Refuse a class whose bases do not combine: one needs what another does not leave it.
+
+    Raises:
+        ConfigError: names both, and what it is.
+    """
+    for one, other in permutations(method.__mro__, 2):
+        absent = {*vars(one).get("needs", ())} & {*vars(other).get("lacks", ())}
+        if "convert" in vars(one) and "convert" in vars(other):
+            absent = {"the plain generator, to convert it"}
+        if absent and not issubclass(one, other) and not issubclass(other, one):
+            raise ConfigError(
+                f"method={name}: {one.__name__} needs {min(absent)}, which {other.__name__} does "
+                "not leave it; combine other methods."
+            )
+
+
 def check_kind(method: type[LifelongGAN], name: str, objective: type[Objective]) -> None:
-    """Refuse an objective whose kind of task the method makes no sense with.
+    """Refuse methods that do not combine, and a kind of task that the method makes no sense with.
 
     Raises:
         ConfigError: says why, and what to choose instead.
     """
+    check_combination(method, name)
     kind = objective.task_kind
     does = "draws classes from noise" if kind == "classes" else "translates pictures"
     _refuse(method, name, kind, f"objective={objective.name}, which {does}")
@@ -98,8 +117,9 @@ def check_data(method: LifelongGAN, data: TaskSequenceDataModule, processes: int
 
 
 def _refuse(method: type[LifelongGAN], name: str, trait: Trait, what: str) -> None:
-    if trait in method.refuses:
-        raise ConfigError(f"method={name} does not go with {what}: {method.refuses[trait]}")
+    for base in method.__mro__:  # of combined methods each has its own reasons
+        if trait in vars(base).get("refuses", {}):
+            raise ConfigError(f"method={name} does not go with {what}: {base.refuses[trait]}")  # type: ignore[attr-defined]
 
 
 def check_networks(objective: Objective, generator: nn.Module, discriminator: nn.Module) -> None:

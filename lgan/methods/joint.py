@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from lgan.methods.base import LifelongGAN
 
@@ -18,16 +18,14 @@ class Joint(LifelongGAN):
     the same, as in the sequence of painting styles, it paints something between the styles. It is
     an upper bound of the first kind only, and its declaration says what it is.
 
-    Args:
-        *args: see `LifelongGAN`.
-        **kwargs: see `LifelongGAN`.
+    Takes the arguments of `LifelongGAN`.
     """
 
-    declaration: ClassVar[str] = "keeps all real data"
     cumulative_data: ClassVar[bool] = True
+    lacks: ClassVar[tuple[str, ...]] = ("tasks that come one by one",)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
-        if self.objective.task_kind == "pictures":
-            untold = f"{self.declaration}, one translator that is not told the task"
-            self.declaration = untold  # type: ignore[misc]
+    def rules_broken(self) -> list[str]:
+        """Say that all real data are kept."""
+        pictures = self.objective.task_kind == "pictures"
+        untold = ", one translator that is not told the task" * pictures
+        return [*super().rules_broken(), f"keeps all real data{untold}"]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgan.data.tasks import TaskInfo
 from lgan.errors import RunError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
@@ -27,8 +28,8 @@ class JointClassifier(LifelongGAN):
     Takes the arguments of `LifelongGAN`; of the objective nothing is used.
     """
 
-    declaration: ClassVar[str] = "keeps all real data, classifier only"
     cumulative_data: ClassVar[bool] = True
+    lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
     has_generator = False
     refuses: ClassVar[dict[Trait, str]] = {
         "pictures": "there are no classes to tell apart; choose method=per_task."
@@ -39,9 +40,14 @@ class JointClassifier(LifelongGAN):
         """The discriminator alone."""
         return {"discriminator": self.discriminator}
 
-    def begin_task(self, task: int) -> None:
+    def rules_broken(self) -> list[str]:
+        """Say that all real data are kept."""
+        return [*super().rules_broken(), "keeps all real data, classifier only"]
+
+    def begin_task(self, info: TaskInfo) -> None:
         """Start from a fresh discriminator."""
-        self.discriminator = self.networks.build_discriminator(task).to(self.device)
+        super().begin_task(info)
+        self.discriminator = self.networks.build_discriminator(info.index).to(self.device)
 
     def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
         """Yield a step of the discriminator for each batch."""

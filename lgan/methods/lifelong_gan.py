@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan import distributed
+from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.layers.per_task import choice
 from lgan.layers.shared import SharedNetwork, SharedTrunk
@@ -149,16 +150,16 @@ class Distillation(ConvertedGenerator):
         kind = SharedTrunk if self._last_layers == "per_task" else SharedNetwork
         return kind(network, "previous", self.seed)
 
-    def begin_task(self, task: int) -> None:
+    def begin_task(self, info: TaskInfo) -> None:
         """Take the snapshot: the generator as the last task left it."""
-        super().begin_task(task)
-        if task > 0:
+        super().begin_task(info)
+        if info.index > 0:
             self.snapshot = copy.deepcopy(self.generator).requires_grad_(False)
 
-    def end_task(self, task: int) -> None:
+    def end_task(self, info: TaskInfo) -> None:
         """Drop the snapshot: the generator itself is the next one."""
+        super().end_task(info)
         self.snapshot = None
-        super().end_task(task)
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss; the generator's with the distillation."""

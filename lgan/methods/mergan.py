@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan import distributed
+from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
@@ -42,25 +43,31 @@ class MemoryReplay(LifelongGAN):
     Args:
         replay_samples: "shared": floor(B / k) replays of each of the k old classes, at least one
             (the digits in the code); "full": B of each (LSUN in the code).
-        *args: see `LifelongGAN`.
         **kwargs: see `LifelongGAN`.
     """
 
+    needs: ClassVar[tuple[str, ...]] = (
+        "one generator for all tasks",
+        "a generator that is told the class",
+        "tasks that come one by one",
+    )
     snapshot: nn.Module | None
 
-    def __init__(self, *args: Any, replay_samples: str = "shared", **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
+    def __init__(self, *, replay_samples: str = "shared", **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
         self.replay_samples = one_of("method.replay_samples", replay_samples, ("shared", "full"))
         # A class attribute `snapshot = None` would hide the submodule of that name for ever.
         self.register_module("snapshot", None)
 
-    def begin_task(self, task: int) -> None:
+    def begin_task(self, info: TaskInfo) -> None:
         """Take the snapshot: the generator as the last task left it."""
-        if task > 0:
+        super().begin_task(info)
+        if info.index > 0:
             self.snapshot = copy.deepcopy(self.generator).requires_grad_(False)
 
-    def end_task(self, task: int) -> None:
+    def end_task(self, info: TaskInfo) -> None:
         """Drop the snapshot: the generator itself is the next one."""
+        super().end_task(info)
         self.snapshot = None
 
     def replay_labels(self, batch_size: int) -> Tensor:
@@ -101,7 +108,6 @@ class MeRGANJTR(MemoryReplay):
             code); "mixture": as "sum", scaled to total weight 1, an extended data set (paper).
         penalise_replay: whether the gradient penalty looks at replays too (paper) or at current
             data only (code).
-        *args: see `MemoryReplay`.
         **kwargs: see `MemoryReplay`.
     """
 
@@ -111,12 +117,12 @@ class MeRGANJTR(MemoryReplay):
 
     def __init__(
         self,
-        *args: Any,  # noqa: ANN401
+        *,
         replay_reduction: str = "sum",
         penalise_replay: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(**kwargs)
         allowed = ("sum", "mean", "mixture")
         self.replay_reduction = one_of("method.replay_reduction", replay_reduction, allowed)
         self.penalise_replay = penalise_replay
@@ -172,19 +178,18 @@ class MeRGANRA(MemoryReplay):
         alignment: "code": half the sum of squares over pixels and all replays of a class;
             "paper": sum over pixels, mean over replays with c uniform over the old classes.
         class_reduction: with "code": "mean" (digits) or "sum" (LSUN) over old classes.
-        *args: see `MemoryReplay`.
         **kwargs: see `MemoryReplay`.
     """
 
     def __init__(
         self,
-        *args: Any,  # noqa: ANN401
+        *,
         alignment_weight: float = 1e-3,
         alignment: str = "code",
         class_reduction: str = "mean",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(**kwargs)
         self.alignment_weight = alignment_weight
         self.alignment = one_of("method.alignment", alignment, ("code", "paper"))
         self.class_reduction = one_of("method.class_reduction", class_reduction, ("mean", "sum"))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from lgan.data.tasks import TaskInfo
 from lgan.methods.base import LifelongGAN
 from lgan.networks.factory import NetworkFactory
 
@@ -25,23 +26,29 @@ class PerTask(LifelongGAN):
         **kwargs: see `LifelongGAN`.
     """
 
-    declaration: ClassVar[str] = "one generator per task"
-    has_classifier = False
+    classifies: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
+    lacks: ClassVar[tuple[str, ...]] = needs
 
     def __init__(self, *, networks: NetworkFactory, width: float = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(networks=networks.scaled(width), **kwargs)
         self._wide = replace(networks, pretrained=())
         self.finished = nn.ModuleList()
 
-    def begin_task(self, task: int) -> None:
-        """Start from fresh networks."""
-        device = self.device
-        self.generator = self.networks.build_generator(task).to(device)
-        self.discriminator = self.networks.build_discriminator(task).to(device)
+    def rules_broken(self) -> list[str]:
+        """Say that every task has a generator."""
+        return [*super().rules_broken(), "one generator per task"]
 
-    def end_task(self, task: int) -> None:
+    def begin_task(self, info: TaskInfo) -> None:
+        """Start from fresh networks."""
+        super().begin_task(info)
+        self.generator = self.networks.build_generator(info.index).to(self.device)
+        self.discriminator = self.networks.build_discriminator(info.index).to(self.device)
+
+    def end_task(self, info: TaskInfo) -> None:
         """Keep the generator as it is."""
-        if len(self.finished) == task:
+        super().end_task(info)
+        if len(self.finished) == info.index:
             self.finished.append(copy.deepcopy(self.generator).requires_grad_(False))
 
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -58,11 +65,12 @@ class PerTask(LifelongGAN):
         return self.finished[task] if task < len(self.finished) else self.generator
 
     def structure(self) -> dict[str, Any]:
-        """Return the number of generators kept."""
-        return {"finished": len(self.finished)}
+        """Add the number of generators kept."""
+        return super().structure() | {"finished": len(self.finished)}
 
     def rebuild(self, structure: dict[str, Any]) -> None:
         """Make room for the generators kept."""
+        super().rebuild(structure)
         while len(self.finished) < structure["finished"]:
             generator = self.networks.build_generator(len(self.finished))
             self.finished.append(generator.requires_grad_(False).to(self.device))

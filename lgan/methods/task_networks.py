@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 
@@ -44,8 +45,11 @@ class TaskGenerator(Protocol):
 class TaskNetworks(LifelongGAN):
     """A method whose generator is a `TaskGenerator`. Takes the arguments of `LifelongGAN`."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().__init__(*args, **kwargs)
+    needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
+    lacks: ClassVar[tuple[str, ...]] = needs
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
         self._baked: dict[int, nn.Module] = {}
         self._trained = 0
 
@@ -54,12 +58,14 @@ class TaskNetworks(LifelongGAN):
         """The generator, as what it is beside an `nn.Module`."""
         return cast(TaskGenerator, self.generator)
 
-    def begin_task(self, task: int) -> None:
+    def begin_task(self, info: TaskInfo) -> None:
         """Drop the baked networks: what they show is to be read off the weights again."""
+        super().begin_task(info)
         self._baked = {}
 
-    def end_task(self, task: int) -> None:
+    def end_task(self, info: TaskInfo) -> None:
         """Drop the baked networks."""
+        super().end_task(info)
         self._baked = {}
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
@@ -96,9 +102,10 @@ class TaskNetworks(LifelongGAN):
         return self._baked[task]
 
     def structure(self) -> dict[str, Any]:
-        """Return what the generator looks like."""
-        return self.tasks_of.structure()
+        """Add what the generator looks like."""
+        return super().structure() | self.tasks_of.structure()
 
     def rebuild(self, structure: dict[str, Any]) -> None:
         """Give the generator the shape of a saved one."""
-        self.tasks_of.rebuild(structure)
+        super().rebuild(structure)
+        self.tasks_of.rebuild({key: structure[key] for key in self.tasks_of.structure()})

@@ -21,9 +21,13 @@ class Rewinds:
 
     entries: list[dict[str, Any]] = field(default_factory=list)
 
-    def attempt(self, task: int, step: int) -> int:
-        """Return how many rewinds of the task have gone back to `step` or before it."""
-        return len(self._before(task, step))
+    def again(self, task: int, step: int) -> tuple[str | int, ...]:
+        """Return what seeds are mixed with at a step beside it: nothing in a first attempt.
+
+        Later it is the number of the task's rewinds that went back to `step` or before it.
+        """
+        count = len(self._before(task, step))
+        return ("retry", count) if count else ()
 
     def rate_factor(self, task: int, step: int) -> float:
         """Return what the learning rate is multiplied by at a step; 1 without rewinds."""

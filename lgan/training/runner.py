@@ -1,4 +1,9 @@
-"""The runner: for each task select, fit, consolidate, evaluate, save; and go on after a stop."""
+"""The runner: task after task, and going on after a stop.
+
+`_run_task` is the border, in the order in which it happens. A run is resumed in `_restore` (from
+the last finished task) and `_fit` (from a checkpoint inside a task); `_save` writes what a task
+leaves. Where a filter bank is frozen and checkpoints are written: `lgan.callbacks`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 
 from lgan import distributed
-from lgan.callbacks.base import TaskContext
+from lgan.callbacks.base import TaskContext, announce
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.errors import RunError, TrainingDivergedError, warn
 from lgan.files import load_tensors, save_tensors
@@ -34,7 +39,8 @@ class SequenceRunner:
             task, so that strategy and optimizers are built on the parameters as they then are.
         folder: the run's folder.
         record: the run's record, written after every task.
-        callbacks: Lightning callbacks; those with the hooks of `TaskCallback` hear of task borders.
+        callbacks: Lightning callbacks; those with the hooks of `TaskCallback` hear of task borders,
+            after the callbacks that the method brings itself.
         loggers: Lightning loggers, kept open over all tasks.
     """
 
@@ -82,29 +88,34 @@ class SequenceRunner:
             )
 
     def _run_task(self, task: int) -> None:
-        classes = [t.classes for t in self.datamodule.sequence.tasks]
-        self.method.enter_task(task, classes, self.method.total_steps)
-        self.datamodule.select(task, cumulative=self.method.cumulative_data)
-        context = self._context(task)
+        method, own = self.method, self.method.configure_callbacks()
+        # Of a type that the method brings Lightning keeps the method's, and so do borders.
+        others = [c for c in self.callbacks if type(c) not in map(type, own)]
         trainer = self._trainer()
         # Lightning takes the networks to the device for the fit only; borders need it too.
-        self.method.to(trainer.strategy.root_device)
-        self._announce("on_task_start", context)
+        method.to(trainer.strategy.root_device)
+
+        info = self.datamodule.open(task, method.cumulative_data)
+        context = self._context(task)
+        announce("on_task_start", [*own, *others], context)  # make room, then prepare
+        method.begin_task(info)
+
         self._fit(trainer, task)
-        self.method.to(trainer.strategy.root_device)
-        seconds = self.method.seconds
-        began = time.perf_counter()
-        distributed.synchronise_buffers(self.method)
-        distributed.check_equal(self.method, f"after task {task}")
-        self.method.end_task(task)
+        method.to(trainer.strategy.root_device)
+        seconds, began = method.seconds, time.perf_counter()
+        distributed.synchronise_buffers(method)
+        distributed.check_equal(method, f"after task {task}")
+
+        method.end_task(info)
+        announce("on_task_end", own, context)  # consolidate
         context.row |= {
             "task": task,
             "metrics": [{} for _ in range(task + 1)],
-            "steps": self.method.step,
+            "steps": method.step,
             "train_seconds": seconds + time.perf_counter() - began,
-            **self.method.report(),
+            **method.report(),
         }
-        self._announce("on_task_end", context)
+        announce("on_task_end", others, context)  # measure and draw
         self._save(task, context)
 
     def _trainer(self) -> L.Trainer:
@@ -191,9 +202,3 @@ class SequenceRunner:
             references=dict(self.record.references),
             earlier_rows=self.record.rows,
         )
-
-    def _announce(self, event: str, context: TaskContext) -> None:
-        for callback in self.callbacks:
-            hook = getattr(callback, event, None)
-            if hook is not None:
-                hook(context)

@@ -131,7 +131,7 @@ def train_to_the_end(
     rewinds = Rewinds(record.rewinds)
     while True:
         method, callbacks = learner
-        method.rewinds, datamodule.attempts = rewinds, rewinds.attempt
+        method.rewinds, datamodule.again = rewinds, rewinds.again
         runner = SequenceRunner(
             method=method,
             datamodule=datamodule,

@@ -111,7 +111,7 @@ def test_the_embedded_set_works_as_configured() -> None:
     data = instantiate(load("digits")["data"])
     data.setup()
     assert (data.num_tasks, data.num_classes, data.image_shape) == (5, 10, (1, 8, 8))
-    data.select(4)
+    data.open(4)
     (first, second) = data.train_dataloader()[0]
     assert first["x"].shape == second["x"].shape == (32, 1, 8, 8)
     assert set(first["y"].tolist()) <= {8, 9}

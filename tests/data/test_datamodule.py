@@ -28,41 +28,38 @@ def module(splits: Splits, **settings: Any) -> TaskSequenceDataModule:
     return TaskSequenceDataModule(splits, "counted", **{**usual, **settings})
 
 
-def test_the_selected_task_only(make_splits: Splits) -> None:
+def test_the_open_task_only(make_splits: Splits) -> None:
     data = module(make_splits, class_order=[3, 1, 0, 2])
-    data.select(1)
-    assert data.current == 1
-    assert data.training_images(1).labels.unique().tolist() == [0, 2]
+    info = data.open(1)
+    assert info is data.info and (info.index, info.classes, data.opened) == (1, (0, 2), 1)
+    assert info.task_classes == ((3, 1), (0, 2))
+    assert info.images.labels.unique().tolist() == [0, 2]
     labels = {int(y) for item in data.train_dataloader() for part in item for y in part["y"]}
     assert labels == {0, 2}
-    with pytest.raises(TaskAccessError, match="of task 0 was asked for while task 1 is selected"):
-        data.training_images(0)
+    assert not {"training_images", "train_images"} & {*dir(data)}, "there is no other door"
 
 
-def test_nothing_before_a_task_is_selected(make_splits: Splits) -> None:
+def test_nothing_before_a_task_is_open(make_splits: Splits) -> None:
     data = module(make_splits)
-    for ask in (lambda: data.current, data.train_dataloader, lambda: data.training_images(0)):
-        with pytest.raises(TaskAccessError, match=r"call select\(t\)"):
+    assert data.opened is None
+    for ask in (lambda: data.info, data.train_dataloader):
+        with pytest.raises(TaskAccessError, match=r"call open\(t\)"):
             ask()
 
 
 def test_cumulative_opens_the_past_but_not_the_future(make_splits: Splits) -> None:
     data = module(make_splits, classes_per_task=1)
-    data.select(2, cumulative=True)
-    assert data.cumulative
+    info = data.open(2, cumulative=True)
+    assert (info.index, info.classes) == (2, (2,))
     labels = {int(y) for item in data.train_dataloader() for part in item for y in part["y"]}
     assert labels == {0, 1, 2}
-    assert data.training_images(0).labels.unique().tolist() == [0]
-    with pytest.raises(TaskAccessError, match="task 3 .* task 2 is selected with all before it"):
-        data.training_images(3)
-    data.select(2)
-    with pytest.raises(TaskAccessError):
-        data.training_images(0)
+    assert info.images.labels.unique().tolist() == [0, 1, 2]
+    assert data.open(2).images.labels.unique().tolist() == [2]
 
 
 def test_held_out_pictures_are_open(make_splits: Splits) -> None:
     data = module(make_splits)
-    data.select(0)
+    data.open(0)
     assert len(data.validation_images(1)) == 4
     assert data.test_images(1).labels.tolist() == [2, 2, 2, 3, 3, 3]
     assert data.test_images_of((0, 3)).labels.tolist() == [0, 0, 0, 3, 3, 3]
@@ -87,7 +84,7 @@ def test_setup_is_idempotent_and_passes_the_root(make_splits: Splits) -> None:
     data = module(splits, root="somewhere")
     data.setup("fit")
     data.setup()
-    data.select(0)
+    data.open(0)
     assert roots == ["somewhere"]
 
 
@@ -124,7 +121,7 @@ def test_files_are_decoded_into_memory_if_they_fit(
         in_memory=in_memory,
         memory_limit_mb=limit_mb,
     )
-    data.select(0)
+    data.open(0)
     assert isinstance(data.splits.train, FileImages if streams else TensorImages)
     assert isinstance(data.splits.test, FileImages if streams else TensorImages)
     assert type(data.train_dataloader()) is (StreamingLoader if streams else BatchLoader)
@@ -176,7 +173,7 @@ def fit(data: TaskSequenceDataModule, model: Recorder, root: Path, ckpt: Path | 
 def test_under_lightning_augmented_steps_are_the_same_after_a_resume(tmp_path: Path) -> None:
     def data() -> TaskSequenceDataModule:
         made = module(digits, augmentation=random_flip)
-        made.select(1)
+        made.open(1)
         return made
 
     whole = fit(data(), Recorder(stop_at=2), tmp_path, None)
@@ -194,7 +191,7 @@ def test_under_lightning_augmented_steps_are_the_same_after_a_resume(tmp_path: P
 
 def test_it_can_be_sent_to_other_processes() -> None:
     data = module(digits)
-    data.select(1)
+    data.open(1)
     copy = pickle.loads(pickle.dumps(data))
-    assert copy.current == 1
+    assert copy.opened == 1
     assert torch.equal(copy.train_dataloader()[0][0]["x"], data.train_dataloader()[0][0]["x"])

@@ -131,7 +131,7 @@ def test_roots_may_be_whole_paths_or_several(pairs: Path) -> None:
 def test_a_batch_holds_both_pictures_of_a_pair(pairs: Path, in_memory: bool) -> None:
     data = module(paired_folders, pairs, in_memory=in_memory)
     for task, (low, difference) in enumerate(((10, 100), (150, -100))):
-        data.select(task)
+        data.open(task)
         seen = set()
         for item in data.train_dataloader():
             (part,) = data.on_after_batch_transfer(item, 0)
@@ -145,14 +145,12 @@ def test_a_batch_holds_both_pictures_of_a_pair(pairs: Path, in_memory: bool) -> 
 
 def test_other_tasks_are_closed(pairs: Path) -> None:
     data = module(paired_folders, pairs)
-    with pytest.raises(TaskAccessError, match="no task is selected"):
+    with pytest.raises(TaskAccessError, match="no task is open"):
         data.train_dataloader()
-    data.select(1)
-    assert data.training_images(1).shape == (6, SIZE, SIZE)
-    with pytest.raises(TaskAccessError, match="of task 0 was asked for while task 1 is selected"):
-        data.training_images(0)
-    data.select(1, cumulative=True)
-    assert len(data.training_images(0)) == 5
+    images = data.open(1).images
+    assert images.shape == (6, SIZE, SIZE) and images.labels.unique().tolist() == [1]
+    images = data.open(1, cumulative=True).images
+    assert (images.labels == 0).sum() == 5
 
 
 def test_both_halves_have_the_same_jitter() -> None:
@@ -169,7 +167,7 @@ def test_both_halves_have_the_same_jitter() -> None:
             batch_size=6,
             augmentation=partial(jitter, load_size=20),
         )
-        data.select(0)
+        data.open(0)
         item = next(iter(data.train_dataloader()))
         # The same pairs for both, so that only the augmentation can part them.
         item[0]["x"] = splits.images
@@ -209,10 +207,10 @@ def drawn(loader: UnpairedLoader) -> list[tuple[int, int]]:
 def test_unpaired_sides_are_drawn_for_themselves(sides: Path, in_memory: bool) -> None:
     settings = {"paired": False, "batch_size": 1, "in_memory": in_memory, "steps": 14}
     data = module(unpaired_folders, sides, **settings)
-    data.select(0)
+    data.open(0)
     loader = data.train_dataloader()
     assert type(loader) is (UnpairedLoader if in_memory else UnpairedStreamingLoader)
-    assert len(data.training_images(0)) == 7, "the larger side"
+    assert len(data.info.images) == 7, "the larger side"
     items = drawn(loader)
     epochs = items[:7], items[7:]
     for epoch in epochs:
@@ -223,10 +221,10 @@ def test_unpaired_sides_are_drawn_for_themselves(sides: Path, in_memory: bool) -
     assert epochs[0] != epochs[1]
     assert len({b - a for a, b in items}) > 3, "no fixed pairing"
     twin = module(unpaired_folders, sides, **settings)
-    twin.select(0)
+    twin.open(0)
     assert drawn(twin.train_dataloader()) == items, "a function of seed, task and step"
     other = module(unpaired_folders, sides, **{**settings, "seed": 1})
-    other.select(0)
+    other.open(0)
     assert drawn(other.train_dataloader()) != items
     assert torch.equal(loader[9][0]["x"], list(loader)[9][0]["x"]), "any step, in any order"
 
@@ -234,7 +232,7 @@ def test_unpaired_sides_are_drawn_for_themselves(sides: Path, in_memory: bool) -
 def test_unpaired_tasks_keep_to_themselves(sides: Path) -> None:
     data = module(unpaired_folders, sides, paired=False, batch_size=1)
     assert data.image_shape == (3, SIZE, SIZE)
-    data.select(1, cumulative=True)
+    data.open(1, cumulative=True)
     for inputs, target in drawn(data.train_dataloader()):
         one = inputs < 30 and 110 <= target < 130
         two = 150 <= inputs < 170 and 50 <= target < 70
@@ -267,7 +265,7 @@ def test_ranks_share_an_unpaired_batch(sides: Path) -> None:
 def test_pairs_can_be_taken_apart(pairs: Path) -> None:
     data = module(paired_folders, pairs, paired=False, batch_size=1)
     assert isinstance(data.splits.train, UnpairedImages)
-    data.select(0)
+    data.open(0)
     items = drawn(data.train_dataloader())
     assert {a for a, _ in items} == set(range(10, 15)) and {b - a for a, b in items} != {100}
     assert grey(data.test_inputs(0)) == [30, 31, 32, 33, 34]

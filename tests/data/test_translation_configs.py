@@ -90,8 +90,8 @@ def test_the_embedded_photographs_work_as_configured() -> None:
     data = instantiate(load("photos")["data"])
     data.setup()
     assert (data.num_tasks, data.num_classes, data.image_shape) == (4, 4, (3, 64, 64))
-    data.select(3)
-    assert len(data.training_images(3)) == 320 and len(data.test_inputs(3)) == 100
+    data.open(3)
+    assert len(data.info.images) == 320 and len(data.test_inputs(3)) == 100
     (item,) = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
     assert item["x"].shape == item["z"].shape == (4, 3, 64, 64)
     assert item["y"].tolist() == [3] * 4
@@ -100,6 +100,6 @@ def test_the_embedded_photographs_work_as_configured() -> None:
 def test_pairs_can_be_taken_apart_by_the_configuration() -> None:
     splits = {"size": 8, "train_pairs": 4, "test_pairs": 2}
     data = instantiate(load("photos", paired=False, splits=splits, augmentation=None)["data"])
-    data.select(0)
+    data.open(0)
     (item,) = data.train_dataloader()[0]
     assert item["x"].shape == (4, 6, 8, 8)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from borders import begin, end
 from hydra import compose, initialize_config_dir
 from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import nn
@@ -31,10 +32,7 @@ def test_norms_are_swapped_and_come_back_over_two_tasks(overrides) -> None:
     method = build.build_method(config, data.image_shape, data.num_classes)
     classes = [task.classes for task in data.sequence.tasks]
     for task in range(2):
-        method.enter_task(task, classes, 0)
-        if len(method.generator.tasks) <= task:
-            method.generator.add_task(classes[task])
-        method.begin_task(task)
+        begin(method, task, classes)
         before = {key: tensor.clone() for key, tensor in method.state_dict().items()}
         trained = {name for name, p in method.named_parameters() if p.requires_grad}
         swapped = layers.apply(method)
@@ -45,4 +43,4 @@ def test_norms_are_swapped_and_come_back_over_two_tasks(overrides) -> None:
         assert before.keys() == after.keys()
         assert all(torch.equal(before[key], after[key]) for key in before)
         assert {name for name, p in method.named_parameters() if p.requires_grad} == trained
-        method.end_task(task)
+        end(method)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from borders import begin
 from torch import Tensor, nn
 
 from lgan.methods.base import LifelongGAN
@@ -108,7 +109,9 @@ KINDS: dict[str, tuple[Any, Any, Any]] = {
 def make_translator() -> Callable[..., LifelongGAN]:
     """Return a maker of methods on linear translators, three tasks of one class each."""
 
-    def make(kind: Any, objective: str = "pix2pix", **knobs: Any) -> LifelongGAN:
+    def make(
+        kind: Any, objective: str = "pix2pix", begun: bool = True, **knobs: Any
+    ) -> LifelongGAN:
         losses, generator, discriminator = KINDS[objective]
         method = kind(
             name="tiny",
@@ -117,8 +120,8 @@ def make_translator() -> Callable[..., LifelongGAN]:
             optimizer=partial(torch.optim.Adam, lr=1e-2),
             **knobs,
         )
-        method.enter_task(0, [(0,), (1,), (2,)], 0)
-        return method
+        method.task_classes = [(0,), (1,), (2,)]
+        return begin(method, 0) if begun else method
 
     return make
 

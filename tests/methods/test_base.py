@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from borders import begin, end
 
 from lgan.errors import RunError, TrainingDivergedError
 from lgan.methods.base import frozen
@@ -74,9 +75,7 @@ def test_per_task_keeps_and_counts_every_generator(make_method) -> None:
     one = sum(p.numel() for p in method.generator.parameters())
     images = []
     for task in range(2):
-        method.enter_task(task, method.task_classes, 0)
-        method.begin_task(task)
-        method.end_task(task)
+        end(begin(method, task))
         z = torch.ones(2, 3)
         images.append(method.generate(z, torch.tensor([0, 1])))
         assert method.parameter_counts()["stored"] == (task + 1) * one
@@ -92,5 +91,5 @@ def test_per_task_keeps_and_counts_every_generator(make_method) -> None:
 def test_per_task_starts_each_task_from_fresh_weights(make_method) -> None:
     method = make_method(PerTask)
     first = method.generator.linear.weight.clone()
-    method.begin_task(1)
+    begin(method, 1)
     assert not torch.equal(method.generator.linear.weight, first)

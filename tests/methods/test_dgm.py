@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from borders import begin
 
 from lgan.data.images import TensorImages, to_float
 from lgan.data.memory import ExemplarMemory
@@ -34,19 +35,16 @@ def make(kind=DGMw, tasks=TASKS, **knobs):
         annealing=Annealing(10.0, 2),
         **knobs,
     )
-    method.enter_task(0, tasks, 0)
+    method.task_classes = list(tasks)
     return method
 
 
 def enter(method, task):
     """Learn nothing in the tasks before, and enter this one."""
     for index in range(len(method.generator.tasks), task + 1):
-        method.enter_task(index, method.task_classes, 0)
-        method.generator.add_task(method.task_classes[index])
-        method.begin_task(index)
+        begin(method, index)
         if index < task:
             method.generator.commit()
-    method.task_steps = 4
     return method
 
 

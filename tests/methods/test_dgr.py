@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from borders import begin, end
 from torch import nn
 
 from lgan.errors import ConfigError
@@ -19,10 +20,7 @@ class Solver(nn.Linear):
 
 def second_task(make_method, **knobs):
     method = make_method(DGR, solver=Solver, **knobs)
-    method.end_task(0)
-    method.enter_task(1, method.task_classes, 0)
-    method.begin_task(1)
-    return method
+    return begin(end(method), 1)
 
 
 def test_gan_knows_one_class_and_solver_knows_all(make_method) -> None:

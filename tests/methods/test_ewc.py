@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
+from borders import begin, end, info
 from torch import nn
 from torch.nn.utils import parameters_to_vector
 
@@ -20,7 +20,7 @@ from lgan.seeding import Noise
 def test_fisher_of_a_linear_gan_in_closed_form(make_method) -> None:
     """G = W z + o_c and D = v . x + b give dD/dW_ij = v_i z_j and dD/do_ci = v_i [c]."""
     method = make_method(EWCGAN, fisher_samples=8, fisher_batch=8)
-    fisher = method.estimate_fisher(0)
+    fisher = method.estimate_fisher(method.info)
     noise = Noise(0)
     noise.reseed(0, "fisher", 0)
     z = noise.normal(8, 3)
@@ -32,8 +32,12 @@ def test_fisher_of_a_linear_gan_in_closed_form(make_method) -> None:
 
 
 def test_fisher_over_several_batches_is_the_mean(make_method) -> None:
-    whole = make_method(EWCGAN, fisher_samples=12, fisher_batch=12).estimate_fisher(0)
-    parts = make_method(EWCGAN, fisher_samples=12, fisher_batch=5).estimate_fisher(0)
+    whole, parts = (
+        make_method(EWCGAN, fisher_samples=12, fisher_batch=size).estimate_fisher(
+            info(0, [(0, 1), (2, 3)])
+        )
+        for size in (12, 5)
+    )
     torch.testing.assert_close(whole, parts)
 
 
@@ -44,7 +48,7 @@ def test_squared_mean_gradient_is_another_number(make_method) -> None:
     z = noise.normal(8, 3)
     v = method.discriminator.score.weight.detach()[0]
     expected = torch.outer(v.square(), z.mean(0).square()).flatten()
-    torch.testing.assert_close(method.estimate_fisher(0)[:12], expected)
+    torch.testing.assert_close(method.estimate_fisher(method.info)[:12], expected)
 
 
 def test_squared_gradients_are_per_sample() -> None:
@@ -69,8 +73,7 @@ def learn(method, shifts) -> None:
         with torch.no_grad():
             for parameter in method.generator.parameters():
                 parameter.add_(shift)
-        method.enter_task(task, [(0,), (1,), (2,)], 0)
-        method.end_task(task)
+        end(begin(method, task, [(0,), (1,), (2,)]))
 
 
 @pytest.mark.parametrize(("accumulate", "anchors"), [("last", 1), ("online", 1), ("separate", 3)])
@@ -126,16 +129,11 @@ def test_bad_knobs(make_method, knob) -> None:
 # ------------------------------------------------------------------------------------- translators
 
 
-class Door(SimpleNamespace):
-    """A datamodule of five pairs of 4x4 pixels, input first; opens for task 1 only."""
-
-    batch_size = 4
-
-    def training_images(self, task: int) -> TensorImages:
-        assert task == 1, "old inputs are gone"
-        generator = torch.Generator().manual_seed(3)
-        images = torch.randint(0, 256, (5, 6, 4, 4), generator=generator, dtype=torch.uint8)
-        return TensorImages(images, torch.full((5,), task))
+def five_pairs() -> TensorImages:
+    """Return pairs of 4x4 pixels of task 1, input first."""
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randint(0, 256, (5, 6, 4, 4), generator=generator, dtype=torch.uint8)
+    return TensorImages(images, torch.ones(5))
 
 
 class Colours(Translator):
@@ -157,22 +155,14 @@ def translating(make_translator, **knobs):
     method = make_translator(EWCGAN, **knobs)
     method.generator = Colours(None, 3)
     method._make_room(0)
-    method.enter_task(1, method.task_classes, 0)
-    return method
+    return begin(method, 1, images=five_pairs())
 
 
-@pytest.fixture
-def behind_the_door(monkeypatch):
-    door = SimpleNamespace(datamodule=Door())
-    monkeypatch.setattr(EWCGAN, "trainer", property(lambda self: door))
-    return door.datamodule
-
-
-def test_fisher_of_a_linear_translator_in_closed_form(make_translator, behind_the_door) -> None:
+def test_fisher_of_a_linear_translator_in_closed_form(make_translator) -> None:
     """The score is mean(v (a z + b) + w z): d/da = v mean(z), d/db = v, with v = 3."""
     method = translating(make_translator, fisher_samples=10, fisher_batch=64)
-    fisher = method.estimate_fisher(1)
-    z = to_float(behind_the_door.training_images(1).images[:, :3])
+    fisher = method.estimate_fisher(method.info)
+    z = to_float(five_pairs().images[:, :3])
     means = z.mean((1, 2, 3))
     torch.testing.assert_close(fisher, torch.stack([9 * means.square().mean(), torch.tensor(9.0)]))
     seen = method.generator.seen
@@ -182,38 +172,37 @@ def test_fisher_of_a_linear_translator_in_closed_form(make_translator, behind_th
     assert torch.equal(order[:5], order[5:]), "each picture as often as the others"
 
 
-def test_fisher_of_a_translators_log_sigmoid(make_translator, behind_the_door) -> None:
+def test_fisher_of_a_translators_log_sigmoid(make_translator) -> None:
     """d/db of mean(log sigmoid(s)) is v mean(sigmoid(-s)), with s = 3 (2 z + 1/2) - z."""
     method = translating(make_translator, fisher_samples=5, fisher_mode="log_sigmoid")
-    z = to_float(behind_the_door.training_images(1).images[:, :3])
+    z = to_float(five_pairs().images[:, :3])
     slope = torch.sigmoid(-(3 * (2 * z + 0.5) - z))
     by_a, by_b = (3 * (slope * d).mean((1, 2, 3)) for d in (z, torch.ones_like(z)))
     expected = torch.stack([by_a.square().mean(), by_b.square().mean()])
-    torch.testing.assert_close(method.estimate_fisher(1), expected)
+    torch.testing.assert_close(method.estimate_fisher(method.info), expected)
 
 
-def test_a_task_of_translation_leaves_its_anchor(make_translator, behind_the_door) -> None:
+def test_a_task_of_translation_leaves_its_anchor(make_translator) -> None:
     method = translating(make_translator, fisher_samples=5, ewc_weight=2.0)
-    method.end_task(1)
+    end(method)
     with torch.no_grad():
         method.generator.b.add_(0.5)
     assert method.penalty().item() == pytest.approx(9 * 0.25)  # (2 / 2) * 9 * 0.5^2
 
 
-def test_fisher_of_a_real_translator_leaves_no_trace(make_translator, behind_the_door) -> None:
+def test_fisher_of_a_real_translator_leaves_no_trace(make_translator) -> None:
     """A U-Net with batch norm and dropout: finite, repeatable, running statistics untouched."""
     method = make_translator(EWCGAN, fisher_samples=3)
     shape = (3, 64, 64)
     method.generator = UnetGenerator(shape, 3, ngf=2, downs=6, norm="batch", dropout=True)
     method.discriminator = PatchGAN(shape, 3, ndf=2, n_layers=2)
-    method.enter_task(1, method.task_classes, 0)
     images = torch.randint(0, 256, (5, 6, 64, 64), dtype=torch.uint8)
-    behind_the_door.training_images = lambda task: TensorImages(images, torch.ones(5))
+    begin(method, 1, images=TensorImages(images, torch.ones(5)))
     before = copy.deepcopy(method.state_dict())
     state = torch.get_rng_state()
-    fisher = method.estimate_fisher(1)
+    fisher = method.estimate_fisher(method.info)
     assert torch.isfinite(fisher).all() and (fisher > 0).float().mean() > 0.5
-    assert torch.equal(fisher, method.estimate_fisher(1))
+    assert torch.equal(fisher, method.estimate_fisher(method.info))
     assert all(torch.equal(value, before[key]) for key, value in method.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from borders import begin
 
 from lgan.errors import RunError
 from lgan.methods.joint_classifier import JointClassifier
@@ -14,11 +15,11 @@ from lgan.seeding import Noise
 
 def test_loss_is_the_cross_entropy_over_the_classes_seen(make_method) -> None:
     method = make_method(JointClassifier)
+    begin(method, 1, [(2, 0), (1,), (3,)])
     # a picture's logits are its pixels' sum times (1, 2, 3, 4): class 3 is not seen in this order
     with torch.no_grad():
         method.discriminator.label.weight.copy_(torch.arange(1.0, 5.0)[:, None].expand(4, 4))
         method.discriminator.label.bias.zero_()
-    method.enter_task(1, [(2, 0), (1,), (3,)], 0)
     images = torch.tensor([0.25, 0.5])[:, None, None, None].expand(2, 1, 2, 2)
     loss = method.loss("discriminator", {"x": images, "y": torch.tensor([2, 1])})
     # pixel sums 1 and 2; logits of classes (2, 0, 1): (3, 1, 2) and (6, 2, 4)
@@ -29,7 +30,7 @@ def test_loss_is_the_cross_entropy_over_the_classes_seen(make_method) -> None:
 
 def test_only_the_class_head_learns(make_method, batch) -> None:
     method = make_method(JointClassifier)
-    method.enter_task(1, method.task_classes, 0)
+    begin(method, 1)
     method.loss("discriminator", batch).backward()
     gradients = {name: p.grad for name, p in method.discriminator.named_parameters()}
     assert gradients["score.weight"] is None and gradients["score.bias"] is None
@@ -45,12 +46,10 @@ def test_every_batch_is_one_step_of_the_only_player(make_method) -> None:
 
 def test_each_task_starts_afresh(make_method) -> None:
     method = make_method(JointClassifier)
-    method.begin_task(0)
     trained = method.discriminator.label.weight
     with torch.no_grad():
         trained.fill_(7.0)
-    method.enter_task(1, method.task_classes, 0)
-    method.begin_task(1)
+    begin(method, 1)
     fresh = method.networks.build_discriminator(1).label.weight
     assert torch.equal(method.discriminator.label.weight, fresh) and not (fresh == 7.0).any()
 

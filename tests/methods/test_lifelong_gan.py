@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from borders import begin, end
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
@@ -102,13 +103,9 @@ def test_both_kinds_are_put_together(make_translator, pairs) -> None:
 
 
 def in_second_task(method, task: int = 1):
-    """End the first tasks and enter the next, as the runner and `ExpandLayers` do."""
-    method.generator.add_task([0])
+    """End the first tasks and begin the next."""
     for index in range(task):
-        method.end_task(index)
-        method.enter_task(index + 1, method.task_classes, 0)
-        method.generator.add_task([index + 1])
-        method.begin_task(index + 1)
+        begin(end(method), index + 1)
     return method
 
 
@@ -220,7 +217,6 @@ def test_beta_weighs_and_beta_0_is_the_objective_alone(make_translator, pairs, o
 
 def test_the_first_task_is_the_objective_alone(make_translator, pairs) -> None:
     method = make_translator(Distillation)
-    method.generator.add_task([0])
     loss = method.objective.generator_loss(
         method.generator, method.discriminator, pairs, method.noise
     )
@@ -234,17 +230,17 @@ def test_snapshot_stays_and_is_dropped(make_translator) -> None:
     with torch.no_grad():
         weights(method)[0].fill_(7.0)
     assert method.snapshot.network.first.weight.item() == 2
-    method.end_task(1)
+    end(method)
     assert method.snapshot is None and not any("snapshot" in k for k in method.state_dict())
 
 
 def test_a_border_can_be_loaded(make_translator, pairs) -> None:
     for last_layers in ("per_task", "shared"):
         method = in_second_task(make_translator(Distillation, last_layers=last_layers))
-        method.end_task(1)
+        end(method)
         with torch.no_grad():
             weights(method)[0].fill_(7.0)
-        loaded = make_translator(Distillation, last_layers=last_layers)
+        loaded = make_translator(Distillation, begun=False, last_layers=last_layers)
         loaded.load_border_state(method.border_state())
         assert torch.equal(
             loaded.generate(pairs["z"], pairs["y"]), method.generate(pairs["z"], pairs["y"])
@@ -291,7 +287,7 @@ def test_classes_are_refused(make_method) -> None:
 
 def test_joint_declares_that_no_task_is_told(make_translator, make_method) -> None:
     assert make_translator(Joint).declaration.endswith("not told the task")
-    assert make_method(Joint).declaration == Joint.declaration == "keeps all real data"
+    assert make_method(Joint).declaration == "keeps all real data"
 
 
 def test_codes_of_drawn_pictures_are_the_seeds(make_translator, pairs) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from borders import begin, end
 
 from lgan.errors import ConfigError
 from lgan.methods.mergan import MeRGANJTR, MeRGANRA
@@ -9,9 +10,7 @@ from lgan.methods.mergan import MeRGANJTR, MeRGANRA
 
 def in_second_task(method):
     """Let the method learn task 0 and enter task 1; then move the generator away."""
-    method.end_task(0)
-    method.enter_task(1, method.task_classes, 0)
-    method.begin_task(1)
+    begin(end(method), 1)
     with torch.no_grad():
         for parameter in method.generator.parameters():
             parameter.add_(0.1)
@@ -25,7 +24,7 @@ def test_snapshot_is_taken_once_per_task_and_stays(make_method) -> None:
     in_second_task(method)
     assert torch.equal(method.snapshot.linear.weight, before)
     assert not any(p.requires_grad for p in method.snapshot.parameters())
-    method.end_task(1)
+    end(method)
     assert method.snapshot is None
 
 
@@ -49,7 +48,7 @@ def test_weights_with_as_many_old_as_current_classes(make_method, reduction, wei
 def test_weights_of_the_fourth_class(make_method, reduction, weights) -> None:
     """One class per task, k = 3: the code's digits sum to k, LSUN's average to 1."""
     method = make_method(MeRGANJTR, replay_reduction=reduction)
-    method.enter_task(3, [(0,), (1,), (2,), (3,)], 0)
+    begin(method, 3, [(0,), (1,), (2,), (3,)])
     assert method.replay_weights() == pytest.approx(weights)
 
 

@@ -6,8 +6,10 @@ from functools import partial
 
 import pytest
 import torch
+from borders import begin, end
 from hydra import compose, initialize_config_dir
 
+from lgan.callbacks.bank import FreezeFilterBank
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError, RunError
 from lgan.run.folder import register_resolvers
@@ -37,11 +39,8 @@ def configured(name: str, data: str, *overrides: str):
 
 
 def start(method, task: int) -> None:
-    """Enter a task as the frame and `ExpandLayers` do."""
-    method.enter_task(task, TASKS, 0)
-    if hasattr(method.generator, "add_task"):
-        method.generator.add_task(TASKS[task])
-    method.begin_task(task)
+    """Begin a task."""
+    begin(method, task, TASKS)
 
 
 def train(method, task: int, steps: int = 2) -> None:
@@ -74,13 +73,13 @@ def test_old_classes_keep_their_bits_in_three_tasks_and_when_loaded(name, data) 
     for task in range(3):
         start(method, task)
         train(method, task)
-        method.end_task(task)
+        end(method)
         kept[task] = drawn(method, task)
         for old, images in kept.items():
             assert torch.equal(drawn(method, old), images), (old, task)
     assert not torch.equal(kept[0], kept[1])
     again = configured(name, data)
-    again.enter_task(2, TASKS, 0)
+    again.task_classes = TASKS
     again.load_border_state(method.border_state())
     for old, images in kept.items():
         assert torch.equal(drawn(again, old), images), old
@@ -93,7 +92,7 @@ def test_filters_are_mixed_and_trained_on_class_sequences(data) -> None:
         start(method, task)
         train(method, task)
         if not task:
-            method.end_task(0)
+            end(method)
     mixed = {key: p for key, p in method.generator.named_parameters() if key.endswith("mixing")}
     assert mixed, "no layer has a bank"
     for key, mixing in mixed.items():
@@ -104,7 +103,7 @@ def test_linear_layer_of_mergans_network_is_factorised_only_where_it_saves() -> 
     method = configured("piggyback_gan", "mnist")
     for task in range(2):
         start(method, task)
-        method.end_task(task)
+        end(method)
     full = method.parameter_counts()["full"] // 2
     assert method.parameter_counts()["trained"] < full
 
@@ -130,7 +129,7 @@ def test_parameter_counts_by_hand(name, later) -> None:
     method = tiny(name)
     for task in range(3):
         start(method, task)
-        method.end_task(task)
+        end(method)
         counts, own = method.parameter_counts(), (68, *later)
         assert counts["trained"] == own[task]
         assert counts["stored"] == sum(own[: task + 1])
@@ -140,7 +139,7 @@ def test_parameter_counts_by_hand(name, later) -> None:
 def test_narrow_models_are_counted_against_full_ones() -> None:
     method = tiny("full_half")
     start(method, 0)
-    method.end_task(0)
+    end(method)
     counts = method.parameter_counts()
     assert counts["stored"] == (6 * 2 + 2) + (2 * 2 + 2) + (2 * 4 + 4)
     assert counts["full"] == 68
@@ -153,7 +152,7 @@ def test_discriminators_are_fresh_unless_inherited(inherits) -> None:
     before = {key: tensor.clone() for key, tensor in method.discriminator.state_dict().items()}
     train(method, 0)
     trained = method.discriminator.state_dict()["score.weight"].clone()
-    method.end_task(0)
+    end(method)
     start(method, 1)
     now = method.discriminator.state_dict()["score.weight"]
     assert torch.equal(now, trained) == inherits
@@ -163,17 +162,18 @@ def test_discriminators_are_fresh_unless_inherited(inherits) -> None:
 def test_optimizer_may_not_hold_what_old_tasks_use_nor_decay() -> None:
     method = tiny("piggyback_gan")
     start(method, 0)
-    method.end_task(0)
+    end(method)
     start(method, 1)
     optimizers = method.configure_optimizers()
     held = {id(p) for group in optimizers[0].param_groups for p in group["params"]}
     assert held == {id(p) for p in method.generator.parameters() if p.requires_grad}
     frozen = next(p for p in method.generator.parameters() if not p.requires_grad)
+    bank = next(c for c in method.configure_callbacks() if isinstance(c, FreezeFilterBank))
     trainer = type("Trainer", (), {"optimizers": optimizers})()
-    method.bank.on_train_start(trainer, method)
+    bank.on_train_start(trainer, method)
     optimizers[0].add_param_group({"params": [frozen]})
     with pytest.raises(RunError, match="finished tasks use"):
-        method.bank.on_train_start(trainer, method)
+        bank.on_train_start(trainer, method)
     method.optimizer = partial(torch.optim.AdamW, weight_decay=0.1)
     with pytest.raises(ConfigError, match="weight_decay"):
         method.configure_optimizers()

@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from borders import begin
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -430,7 +431,7 @@ def test_runs_start_from_a_checkpoint_and_need_it_no_more(run, configure, tmp_pa
     torch.save(source.state_dict(), file)
     settings = [f"method={method}", *UNET, f"method.init_from={file}"]
     built = build_method(configure(*PHOTOS, *settings), (3, 32, 32), 2)
-    built.begin_task(0)
+    begin(built, 0, [(0,), (1,)])
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(built.eval().generator(x, torch.zeros(2)), source(x))
     if method != "sft":
