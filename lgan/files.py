@@ -6,14 +6,14 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lgan.errors import DamagedFileError, RunError
+from lgan.errors import ConfigError, DamagedFileError, RunError
 
 MARK = b"lgan-sha256:"
 """What the footer of a sealed file begins with; the digest in hex digits follows."""
@@ -97,6 +97,19 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file, text in UTF-8; see `atomic_path`."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """Refuse to write over files.
+
+    Raises:
+        ConfigError: a file is there, and `overwrite` is false.
+    """
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise ConfigError(
+                f"output: {path} exists already; add overwrite=true or choose another folder."
+            )
 
 
 def save_tensors(path: Path, content: dict) -> None:

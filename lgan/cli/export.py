@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from omegaconf import DictConfig, OmegaConf
+from annotated_types import MinLen
 
-from lgan.cli.common import run_script
-from lgan.errors import ConfigError, RunError, warn
+from lgan.arguments import Text, Whole
+from lgan.cli.common import script
+from lgan.errors import RunError, warn
 from lgan.files import write_json
-from lgan.inference.export import REPORT, check_output, choose_formats, describe, export, show
+
+FormatName = Literal["safetensors", "torch_export", "torchscript", "onnx"]
 
 
-def _run(config: DictConfig) -> None:
-    from lgan.inference.sample import load_run
+@dataclass(frozen=True)
+class ExportSettings:
+    """What conf/export.yaml asks for."""
+
+    run: Text
+    task: int | Text | None
+    output: Text
+    formats: Annotated[list[FormatName], MinLen(1)]
+    after: Whole | None
+    trust: list[Text]
+    direction: Literal["forward", "backward"]
+    overwrite: bool
+
+
+@script("export")
+def main(asked: ExportSettings) -> None:
+    """Run the console script `lgan-export`."""
+    from lgan.inference.export import REPORT, check_output, choose_formats, describe, export
+    from lgan.inference.load import load_run
     from lgan.inference.task_network import find_task, task_network
 
-    for key in ("run", "output", "formats"):
-        if config[key] is None:
-            raise ConfigError(f"{key}=... is missing; see lgan-export --help.")
-    asked = config.formats
-    names = list(map(str, asked)) if OmegaConf.is_list(asked) else [str(asked)]
-    method, border = load_run(config.run, config.after, config.trust)
-    task, output = find_task(border, config.task), Path(config.output)
-    network = task_network(method, border, task, config.direction)
-    formats = choose_formats(names, method)
-    check_output(output, formats, config.overwrite)
+    method, border = load_run(asked.run, asked.after, asked.trust)
+    output = Path(asked.output)
+    network = task_network(method, border, find_task(border, asked.task), asked.direction)
+    formats = choose_formats(list(asked.formats), method)
+    check_output(output, formats, asked.overwrite)
     rows = export(network, formats, output)
-    facts = {"run": str(config.run), "method": method.name, "after": border["task"]}
+    facts = {"run": asked.run, "method": method.name, "after": border["task"]}
     write_json(output / REPORT, facts | describe(network) | {"formats": rows})
     if method.test_mode != "eval":
         warn(
@@ -40,9 +56,14 @@ def _run(config: DictConfig) -> None:
     print(f"{network.name}: {output}", flush=True)
 
 
-def main() -> None:
-    """Run the console script `lgan-export`."""
-    run_script(_run, "export")
+def show(rows: dict[str, Any]) -> None:
+    """Print a line for each format: its file and difference, or why it was refused."""
+    for name, row in rows.items():
+        if "refused" in row:
+            warn(f"formats={name} was left out: {row['refused']}")
+            continue
+        how = "bitwise equal" if row["difference"] == 0 else f"differs by {row['difference']:.3g}"
+        print(f"{row['file']}: {row['bytes'] / 2**20:.1f} MiB, {how}")
 
 
 if __name__ == "__main__":

@@ -10,14 +10,17 @@ import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from annotated_types import MinLen
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from lgan.cli.common import config_path, run_script
-from lgan.cli.table import as_list
+from lgan.arguments import Text
+from lgan.cli.common import Texts, config_path, run_script, settings
 from lgan.errors import ConfigError, DataError, LganError
 from lgan.launch.compose import compose_run
 from lgan.launch.job import run_job
@@ -27,32 +30,45 @@ from lgan.results.paper import Plan, quote
 from lgan.results.paper_file import PaperTable
 
 
+@dataclass(frozen=True)
+class PaperSettings:
+    """What conf/paper.yaml asks for."""
+
+    table: Text
+    budget: Text
+    data_root: Text | None
+    methods: Texts | None
+    seeds: Annotated[list[int], MinLen(1)]
+    runs: Text
+    overrides: list[str]
+    dry_run: bool
+
+
 def plan_of(config: DictConfig) -> Plan:
-    """Return what conf/paper.yaml asks for.
+    """Return the plan that conf/paper.yaml asks for.
 
     Raises:
         ConfigError: a value does not fit.
     """
-    [path] = as_list(config.table, "table", "experiments/mergan/table1.yaml")
-    table = PaperTable.load(Path(path))
-    wanted = None if config.methods is None else as_list(config.methods, "methods", "[sft]")
+    asked = settings(PaperSettings, config)
+    table = PaperTable.load(Path(asked.table))
     return Plan(
         table=table,
-        stem=Path(path).stem,
-        budget=config.budget,
-        methods=table.choose(wanted, config.budget),
-        seeds=[int(seed) for seed in as_list(config.seeds, "seeds", "[0,1,2]")],
-        folder=Path(config.runs),
-        data_root=None if config.data_root is None else Path(config.data_root).expanduser(),
-        more=list(config.overrides),
+        stem=Path(asked.table).stem,
+        budget=asked.budget,
+        methods=table.choose(asked.methods, asked.budget),
+        seeds=asked.seeds,
+        folder=Path(asked.runs),
+        data_root=None if asked.data_root is None else Path(asked.data_root).expanduser(),
+        more=asked.overrides,
     )
 
 
 def sweep_mode(*, _root_: DictConfig) -> str:
     """Return Hydra's mode: a sweep, unless there is nothing to train, or a mistake to be told."""
     try:
-        return "RUN" if _root_.dry_run or not plan_of(_root_).cells else "MULTIRUN"
-    except (LganError, ValueError):
+        return "RUN" if _root_.dry_run is True or not plan_of(_root_).cells else "MULTIRUN"
+    except LganError:
         return "RUN"
 
 

@@ -2,69 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
-
-from lgan.cli.common import run_script
-from lgan.cli.table import as_list
+from lgan.arguments import Text
+from lgan.cli.common import Texts, script
 from lgan.errors import warn
-from lgan.files import safe_name, write_atomically
-
-METRIC = "accuracy_generated"
-
-if TYPE_CHECKING:
-    from lgan.results.collect import Collection
+from lgan.files import write_atomically
 
 
-def _run(config: DictConfig) -> None:
-    # Imported here so that `--help` answers at once.
+@dataclass(frozen=True)
+class ReportSettings:
+    """What conf/report.yaml asks for."""
+
+    runs: Texts
+    output: Text
+    title: str
+    figures: Text | None
+
+
+@script("report")
+def main(asked: ReportSettings) -> None:
+    """Run the console script `lgan-report`."""
     from lgan.results.collect import collect
+    from lgan.results.figure_files import save_figures
     from lgan.results.report import render
 
-    [output] = as_list(config.output, "output", "report.html")
-    found = collect(as_list(config.runs, "runs", "outputs"))
-    write_atomically(Path(output), render(found, config.title))
+    found = collect(asked.runs)
+    write_atomically(Path(asked.output), render(found, asked.title))
     for sentence in found.warnings:
         warn(sentence)
-    print(f"written: {output}")
-    if config.figures is not None:
-        print(f"written: {save_figures(found, Path(config.figures))} figures in {config.figures}")
-
-
-def save_figures(found: Collection, folder: Path) -> int:
-    """Write the report's main figures as PNG files, for READMEs and papers.
-
-    Returns:
-        Number of files: curves and drift per data set; matrix, samples, and what masks and growth
-        did, per method.
-    """
-    from lgan.results import capacity_figures, drift_figures, figures, grids
-
-    pictures: dict[str, bytes | None] = {}
-    for data in found.data_names:
-        groups = found.of_data(data)
-        measured = [group for group in groups if METRIC in group.first.metric_names()]
-        pictures[f"{data}-curves"] = figures.mean_curves(measured) if measured else None
-        pictures[f"{data}-drift"] = drift_figures.drift_curves(groups)
-        for group in groups:
-            stem = safe_name(f"{data}-{group.label}")
-            if group in measured:
-                pictures[f"{stem}-matrix"] = figures.matrix_heatmap(group, METRIC)
-            pictures[f"{stem}-growth"] = capacity_figures.growth_curve([group])
-            pictures[f"{stem}-reuse"] = capacity_figures.reuse_shares([group])
-            pictures[f"{stem}-masks"] = capacity_figures.mask_evolution([group])
-            pictures[f"{stem}-samples"] = grids.run_grid(group.runs[0])
-    written = {name: png for name, png in pictures.items() if png is not None}
-    for name, png in written.items():
-        write_atomically(folder / f"{name}.png", png)
-    return len(written)
-
-
-def main() -> None:
-    """Run the console script `lgan-report`."""
-    run_script(_run, "report")
+    print(f"written: {asked.output}")
+    if asked.figures is not None:
+        print(f"written: {save_figures(found, Path(asked.figures))} figures in {asked.figures}")
 
 
 if __name__ == "__main__":

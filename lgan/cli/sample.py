@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig
-
-from lgan.cli.common import run_script
-from lgan.errors import ConfigError
-from lgan.inference.sample import draw, load_run, sample_classes, save_images
+from lgan.arguments import Count, Text, Whole
+from lgan.cli.common import script
 
 
-def _run(config: DictConfig) -> None:
-    if config.run is None:
-        raise ConfigError("run=... is missing; give a run's folder.")
-    if config.n < 1:
-        raise ConfigError(f"n={config.n} must be at least 1.")
-    method, border = load_run(config.run, config.after, config.trust)
-    classes = sample_classes(border, config.task)
-    output = Path(config.output or Path(config.run) / "generated")
-    names = [border["class_names"][c] for c in classes]
-    save_images(draw(method, classes, config.n, config.seed), names, output)
-    print(f"{len(classes) * config.n} images of {', '.join(names)}: {output}", flush=True)
+@dataclass(frozen=True)
+class SampleSettings:
+    """What conf/sample.yaml asks for."""
+
+    run: Text
+    task: int | Text | None
+    after: Whole | None
+    trust: list[Text]
+    n: Count
+    seed: int
+    output: Text | None
 
 
-def main() -> None:
+@script("sample")
+def main(asked: SampleSettings) -> None:
     """Run the console script `lgan-sample`."""
-    run_script(_run, "sample")
+    # Imported here, as in all scripts, so that `--help` answers at once.
+    from lgan.inference.load import load_run
+    from lgan.inference.sample import draw, sample_classes, save_images
+
+    method, border = load_run(asked.run, asked.after, asked.trust)
+    classes = sample_classes(border, asked.task)
+    output = Path(asked.output or Path(asked.run) / "generated")
+    names = [border["class_names"][c] for c in classes]
+    save_images(draw(method, classes, asked.n, asked.seed), names, output)
+    print(f"{len(classes) * asked.n} images of {', '.join(names)}: {output}", flush=True)
 
 
 if __name__ == "__main__":

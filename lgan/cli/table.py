@@ -2,50 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from omegaconf import DictConfig, ListConfig
-
-from lgan.cli.common import run_script
-from lgan.errors import ConfigError, warn
+from lgan.arguments import Text
+from lgan.cli.common import Texts, script
+from lgan.errors import warn
 from lgan.files import write_atomically
 
 
-def as_list(value: Any, key: str, example: str) -> list[Any]:  # noqa: ANN401
-    """One value or a list of them, of a config key that must be given.
+@dataclass(frozen=True)
+class TableSettings:
+    """What conf/table.yaml asks for."""
 
-    Raises:
-        ConfigError: the value is absent.
-    """
-    listed = list(value) if isinstance(value, ListConfig | list) else [value]
-    if not listed or any(item in (None, "") for item in listed):
-        raise ConfigError(f"{key}=... is missing; for example {key}={example}.")
-    return listed
+    runs: Texts
+    format: Literal["markdown", "latex", "csv"]
+    output: Text | None
+    columns: Texts | None
 
 
-def _run(config: DictConfig) -> None:
-    # Imported here so that `--help` answers at once.
+@script("table")
+def main(asked: TableSettings) -> None:
+    """Run the console script `lgan-table`."""
     from lgan.results.collect import collect
     from lgan.results.tables import RENDERERS, comparison_tables
 
-    if config.format not in RENDERERS:
-        raise ConfigError(f"format={config.format} is none of {', '.join(RENDERERS)}.")
-    found = collect(as_list(config.runs, "runs", "outputs"))
-    columns = None if config.columns is None else as_list(config.columns, "columns", "forgetting")
-    text = RENDERERS[config.format](comparison_tables(found, columns))
+    found = collect(asked.runs)
+    text = RENDERERS[asked.format](comparison_tables(found, asked.columns))
     for sentence in found.warnings:
         warn(sentence)
-    if config.output is None:
+    if asked.output is None:
         print(text, end="")
     else:
-        write_atomically(Path(config.output), text)
-        print(f"written: {config.output}")
-
-
-def main() -> None:
-    """Run the console script `lgan-table`."""
-    run_script(_run, "table")
+        write_atomically(Path(asked.output), text)
+        print(f"written: {asked.output}")
 
 
 if __name__ == "__main__":

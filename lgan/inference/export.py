@@ -1,22 +1,23 @@
-"""`lgan-export`: one task's generator of a finished run as a plain network for other programs.
+"""One task's generator of a finished run as a plain network for other programs.
 
 Every file is loaded again and compared with the run's own network on the same inputs.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lgan.errors import ConfigError, RunError, warn
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lgan.inference.formats import Format
-    from lgan.inference.task_network import TaskNetwork
-    from lgan.methods.base import LifelongGAN
+from lgan.errors import ConfigError, RunError
+from lgan.files import refuse_existing
+from lgan.inference.formats import Format, known_formats
+from lgan.inference.task_network import TaskNetwork
+from lgan.methods.base import LifelongGAN
 
 REPORT = "export.json"
 
@@ -53,8 +54,6 @@ def example_inputs(network: TaskNetwork, seed: int) -> list[tuple[Tensor, ...]]:
 
     Of generators of classes, noise and labels: two rows, then one.
     """
-    import torch
-
     source = torch.Generator().manual_seed(seed)
     found: list[tuple[Tensor, ...]] = []
     for count, more in ((2, 0), (1, 1)):
@@ -70,19 +69,17 @@ def example_inputs(network: TaskNetwork, seed: int) -> list[tuple[Tensor, ...]]:
     return found
 
 
+@torch.no_grad()
 def largest_difference(
     network: TaskNetwork,
     loaded: Callable[..., Tensor],
     inputs: Sequence[tuple[Tensor, ...]],
 ) -> float:
     """Return by how much a loaded network's numbers differ at most; NaN counts as infinite."""
-    import torch
-
     worst = 0.0
-    with torch.no_grad():
-        for arguments in inputs:
-            difference = (loaded(*arguments) - network.network(*arguments)).abs().max().item()
-            worst = max(worst, difference if difference == difference else float("inf"))
+    for arguments in inputs:
+        difference = (loaded(*arguments) - network.network(*arguments)).abs().max().item()
+        worst = max(worst, difference if difference == difference else float("inf"))
     return worst
 
 
@@ -90,12 +87,10 @@ def choose_formats(names: Sequence[str], method: LifelongGAN) -> dict[str, Forma
     """Return the formats asked for.
 
     Raises:
-        ConfigError: one is unknown, there is none, or its packages are not installed.
+        ConfigError: one is unknown, or its packages are not installed.
     """
-    from lgan.inference.formats import known_formats
-
     known = known_formats(method.networks.build_generator)
-    for name in names or ["nothing"]:
+    for name in names:
         if name not in known:
             raise ConfigError(f"formats={name} is unknown; use some of {', '.join(known)}.")
         absent = known[name].absent()
@@ -107,17 +102,9 @@ def choose_formats(names: Sequence[str], method: LifelongGAN) -> dict[str, Forma
 
 
 def check_output(output: Path, formats: dict[str, Format], overwrite: bool) -> None:
-    """Refuse to write over files.
-
-    Raises:
-        ConfigError: a file is there, and `overwrite` is false.
-    """
-    for name in (*(made.file for made in formats.values()), REPORT):
-        if (output / name).exists() and not overwrite:
-            raise ConfigError(
-                f"output: {output / name} exists already; add overwrite=true or choose another "
-                "folder."
-            )
+    """Refuse to write over the files of an export, as `refuse_existing` does."""
+    names = (*(made.file for made in formats.values()), REPORT)
+    refuse_existing((output / name for name in names), overwrite)
 
 
 def describe(network: TaskNetwork) -> dict[str, Any]:
@@ -145,8 +132,10 @@ def _export(
 ) -> dict[str, Any]:
     path = output / made.file
     try:
-        made.write(network, path, inputs[0])
-        difference = largest_difference(network, made.read(network, path), inputs)
+        with warnings.catch_warnings():  # advice on formats, which users chose
+            warnings.simplefilter("ignore")
+            made.write(network, path, inputs[0])
+            difference = largest_difference(network, made.read(network, path), inputs)
     except Exception as error:  # torch's exporters raise many kinds
         path.unlink(missing_ok=True)
         first = (str(error).strip() or "no reason given").splitlines()[0]
@@ -164,13 +153,3 @@ def _export(
         "difference": difference,
         "compared_on": sizes,
     }
-
-
-def show(rows: dict[str, Any]) -> None:
-    """Print a line for each format: its file and difference, or why it was refused."""
-    for name, row in rows.items():
-        if "refused" in row:
-            warn(f"formats={name} was left out: {row['refused']}")
-            continue
-        how = "bitwise equal" if row["difference"] == 0 else f"differs by {row['difference']:.3g}"
-        print(f"{row['file']}: {row['bytes'] / 2**20:.1f} MiB, {how}")

@@ -1,4 +1,4 @@
-"""The formats of `lgan-export`: how each is written, and loaded again to be compared.
+"""The formats of an export: how each is written, and loaded again to be compared.
 
 Sizes stay free: batch, and height and width as far as the network's multiples go. In TorchScript
 they are what tracing leaves free.
@@ -9,10 +9,8 @@ from __future__ import annotations
 import copy
 import importlib.util
 import inspect
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +115,11 @@ class TorchExport(Format):
 
     def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
         """Trace and write the program."""
-        with _quiet():
-            torch.export.save(program_of(network, example), path)
+        torch.export.save(program_of(network, example), path)
 
     def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
         """Return the program as a module."""
-        with _quiet():
-            return torch.export.load(path).module()
+        return torch.export.load(path).module()
 
 
 class TorchScript(Format):
@@ -134,14 +130,12 @@ class TorchScript(Format):
     @torch.no_grad()
     def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
         """Trace and write the network."""
-        with _quiet():
-            module = copy.deepcopy(network.network)
-            torch.jit.trace(module, example, check_trace=False).save(str(path))
+        module = copy.deepcopy(network.network)
+        torch.jit.trace(module, example, check_trace=False).save(str(path))
 
     def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
         """Return the script."""
-        with _quiet():
-            return torch.jit.load(str(path))
+        return torch.jit.load(str(path))
 
 
 class Onnx(Format):
@@ -153,17 +147,16 @@ class Onnx(Format):
 
     def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
         """Write the same program as `TorchExport`, as ONNX."""
-        with _quiet():
-            torch.onnx.export(
-                program_of(network, example),
-                (),
-                path,
-                input_names=list(network.input_names),
-                output_names=["pictures"],
-                dynamo=True,
-                external_data=False,  # one file
-                verbose=False,
-            )
+        torch.onnx.export(
+            program_of(network, example),
+            (),
+            path,
+            input_names=list(network.input_names),
+            output_names=["pictures"],
+            dynamo=True,
+            external_data=False,  # one file
+            verbose=False,
+        )
 
     def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
         """Return a function that runs the file."""
@@ -200,7 +193,7 @@ def program_of(network: TaskNetwork, example: Inputs) -> ExportedProgram:
         step = network.multiple
         free["picture"] |= {2: Dim("rows") * step, 3: Dim("columns") * step}
         # Traced with two steps a side and more: a side of one step would be taken for a constant.
-        example = (_repeated(example[0], 2), *example[1:])
+        example = (example[0].repeat(1, 1, 2, 2), *example[1:])
     shapes: tuple[Any, ...] = tuple(free[name] for name in network.input_names)
     parameters = inspect.signature(network.network.forward).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):  # of columns: forward(*inputs)
@@ -210,15 +203,3 @@ def program_of(network: TaskNetwork, example: Inputs) -> ExportedProgram:
     with fx_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         module = copy.deepcopy(network.network)  # tracing leaves marks in modules that live on
         return torch.export.export(module, example, dynamic_shapes=shapes)
-
-
-def _repeated(pictures: Tensor, times: int) -> Tensor:
-    return pictures.repeat(1, 1, times, times)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep advice on formats, which users chose, off the screen."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

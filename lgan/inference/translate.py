@@ -1,4 +1,4 @@
-"""`lgan-translate`: a folder of pictures through one task of a finished run."""
+"""A folder of pictures through one task of a finished run: planned, read, translated, written."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal
 
+import numpy as np
+import torch
+from PIL import ExifTags, Image
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+from tqdm import tqdm
+
+from lgan.data.decoding import open_picture
+from lgan.data.images import to_float, to_uint8
 from lgan.errors import ConfigError, DataError
-from lgan.files import atomic_path
+from lgan.files import atomic_path, refuse_existing
+from lgan.inference.task_network import TaskNetwork
+from lgan.networks.modes import as_in_training, random_devices
+from lgan.seeding import mix
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lgan.inference.task_network import TaskNetwork
-
-FITS = ("none", "pad", "resize")
+Fit = Literal["none", "pad", "resize"]
 QUALITY = 95  # of formats that lose something; Pillow's own choice, 75, shows
 
 
@@ -60,12 +67,6 @@ def translate(
         DataError: a picture cannot be decoded; it is named, and those before it are written.
         RunError: a picture cannot be written.
     """
-    import torch
-    from tqdm import tqdm
-
-    from lgan.networks.modes import as_in_training, random_devices
-    from lgan.seeding import mix
-
     module, done, alone = network.network.to(device), 0, test_mode == "paper"
     mode = as_in_training(module) if alone else nullcontext()
     forked = torch.random.fork_rng(random_devices(torch.device(device)))
@@ -99,7 +100,7 @@ def batches(pictures: Iterable[Picture], batch_size: int) -> Iterator[list[Pictu
 
 
 def plan(
-    network: TaskNetwork, files: list[Path], output: Path, fit: str, suffix: str | None
+    network: TaskNetwork, files: list[Path], output: Path, fit: Fit, suffix: str | None
 ) -> list[Picture]:
     """Return what is to be done with each file; only headers are read.
 
@@ -112,11 +113,9 @@ def plan(
         suffix: of the written files, such as "png"; None for that of each picture.
 
     Raises:
-        ConfigError: `fit` is unknown, a size does not fit, or two results have one name.
+        ConfigError: a size does not fit, or two results have one name.
         DataError: a file is no picture.
     """
-    if fit not in FITS:
-        raise ConfigError(f"fit={fit!r} is unknown; use one of {', '.join(FITS)}.")
     return [
         Picture(file, target, *_sizes(network, file, fit))
         for file, target in zip(files, targets(files, output, suffix), strict=True)
@@ -129,8 +128,6 @@ def targets(files: list[Path], output: Path, suffix: str | None) -> list[Path]:
     Raises:
         ConfigError: Pillow cannot write a format, or two results would have one name.
     """
-    from PIL import Image
-
     found: dict[Path, Path] = {}
     kinds = Image.registered_extensions()
     for file in files:
@@ -152,8 +149,6 @@ def list_pictures(folder: Path) -> list[Path]:
     Raises:
         DataError: there is no such folder, or no picture in it.
     """
-    from PIL import Image
-
     if not folder.is_dir():
         raise DataError(f"input={folder} is no folder.")
     kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
@@ -176,14 +171,6 @@ def read(picture: Picture, channels: int) -> Tensor:
     Raises:
         DataError: it cannot be decoded to its end, or holds floating-point numbers.
     """
-    import numpy as np
-    import torch
-    from PIL import Image
-    from torch.nn import functional as F  # noqa: N812
-
-    from lgan.data.decoding import open_picture
-    from lgan.data.images import to_float
-
     image = open_picture(picture.source, channels)
     if picture.size == picture.shape and image.size[::-1] != picture.shape:
         image = image.resize(picture.shape[::-1], Image.Resampling.BILINEAR)
@@ -198,10 +185,6 @@ def write(picture: Picture, image: Tensor) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    from PIL import Image
-
-    from lgan.data.images import to_uint8
-
     height, width = picture.size
     pixels = to_uint8(image)[:, :height, :width].permute(1, 2, 0).contiguous().numpy()
     made = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
@@ -223,11 +206,7 @@ def check_output(pictures: list[Picture], overwrite: bool) -> None:
                 f"output={picture.target.parent} would take the place of the pictures of input; "
                 "choose another folder."
             )
-        if picture.target.exists() and not overwrite:
-            raise ConfigError(
-                f"output: {picture.target} exists already; add overwrite=true or choose another "
-                "folder."
-            )
+    refuse_existing((picture.target for picture in pictures), overwrite)
 
 
 def _sizes(network: TaskNetwork, file: Path, fit: str) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -254,8 +233,6 @@ def _at_least(network: TaskNetwork) -> str:
 
 def _upright(file: Path) -> tuple[int, int]:
     """Return height and width once the picture's orientation is obeyed."""
-    from PIL import ExifTags, Image
-
     try:
         with Image.open(file) as opened:
             mode, (width, height) = opened.mode, opened.size
@@ -280,8 +257,6 @@ def choose_device(device: str) -> str:
     Raises:
         ConfigError: torch knows no such device here.
     """
-    import torch
-
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

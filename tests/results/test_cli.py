@@ -51,8 +51,19 @@ def test_report_is_written_and_warns_of_what_it_leaves_out(make_run, tmp_path: P
     [
         ("table", ["runs=nowhere"], "folder nowhere does not exist"),
         ("table", [], "runs=... is missing"),
-        ("table", ["runs=.", "format=pdf"], "format=pdf is none of markdown, latex, csv"),
+        ("table", ["runs=.", "format=pdf"], "format=pdf must be one of markdown, latex, csv"),
         ("report", ["runs=."], "no run found below"),
+        ("sample", ["run=.", "n=x"], "n=x must be a whole number of at least 1"),
+        (
+            "translate",
+            ["run=.", "task=0", "input=.", "output=x", "fit=foo"],
+            "fit=foo must be one of",
+        ),
+        (
+            "export",
+            ["run=.", "task=0", "output=x", "formats=[foo]"],
+            "formats=['foo'] must be a list",
+        ),
         ("paper", ["budget=cpu"], "table=... is missing"),
     ],
 )

@@ -59,7 +59,7 @@ def ask(tmp_path: Path):
     def make(path: Path, **changes) -> DictConfig:
         content = {
             "table": str(path), "budget": "smoke", "data_root": None, "methods": None,
-            "seeds": [0, 1], "runs": str(tmp_path / "out"), "overrides": [],
+            "seeds": [0, 1], "runs": str(tmp_path / "out"), "overrides": [], "dry_run": False,
         } | changes  # fmt: skip
         return OmegaConf.create(content)
 

@@ -10,7 +10,8 @@ import torch
 from lgan.callbacks.selection import SelectByValidation
 from lgan.errors import ConfigError, RunError
 from lgan.files import load_tensors
-from lgan.inference.sample import draw, load_run
+from lgan.inference.load import load_run
+from lgan.inference.sample import draw
 from lgan.methods.base import LifelongGAN
 from lgan.results.collect import collect
 from lgan.results.report import render

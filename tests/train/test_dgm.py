@@ -8,7 +8,8 @@ import torch
 from lgan.callbacks.masks import CumulateMasks
 from lgan.errors import ConfigError
 from lgan.files import load_tensors
-from lgan.inference.sample import draw, load_run, sample_classes
+from lgan.inference.load import load_run
+from lgan.inference.sample import draw, sample_classes
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 

@@ -10,7 +10,8 @@ import torch
 
 from lgan.errors import ConfigError, RunError, TrainingDivergedError
 from lgan.files import load_tensors
-from lgan.inference.sample import draw, load_run, sample_classes, save_images
+from lgan.inference.load import load_run
+from lgan.inference.sample import draw, sample_classes, save_images
 from lgan.methods.base import LifelongGAN
 from lgan.run.record import RunRecord
 from lgan.training.runner import SequenceRunner

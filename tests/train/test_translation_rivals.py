@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lgan.files import load_tensors
-from lgan.inference.sample import load_run
+from lgan.inference.load import load_run
 from lgan.methods.base import LifelongGAN
 from lgan.run.record import RunRecord
 from lgan.training.train import train

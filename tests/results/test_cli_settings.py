@@ -1,0 +1,95 @@
+"""Senseless values of the console scripts beside lgan-train: a sentence that names the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from lgan.cli.common import config_path
+from lgan.cli.common import settings as checked
+from lgan.cli.export import ExportSettings
+from lgan.cli.paper import PaperSettings
+from lgan.cli.report import ReportSettings
+from lgan.cli.sample import SampleSettings
+from lgan.cli.table import TableSettings
+from lgan.cli.translate import TranslateSettings
+from lgan.errors import ConfigError
+
+SCRIPTS = {
+    "sample": (SampleSettings, {"run": "r"}),
+    "table": (TableSettings, {"runs": "r"}),
+    "report": (ReportSettings, {"runs": "r"}),
+    "translate": (TranslateSettings, {"run": "r", "task": 0, "input": "i", "output": "o"}),
+    "export": (ExportSettings, {"run": "r", "task": 0, "output": "o"}),
+    "paper": (PaperSettings, {"table": "t.yaml", "runs": "o"}),
+}
+"""Of each script its settings, and what has to be given."""
+
+
+def settings(script: str, **changes):
+    kind, given = SCRIPTS[script]
+    own = OmegaConf.load(Path(config_path()) / f"{script}.yaml")
+    return checked(kind, OmegaConf.merge(own, given, changes))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_defaults_make_sense(script) -> None:
+    assert settings(script)
+
+
+@pytest.mark.parametrize(
+    ("script", "key", "value", "said"),
+    [
+        ("sample", "run", None, "run=... is missing"),
+        ("sample", "run", "", "run="),
+        ("sample", "n", "x", "n=x .*whole number"),
+        ("sample", "n", 0, "n=0 .*1"),
+        ("sample", "n", 2.5, "n=2.5 .*whole number"),
+        ("sample", "n", True, "n=True .*whole number"),
+        ("sample", "seed", "x", "seed=x .*whole number"),
+        ("sample", "after", "x", "after=x .*whole number"),
+        ("sample", "after", -1, "after=-1 .*0"),
+        ("table", "runs", None, "runs=... is missing"),
+        ("table", "runs", [], "runs="),
+        ("table", "format", "x", "format=x .*markdown.*latex.*csv"),
+        ("table", "format", None, "format"),
+        ("table", "columns", {"a": 1}, "columns"),
+        ("report", "runs", None, "runs=... is missing"),
+        ("report", "output", None, "output=... is missing"),
+        ("report", "figures", [1], "figures="),
+        ("translate", "run", None, "run=... is missing"),
+        ("translate", "input", None, "input=... is missing"),
+        ("translate", "output", None, "output=... is missing"),
+        ("translate", "fit", "foo", "fit=foo .*none.*pad.*resize"),
+        ("translate", "batch_size", 0, "batch_size=0 .*1"),
+        ("translate", "batch_size", "x", "batch_size=x .*whole number"),
+        ("translate", "test_mode", "train", "test_mode=train .*eval.*paper"),
+        ("translate", "direction", "up", "direction=up .*forward.*backward"),
+        ("translate", "overwrite", "maybe", "overwrite=maybe .*true or false"),
+        ("translate", "seed", [1], "seed=.*whole number"),
+        ("export", "output", None, "output=... is missing"),
+        ("export", "formats", ["foo"], "formats.*foo.*safetensors.*onnx"),
+        ("export", "formats", "foo", "formats.*foo.*safetensors.*onnx"),
+        ("export", "formats", [], "formats"),
+        ("export", "after", "x", "after=x .*whole number"),
+        ("export", "direction", 3, "direction=3 .*forward"),
+        ("paper", "table", None, "table=... is missing"),
+        ("paper", "seeds", "x", "seeds.*x.*whole number"),
+        ("paper", "seeds", [0, 1.5], "seeds.*1.5.*whole number"),
+        ("paper", "methods", [None], "methods"),
+        ("paper", "overrides", [1], "overrides=.* must be a list, each entry a text"),
+        ("paper", "dry_run", "perhaps", "dry_run=perhaps .*true or false"),
+    ],
+)
+def test_a_senseless_value_is_named(script, key, value, said) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        settings(script, **{key: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_one_value_stands_for_a_list() -> None:
+    assert settings("export", formats="onnx").formats == ["onnx"]
+    assert settings("paper", seeds=2, overrides="a=b").seeds == [2]
+    assert settings("table", runs=["a", "b"]).columns is None
