@@ -47,7 +47,8 @@ Text = Annotated[str, MinLen(1)]
 """A text that is not empty."""
 
 _STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
-_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than",
+           "multiple_of": "a multiple of"}  # fmt: skip
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text",
           type(None): "null", list: "a list", dict: "a dictionary"}  # fmt: skip
 TRUSTED = ("lgan.", "torch.optim.", "lightning.pytorch.loggers.", "lightning.pytorch.callbacks.",

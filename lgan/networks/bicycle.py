@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.patchgan import patch_layers, require_patch
 from lgan.networks.roles import PictureDiscriminator, Translator
@@ -21,9 +22,8 @@ from lgan.networks.translation import (
     NormKind,
     init_normal,
     make_norm,
-    require_positive,
 )
-from lgan.networks.unet import require_downs, unet_widths
+from lgan.networks.unet import Downs, unet_widths
 
 
 class CodeBlock(nn.Module):
@@ -96,7 +96,7 @@ class BicycleUnet(Translator):
         input_channels: channels of the input pictures; None for those of the target.
 
     Raises:
-        ConfigError: a side of the pictures is no multiple of 2^downs, or a number is too small.
+        ConfigError: a side of the pictures is no multiple of 2^downs.
     """
 
     last_layers = ("model.up.1",)
@@ -105,15 +105,13 @@ class BicycleUnet(Translator):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        ngf: int = 64,
-        downs: int = 8,
-        code_length: int = 8,
+        ngf: Count = 64,
+        downs: Downs = 8,
+        code_length: Count = 8,
         norm: NormKind = "instance",
-        input_channels: int | None = None,
+        input_channels: Count | None = None,
     ) -> None:
         super().__init__()
-        require_downs(downs)
-        require_positive(ngf=ngf, code_length=code_length)
         outputs, height, width = image_shape
         self.code_length = code_length
         self.multiple = self.least = 2**downs
@@ -175,19 +173,18 @@ class BicycleEncoder(nn.Module):
         norm: "instance" (neither affine nor running statistics), "batch" or "none".
 
     Raises:
-        ConfigError: the pictures are too small, or a number is.
+        ConfigError: the pictures are too small.
     """
 
     def __init__(
         self,
         image_shape: ImageShape,
-        code_length: int = 8,
-        ndf: int = 64,
-        blocks: int = 5,
+        code_length: Count = 8,
+        ndf: Count = 64,
+        blocks: Count = 5,
         norm: NormKind = "instance",
     ) -> None:
         super().__init__()
-        require_positive(ndf=ndf, code_length=code_length, blocks=blocks)
         channels, height, width = image_shape
         if min(height, width) < 2 ** (blocks + 1):
             raise ConfigError(
@@ -229,20 +226,19 @@ class MultiScalePatchGAN(PictureDiscriminator):
             does not.
 
     Raises:
-        ConfigError: the pictures are too small, or a number is.
+        ConfigError: the pictures are too small.
     """
 
     def __init__(
         self,
         image_shape: ImageShape,
         num_classes: int,
-        ndf: int = 64,
-        n_layers: int = 3,
-        scales: int = 2,
+        ndf: Count = 64,
+        n_layers: Count = 3,
+        scales: Count = 2,
         norm: NormKind = "instance",
     ) -> None:
         super().__init__()
-        require_positive(ndf=ndf, n_layers=n_layers, scales=scales)
         channels, height, width = image_shape
         shrink = 2 ** (scales - 1)
         require_patch(height // shrink, width // shrink, n_layers)

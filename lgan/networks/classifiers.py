@@ -8,11 +8,16 @@ and an image's features never depend on its neighbours.
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
+from annotated_types import Ge, MultipleOf
 from torch import Tensor, nn
 
+from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.shapes import ImageShape, require_side
+
+Eights = Annotated[int, Ge(8), MultipleOf(8)]
 
 
 class Classifier(nn.Module):
@@ -54,11 +59,11 @@ class SmallCNN(Classifier):
         feature_dim: length of the features; short ones need fewer samples for a Fréchet distance.
 
     Raises:
-        ConfigError: a side is under 8 (after averaging), or `width` is no multiple of 8.
+        ConfigError: a side is under 8 (after averaging).
     """
 
     def __init__(
-        self, image_shape: ImageShape, num_classes: int, width: int = 32, feature_dim: int = 64
+        self, image_shape: ImageShape, num_classes: int, width: Eights = 32, feature_dim: Count = 64
     ) -> None:
         channels, height, breadth = image_shape
         square = math.ceil(max(height, breadth) / 64)
@@ -70,8 +75,6 @@ class SmallCNN(Classifier):
                 f"eight times the shorter, not {image_shape[1]}x{image_shape[2]}; choose another "
                 "evaluation.classifier or resize the data."
             )
-        if width < 8 or width % 8:
-            raise ConfigError(f"SmallCNN's width={width} must be a multiple of 8.")
         outputs = width
         while max(height, breadth) > 4:
             layers += _normed_convolution(channels, outputs)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lgan.arguments import Count
 from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.networks.shapes import ImageShape
 
@@ -32,7 +33,7 @@ class CycleGenerator(Translator):
         image_shape: ImageShape,
         num_classes: int,
         translator: Callable[..., Translator],
-        input_channels: int | None = None,
+        input_channels: Count | None = None,
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
@@ -61,7 +62,7 @@ class CycleDiscriminator(PictureDiscriminator):
         image_shape: ImageShape,
         num_classes: int,
         patch: Callable[..., PictureDiscriminator],
-        input_channels: int | None = None,
+        input_channels: Count | None = None,
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
@@ -96,7 +97,7 @@ class BicycleGenerator(Translator):
         num_classes: int,
         translator: Callable[..., Translator],
         encoder: Callable[..., nn.Module],
-        code_length: int = 8,
+        code_length: Count = 8,
     ) -> None:
         super().__init__()
         self.code_length = code_length

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lgan.arguments import Count
 from lgan.networks.init import init_convolution, init_linear
 from lgan.networks.norm import ClassBatchNorm2d, Statistics
 from lgan.networks.shapes import ImageShape, require_side
@@ -49,8 +50,8 @@ class Mergan32Generator(nn.Module):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        width: int = 32,
-        z_dim: int = 128,
+        width: Count = 32,
+        z_dim: Count = 128,
         statistics: Statistics = "class",
     ) -> None:
         super().__init__()
@@ -87,7 +88,7 @@ class Mergan32Discriminator(nn.Module):
         ConfigError: the images are not 32x32.
     """
 
-    def __init__(self, image_shape: ImageShape, num_classes: int, width: int = 32) -> None:
+    def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 32) -> None:
         super().__init__()
         require_side(image_shape, SIDE, "mergan32")
         self.num_classes = num_classes

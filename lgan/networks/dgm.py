@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.chain import Chain, Link
 from lgan.networks.heads import ClassHead, SharedHead
@@ -75,9 +76,9 @@ class DGMGenerator(nn.Module):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        width: int = 6,
-        z_dim: int = 128,
-        base_side: int = 4,
+        width: Count = 6,
+        z_dim: Count = 128,
+        base_side: Count = 4,
         init: Init = "xavier",
         head_per: Literal["task", "class"] = "task",
     ) -> None:
@@ -140,7 +141,7 @@ class DGMDiscriminator(nn.Module):
     """
 
     def __init__(
-        self, image_shape: ImageShape, num_classes: int, width: int = 32, base_side: int = 4
+        self, image_shape: ImageShape, num_classes: int, width: Count = 32, base_side: Count = 4
     ) -> None:
         super().__init__()
         layers = doublings(image_shape, base_side, "dgm")

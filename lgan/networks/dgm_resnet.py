@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.chain import Chain, Link
 from lgan.networks.dgm import Init, doublings, init_weights, label_noise
@@ -71,9 +72,9 @@ class DGMResNetGenerator(nn.Module):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        width: int = 64,
-        z_dim: int = 128,
-        label_length: int | None = None,
+        width: Count = 64,
+        z_dim: Count = 128,
+        label_length: Count | None = None,
         head_per: Literal["class", "task"] = "class",
         init: Init = "xavier",
     ) -> None:
@@ -133,7 +134,7 @@ class DGMResNetDiscriminator(nn.Module):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        features: int = 2048,
+        features: Count = 2048,
         aux_bias: bool = False,
     ) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from lgan.arguments import Count
 from lgan.networks.shapes import ImageShape
 
 
@@ -22,7 +23,7 @@ class MLPGenerator(nn.Module):
     """
 
     def __init__(
-        self, image_shape: ImageShape, num_classes: int, width: int = 128, z_dim: int = 16
+        self, image_shape: ImageShape, num_classes: int, width: Count = 128, z_dim: Count = 16
     ) -> None:
         super().__init__()
         self.z_dim, self.num_classes, self.image_shape = z_dim, num_classes, tuple(image_shape)
@@ -49,7 +50,7 @@ class MLPDiscriminator(nn.Module):
         width: units of each of the two hidden layers.
     """
 
-    def __init__(self, image_shape: ImageShape, num_classes: int, width: int = 128) -> None:
+    def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 128) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.trunk = nn.Sequential(

@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from lgan.errors import ConfigError
-
 Statistics = Literal["class", "batch"]
 
 EPS = 1e-5
@@ -31,9 +29,6 @@ class ClassBatchNorm2d(nn.Module):
         conditional: a scale (from 1) and an offset (from 0) per class, tables (K, C); otherwise one
             of each, shared, (C,). Rows of absent classes receive exactly zero gradient.
         statistics: "class" or "batch" (mean and variance over the whole, mixed batch).
-
-    Raises:
-        ConfigError: `statistics` is neither.
     """
 
     def __init__(
@@ -44,8 +39,6 @@ class ClassBatchNorm2d(nn.Module):
         statistics: Statistics = "class",
     ) -> None:
         super().__init__()
-        if statistics not in ("class", "batch"):
-            raise ConfigError(f"statistics={statistics!r} is unknown; use 'class' or 'batch'.")
         self.channels, self.num_classes = channels, num_classes
         self.conditional, self.statistics = conditional, statistics
         shape = (num_classes, channels) if conditional else (channels,)

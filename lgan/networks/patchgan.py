@@ -8,10 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.roles import PictureDiscriminator
 from lgan.networks.shapes import ImageShape
-from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm, require_positive
+from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm
 
 
 def patch_layers(inputs: int, ndf: int, n_layers: int, norm: NormKind) -> nn.Sequential:
@@ -81,21 +82,20 @@ class PatchGAN(PictureDiscriminator):
         input_channels: channels of the input pictures; None for those of the target.
 
     Raises:
-        ConfigError: the pictures are too small, or a number is.
+        ConfigError: the pictures are too small.
     """
 
     def __init__(
         self,
         image_shape: ImageShape,
         num_classes: int,
-        ndf: int = 64,
-        n_layers: int = 3,
+        ndf: Count = 64,
+        n_layers: Count = 3,
         norm: NormKind = "batch",
         conditional: bool = True,
-        input_channels: int | None = None,
+        input_channels: Count | None = None,
     ) -> None:
         super().__init__()
-        require_positive(ndf=ndf, n_layers=n_layers)
         require_patch(image_shape[1], image_shape[2], n_layers)
         self.conditional = conditional
         inputs = _channels(image_shape, conditional, input_channels)
@@ -122,13 +122,12 @@ class PixelGAN(PictureDiscriminator):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        ndf: int = 64,
+        ndf: Count = 64,
         norm: NormKind = "batch",
         conditional: bool = True,
-        input_channels: int | None = None,
+        input_channels: Count | None = None,
     ) -> None:
         super().__init__()
-        require_positive(ndf=ndf)
         self.conditional = conditional
         bias = norm != "batch"
         self.net = nn.Sequential(
@@ -146,7 +145,7 @@ class PixelGAN(PictureDiscriminator):
         return self.net(with_condition(images, condition, self.conditional))
 
 
-def _channels(image_shape: ImageShape, conditional: bool, input_channels: int | None) -> int:
+def _channels(image_shape: ImageShape, conditional: bool, input_channels: Count | None) -> int:
     inputs = image_shape[0] if input_channels is None else input_channels
     return image_shape[0] + (inputs if conditional else 0)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from lgan.errors import ConfigError
+from lgan.arguments import Count
 from lgan.networks.init import init_convolution, init_linear
 from lgan.networks.norm import EPS, ClassBatchNorm2d, Statistics
 from lgan.networks.shapes import ImageShape, require_side
@@ -97,22 +97,20 @@ class Mergan64Generator(nn.Module):
         statistics: what the norms average over, "class" or "batch".
 
     Raises:
-        ConfigError: the images are not 64x64, or `conditioning` is unknown.
+        ConfigError: the images are not 64x64.
     """
 
     def __init__(
         self,
         image_shape: ImageShape,
         num_classes: int,
-        width: int = 64,
-        z_dim: int = 128,
+        width: Count = 64,
+        z_dim: Count = 128,
         conditioning: Conditioning = "concat",
         statistics: Statistics = "class",
     ) -> None:
         super().__init__()
         require_side(image_shape, SIDE, "mergan64")
-        if conditioning not in ("concat", "cbn"):
-            raise ConfigError(f"conditioning={conditioning!r} is unknown; use 'concat' or 'cbn'.")
         self.z_dim, self.num_classes, self.conditioning = z_dim, num_classes, conditioning
         conditional = conditioning == "cbn"
         self.project = nn.Linear(z_dim + (0 if conditional else num_classes), 8 * width * 4 * 4)
@@ -149,7 +147,7 @@ class Mergan64Discriminator(nn.Module):
         ConfigError: the images are not 64x64.
     """
 
-    def __init__(self, image_shape: ImageShape, num_classes: int, width: int = 64) -> None:
+    def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 64) -> None:
         super().__init__()
         require_side(image_shape, SIDE, "mergan64")
         self.num_classes = num_classes

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lgan.arguments import Count
 from lgan.networks.roles import Translator
 from lgan.networks.shapes import ImageShape
 from lgan.networks.translation import (
     NormKind,
     init_normal,
     make_norm,
-    require_positive,
 )
 
 DROPOUT = 0.5
@@ -65,7 +65,7 @@ class ResnetTranslator(Translator):
         input_channels: channels of the input pictures; None for those of the target.
 
     Raises:
-        ConfigError: a side of the pictures does not fit, or a number is too small.
+        ConfigError: a side of the pictures does not fit.
     """
 
     multiple, least = 4, 8  # one reflected pixel at a quarter of the size needs two
@@ -74,15 +74,14 @@ class ResnetTranslator(Translator):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        ngf: int = 64,
-        blocks: int = 9,
+        ngf: Count = 64,
+        blocks: Count = 9,
         norm: NormKind = "instance",
         bias: bool = True,
         dropout: bool = False,
-        input_channels: int | None = None,
+        input_channels: Count | None = None,
     ) -> None:
         super().__init__()
-        require_positive(ngf=ngf, blocks=blocks)
         outputs, height, width = image_shape
         self.require_size(height, width)
         inputs = outputs if input_channels is None else input_channels

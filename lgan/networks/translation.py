@@ -12,8 +12,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lgan.errors import ConfigError
-
 NormKind = Literal["batch", "instance", "none"]
 LEAK = 0.2
 _NORMS: dict[str, type[nn.Module]] = {
@@ -24,13 +22,7 @@ _NORMS: dict[str, type[nn.Module]] = {
 
 
 def make_norm(kind: NormKind, channels: int) -> nn.Module:
-    """Return a norm for `channels` maps; "none" gives a placeholder.
-
-    Raises:
-        ConfigError: `kind` is unknown.
-    """
-    if kind not in _NORMS:
-        raise ConfigError(f"network's norm={kind!r} is unknown; use one of {', '.join(_NORMS)}.")
+    """Return a norm for `channels` maps; "none" gives a placeholder."""
     return _NORMS[kind](channels)
 
 
@@ -49,17 +41,6 @@ def init_normal(network: nn.Module, std: float = 0.02) -> None:
             nn.init.normal_(module.weight, mean, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def require_positive(**numbers: int) -> None:
-    """Refuse widths and counts below 1; the names are the keys in `network`.
-
-    Raises:
-        ConfigError: a number is less than 1.
-    """
-    for name, number in numbers.items():
-        if number < 1:
-            raise ConfigError(f"network's {name}={number} must be at least 1.")
 
 
 def from_netg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,12 +6,13 @@ Source: Isola et al. 2017 and its PyTorch code; layers and counts in papers/pigg
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
+from typing import Annotated, cast
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
-from lgan.errors import ConfigError
+from lgan.arguments import Count
 from lgan.networks.roles import Translator
 from lgan.networks.shapes import ImageShape
 from lgan.networks.translation import (
@@ -19,29 +20,16 @@ from lgan.networks.translation import (
     NormKind,
     init_normal,
     make_norm,
-    require_positive,
 )
 
 DROPOUT = 0.5
-LEAST_DOWNS = 5
+Downs = Annotated[int, Ge(5)]
+"""Halvings: fewer than 5 do not reach the widths; 6, 7, 8 are made for 64, 128, 256 pixels."""
 
 
 def unet_widths(ngf: int, downs: int) -> list[int]:
     """Return the channels behind each down convolution, from the outside in."""
     return [ngf * min(2**i, 8) for i in range(downs)]
-
-
-def require_downs(downs: int) -> None:
-    """Refuse a U-Net that is not deep enough for its widths.
-
-    Raises:
-        ConfigError: `downs` is less than 5.
-    """
-    if downs < LEAST_DOWNS:
-        raise ConfigError(
-            f"network's downs={downs} must be at least {LEAST_DOWNS}; 6, 7 and 8 are made for 64, "
-            "128 and 256 pixels."
-        )
 
 
 class UnetBlock(nn.Module):
@@ -126,7 +114,7 @@ class UnetGenerator(Translator):
         input_channels: channels of the input pictures; None for those of the target.
 
     Raises:
-        ConfigError: a side of the pictures is no multiple of 2^downs, or a number is too small.
+        ConfigError: a side of the pictures is no multiple of 2^downs.
     """
 
     last_layers = ("model.model.3",)
@@ -135,16 +123,14 @@ class UnetGenerator(Translator):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        ngf: int = 64,
-        downs: int = 8,
+        ngf: Count = 64,
+        downs: Downs = 8,
         norm: NormKind = "batch",
         bias: bool = True,
         dropout: bool = True,
-        input_channels: int | None = None,
+        input_channels: Count | None = None,
     ) -> None:
         super().__init__()
-        require_downs(downs)
-        require_positive(ngf=ngf)
         outputs, height, width = image_shape
         self.multiple = self.least = 2**downs
         self.require_size(height, width)

@@ -27,8 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgan import distributed
+from lgan.arguments import Weight
 from lgan.data.tasks import TaskKind
-from lgan.errors import ConfigError
 from lgan.networks.factory import noise_length
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.base import Batch, Objective
@@ -78,9 +78,6 @@ class ACGAN(Objective):
         class_weight: lambda_CLS, weight of the classifier's cross entropy in both losses; 0 makes
             the GAN unconditional.
         penalty_weight: lambda_GP, weight of the gradient penalty; 0 switches it off.
-
-    Raises:
-        ConfigError: a weight is negative.
     """
 
     task_kind: ClassVar[TaskKind] = "classes"
@@ -89,12 +86,9 @@ class ACGAN(Objective):
     def __init__(
         self,
         adversarial: AdversarialLoss,
-        class_weight: float = 1.0,
-        penalty_weight: float = 10.0,
+        class_weight: Weight = 1.0,
+        penalty_weight: Weight = 10.0,
     ) -> None:
-        for key, value in {"class_weight": class_weight, "penalty_weight": penalty_weight}.items():
-            if value < 0:
-                raise ConfigError(f"objective.{key}={value} is negative; give 0 or more.")
         self.adversarial = adversarial
         self.class_weight, self.penalty_weight = class_weight, penalty_weight
 

@@ -7,6 +7,8 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor
 
+from lgan.arguments import Positive
+
 
 class AdversarialLoss(Protocol):
     """Three losses of each score, (B,) or maps (B, 1, h, w), the same shape out, to minimise."""
@@ -63,7 +65,7 @@ class LeastSquares:
         scale: factor of the squares: 1/2 in the paper, 1 in CycleGAN and BicycleGAN.
     """
 
-    def __init__(self, scale: float = 0.5) -> None:
+    def __init__(self, scale: Positive = 0.5) -> None:
         self.scale = scale
 
     def real(self, score: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from lgan.arguments import Weight
 from lgan.errors import ConfigError
 from lgan.networks.composite import BicycleDiscriminator, BicycleGenerator
 from lgan.objectives.acgan import sample_weights
@@ -29,7 +30,6 @@ from lgan.objectives.translation import (
     Made,
     Translation,
     mean_distance,
-    refuse_negative,
 )
 from lgan.seeding import Noise
 
@@ -80,9 +80,6 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
         kl_weight: lambda_KL.
         code_weight: lambda_z; 0 saves a pass of the encoder.
         d_weight: weight of real + fake of each discriminator.
-
-    Raises:
-        ConfigError: a weight is negative.
     """
 
     name: ClassVar[str] = "bicyclegan"
@@ -96,13 +93,12 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     def __init__(
         self,
         adversarial: AdversarialLoss,
-        l1_weight: float = 10.0,
-        kl_weight: float = 0.01,
-        code_weight: float = 0.5,
-        d_weight: float = 1.0,
+        l1_weight: Weight = 10.0,
+        kl_weight: Weight = 0.01,
+        code_weight: Weight = 0.5,
+        d_weight: Weight = 1.0,
     ) -> None:
         super().__init__(adversarial, d_weight)
-        refuse_negative(l1_weight=l1_weight, kl_weight=kl_weight, code_weight=code_weight)
         self.l1_weight, self.kl_weight, self.code_weight = l1_weight, kl_weight, code_weight
 
     def make(self, generator: BicycleGenerator, batch: Batch, noise: Noise) -> Made:

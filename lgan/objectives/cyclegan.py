@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from lgan.arguments import Weight, Whole
 from lgan.networks.composite import CycleDiscriminator, CycleGenerator
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.base import Batch
@@ -22,7 +23,6 @@ from lgan.objectives.translation import (
     Made,
     Translation,
     mean_distance,
-    refuse_negative,
     weighted_sum,
 )
 from lgan.seeding import Noise
@@ -41,9 +41,6 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
         identity_weight: lambda_idt, as a share of lambda; 0 saves two passes.
         pool_size: pictures kept per side, from which D's fake pictures are taken; 0: none.
         d_weight: weight of real + fake of each discriminator.
-
-    Raises:
-        ConfigError: a weight or the pool's size is negative.
     """
 
     name: ClassVar[str] = "cyclegan"
@@ -54,13 +51,12 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
     def __init__(
         self,
         adversarial: AdversarialLoss,
-        cycle_weight: float = 10.0,
-        identity_weight: float = 0.5,
-        pool_size: int = 50,
-        d_weight: float = 0.5,
+        cycle_weight: Weight = 10.0,
+        identity_weight: Weight = 0.5,
+        pool_size: Whole = 50,
+        d_weight: Weight = 0.5,
     ) -> None:
         super().__init__(adversarial, d_weight)
-        refuse_negative(cycle_weight=cycle_weight, identity_weight=identity_weight)
         self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
         self.pools = {"target": ImagePool(pool_size), "source": ImagePool(pool_size)}
 

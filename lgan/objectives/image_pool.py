@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lgan import distributed
-from lgan.errors import ConfigError, RunError
+from lgan.errors import RunError
 from lgan.seeding import Noise
 
 
@@ -23,14 +23,9 @@ class ImagePool:
 
     Args:
         size: number of pictures kept; 0 returns every picture as it is.
-
-    Raises:
-        ConfigError: the size is negative.
     """
 
     def __init__(self, size: int = 50) -> None:
-        if size < 0:
-            raise ConfigError(f"objective.pool_size={size} is negative; give 0 (off) or more.")
         self.size, self.count = size, 0
         self._images = torch.empty(0)
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from lgan.arguments import Weight
 from lgan.errors import ConfigError
 from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.objectives.adversarial import AdversarialLoss
@@ -19,7 +20,6 @@ from lgan.objectives.translation import (
     Translation,
     is_conditional,
     mean_distance,
-    refuse_negative,
     weighted_sum,
 )
 from lgan.seeding import Noise
@@ -34,19 +34,15 @@ class Pix2Pix(Translation[Translator, PictureDiscriminator]):
         adversarial: loss of each patch's score; binary cross entropy in pix2pix.
         l1_weight: lambda_L1.
         d_weight: weight of real + fake; pix2pix halves them, which slows D down against G.
-
-    Raises:
-        ConfigError: a weight is negative.
     """
 
     name: ClassVar[str] = "pix2pix"
     needs_pairs: ClassVar[bool] = True
 
     def __init__(
-        self, adversarial: AdversarialLoss, l1_weight: float = 100.0, d_weight: float = 0.5
+        self, adversarial: AdversarialLoss, l1_weight: Weight = 100.0, d_weight: Weight = 0.5
     ) -> None:
         super().__init__(adversarial, d_weight)
-        refuse_negative(l1_weight=l1_weight)
         self.l1_weight = l1_weight
 
     def make(self, generator: Translator, batch: Batch, noise: Noise) -> Made:

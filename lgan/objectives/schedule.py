@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
+from lgan.arguments import Share, Whole
 from lgan.errors import ConfigError
 
 
@@ -91,14 +92,14 @@ class LinearDecay:
         decay_epochs: epochs of decay.
 
     Raises:
-        ConfigError: a number of epochs is negative, or both are 0.
+        ConfigError: both are 0.
     """
 
-    def __init__(self, constant_epochs: int = 100, decay_epochs: int = 100) -> None:
-        if min(constant_epochs, decay_epochs) < 0 or constant_epochs + decay_epochs < 1:
+    def __init__(self, constant_epochs: Whole = 100, decay_epochs: Whole = 100) -> None:
+        if constant_epochs + decay_epochs < 1:
             raise ConfigError(
-                f"schedule.constant_epochs={constant_epochs} and decay_epochs={decay_epochs} "
-                "make no training; give 0 or more each, and at least 1 together."
+                "training.rate_schedule: constant_epochs=0 and decay_epochs=0 make no training; "
+                "give at least 1 together."
             )
         self.constant_epochs, self.decay_epochs = constant_epochs, decay_epochs
 
@@ -117,16 +118,9 @@ class LinearDecayOverTask:
 
     Args:
         constant_share: share of the epochs at full learning rate, rounded up to whole epochs.
-
-    Raises:
-        ConfigError: the share is not in [0, 1].
     """
 
-    def __init__(self, constant_share: float = 0.5) -> None:
-        if not 0 <= constant_share <= 1:
-            raise ConfigError(
-                f"schedule.constant_share={constant_share} is no share; give a number in [0, 1]."
-            )
+    def __init__(self, constant_share: Share = 0.5) -> None:
         self.constant_share = constant_share
 
     def __call__(self, step: int, clock: DataClock) -> float:

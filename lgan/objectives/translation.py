@@ -21,6 +21,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from lgan.arguments import Weight
 from lgan.data.tasks import TaskKind
 from lgan.errors import ConfigError
 from lgan.networks.roles import PictureDiscriminator
@@ -57,17 +58,6 @@ def mean_distance(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).abs().flatten(1).mean(dim=1)
 
 
-def refuse_negative(**weights: float) -> None:
-    """Raise if a weight of the objective is negative.
-
-    Raises:
-        ConfigError: names the weight.
-    """
-    for key, value in weights.items():
-        if value < 0:
-            raise ConfigError(f"objective.{key}={value} is negative; give 0 or more.")
-
-
 def is_conditional(discriminator: nn.Module) -> bool:
     """Return whether a discriminator is called with a picture and its condition."""
     return isinstance(discriminator, PictureDiscriminator) and discriminator.conditional
@@ -79,9 +69,6 @@ class Translation(Objective[G, D]):
     Args:
         adversarial: loss of each patch's score.
         d_weight: weight of the discriminator's loss, real + fake.
-
-    Raises:
-        ConfigError: a weight is negative.
     """
 
     task_kind: ClassVar[TaskKind] = "pictures"
@@ -92,8 +79,7 @@ class Translation(Objective[G, D]):
     order: ClassVar[tuple[str, ...]] = ("discriminator", "generator")
     """Who steps first in a training step."""
 
-    def __init__(self, adversarial: AdversarialLoss, d_weight: float = 0.5) -> None:
-        refuse_negative(d_weight=d_weight)
+    def __init__(self, adversarial: AdversarialLoss, d_weight: Weight = 0.5) -> None:
         self.adversarial, self.d_weight = adversarial, d_weight
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:

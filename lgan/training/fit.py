@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig
 
 from lgan import distributed
+from lgan.arguments import locate
 from lgan.callbacks.base import TaskCallback
 from lgan.errors import ConfigError
 from lgan.methods import fit
@@ -26,8 +26,9 @@ def check_kinds(config: DictConfig) -> None:
     Raises:
         ConfigError: names the key, its value and what would be right.
     """
-    method: Any = get_class(config.method["_target_"])
-    fit.check_kind(method, config.method.name, get_class(config.objective["_target_"]))
+    method: Any = locate(config, "method")
+    objective: Any = locate(config, "objective")
+    fit.check_kind(method, config.method.name, objective)
     init_from = config.method.get("init_from")
     if init_from is not None and not method.has_generator:
         raise ConfigError(
@@ -62,7 +63,7 @@ def check_config(config: DictConfig, image_shape: tuple[int, int, int], num_clas
 
 
 def _check_built(config: DictConfig, method: LifelongGAN) -> None:
-    processes, data = distributed.world(), instantiate(config.data)
+    processes, data = distributed.world(), build.make(config, "data")
     fit.check_data(method, data, processes)
     for callback in build.build_callbacks(config):
         if isinstance(callback, TaskCallback):

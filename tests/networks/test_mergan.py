@@ -240,7 +240,6 @@ def test_the_cheap_shortcut_equals_the_one_of_the_code() -> None:
         (Mergan32Discriminator, (1, 32, 28), "mergan32 is made for 32x32 .* 32x28"),
         (Mergan64Generator, RGB32, "mergan64 is made for 64x64 .* 32x32"),
         (Mergan64Discriminator, RGB32, "resize the data to 64"),
-        (partial(Mergan64Generator, conditioning="film"), RGB64, "conditioning='film'.*'concat'"),
     ],
 )
 def test_wrong_settings_are_refused(network, shape, message: str) -> None:

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from lgan.errors import ConfigError
 from lgan.objectives.acgan import ACGAN, gradient_penalty
 from lgan.objectives.adversarial import Wasserstein
 from lgan.seeding import Noise
@@ -145,8 +144,3 @@ def test_penalty_looks_at_the_first_samples_only() -> None:
     objective = ACGAN(Wasserstein(), class_weight=0, penalty_weight=1)
     loss = objective.discriminator_loss(Fixed(), Square(), batch, Noise(0))
     assert loss.item() == pytest.approx(16.0)
-
-
-def test_negative_weight_is_refused() -> None:
-    with pytest.raises(ConfigError, match="objective.penalty_weight=-1"):
-        ACGAN(Wasserstein(), penalty_weight=-1)

@@ -206,12 +206,6 @@ def test_kinds_of_tasks() -> None:
     assert (ACGAN.task_kind, Pix2Pix.task_kind) == ("classes", "pictures")
 
 
-@pytest.mark.parametrize("key", ["l1_weight", "d_weight"])
-def test_negative_weights_are_refused(key) -> None:
-    with pytest.raises(ConfigError, match=f"objective.{key}=-1"):
-        Pix2Pix(BinaryCrossEntropy(), **{key: -1})
-
-
 def test_config() -> None:
     config = OmegaConf.load(Path(config_path(), "objective", "pix2pix.yaml"))
     objective = instantiate(config)

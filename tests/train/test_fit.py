@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -61,3 +62,34 @@ def test_what_goes_together_passes(data: str, overrides: tuple[str, ...]) -> Non
 def test_what_does_not_is_refused(data: str, overrides: Any, shape: Any, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         checked(data, *overrides, shape=shape)
+
+
+@pytest.mark.parametrize(
+    ("data", "overrides", "said"),
+    [
+        ("digits", "network.generator.width=0", "a whole number of at least 1"),
+        ("digits", "network.generator.z_dim=1.5", "a whole number of at least 1"),
+        ("mnist", "network.generator.statistics=running", "one of class, batch"),
+        ("mnist", "objective.penalty_weight=-1", "a number of at least 0"),
+        ("photos", "network.generator.downs=4", "a whole number of at least 5"),
+        ("photos", "network.generator.ngf=0", "a whole number of at least 1"),
+        ("photos", "network.generator.norm=layer", "one of batch, instance, none"),
+        ("photos", "network.discriminator.n_layers=0", "a whole number of at least 1"),
+        ("photos", "objective.l1_weight=-1", "a number of at least 0"),
+        ("photos", "objective.d_weight=nan", "a number of at least 0"),
+        ("photos", "training.rate_schedule.constant_share=1.5", "at least 0 and at most 1"),
+        ("photos", "objective=cyclegan objective.pool_size=-1", "a whole number of at least 0"),
+        ("photos", "objective=cyclegan objective.cycle_weight=-1", "a number of at least 0"),
+        ("photos", "objective=bicyclegan objective.kl_weight=-1", "a number of at least 0"),
+        ("photos", "objective=bicyclegan objective.adversarial.scale=0", "a number of more than 0"),
+        ("digits", "evaluation.classifier.width=12", "at least 8 and a multiple of 8"),
+    ],
+)
+def test_values_of_networks_and_objectives_are_held_against_annotations(
+    data: str, overrides: str, said: str
+) -> None:
+    key = overrides.split()[-1]
+    with pytest.raises(
+        ConfigError, match=f"{re.escape(key)} must be .*{said}"
+    ):
+        checked(data, *overrides.split())
