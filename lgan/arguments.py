@@ -253,8 +253,9 @@ def _plain(section: DictConfig, name: str) -> Any:  # noqa: ANN401
 def key_of(config: DictConfig, path: str) -> str:
     """Return the key that a user sets: where a value is a reference, what it refers to."""
     parent, _, name = path.rpartition(".")
+    parent = key_of(config, parent) if parent else ""
     section = OmegaConf.select(config, parent) if parent else config
     node = section._get_node(name) if OmegaConf.is_dict(section) else None
     raw = node._value() if isinstance(node, Node) else None
     reference = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
-    return key_of(config, reference[1]) if reference else path
+    return key_of(config, reference[1]) if reference else f"{parent}.{name}".lstrip(".")

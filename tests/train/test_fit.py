@@ -89,7 +89,5 @@ def test_values_of_networks_and_objectives_are_held_against_annotations(
     data: str, overrides: str, said: str
 ) -> None:
     key = overrides.split()[-1]
-    with pytest.raises(
-        ConfigError, match=f"{re.escape(key)} must be .*{said}"
-    ):
+    with pytest.raises(ConfigError, match=f"{re.escape(key)} must be .*{said}"):
         checked(data, *overrides.split())
