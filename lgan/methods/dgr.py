@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +19,7 @@ from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
+from lgan.networks.classifiers import SmallCNN
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.objectives.acgan import ACGAN, Batch
 
@@ -54,7 +56,7 @@ class DGR(LifelongGAN):
 
     Args:
         networks: builds the networks; the GAN is built with a single class.
-        solver: `(image_shape, num_classes) -> classifier`.
+        solver: `(image_shape, num_classes) -> classifier`; None: a `SmallCNN` of width 16 (ours).
         ratio: weight of the new task; None for 1 / (number of tasks so far), the equal share.
         noise_rows: images generated per image asked for, among which the solver picks.
         **kwargs: see `LifelongGAN`.
@@ -76,7 +78,7 @@ class DGR(LifelongGAN):
         *,
         networks: NetworkFactory,
         objective: ACGAN,
-        solver: Callable[..., nn.Module],
+        solver: Callable[..., nn.Module] | None = None,
         ratio: float | None = None,
         noise_rows: int = 4,
         **kwargs: Any,  # noqa: ANN401
@@ -87,7 +89,7 @@ class DGR(LifelongGAN):
         objective.class_weight = 0.0
         unconditional = networks.unconditional()
         super().__init__(networks=unconditional, objective=objective, **kwargs)
-        self.solver = networks.build(solver, "solver")
+        self.solver = networks.build(solver or partial(SmallCNN, width=16), "solver")
         self.ratio, self.noise_rows = ratio, noise_rows
         self.register_module("old_generator", None)
         self.register_module("old_solver", None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.error import URLError
 
 import torch
@@ -42,6 +42,15 @@ class FeatureExtractor(Protocol):
         ...
 
 
+@runtime_checkable
+class WithFeatures(Protocol):
+    """A classifier that gives the layer before its logits."""
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return features (B, D) of images (B, C, H, W) in [-1, 1]."""
+        ...
+
+
 class ClassifierFeatures:
     """The layer before the logits of the evaluation classifier; small and quick.
 
@@ -56,14 +65,13 @@ class ClassifierFeatures:
     name = "classifier"
 
     def __init__(self, classifier: TrainedClassifier, device: torch.device | str) -> None:
-        features = getattr(classifier.module, "features", None)
-        if not callable(features):
+        if not isinstance(classifier.module, WithFeatures):
             raise ConfigError(
                 f"evaluation.classifier={type(classifier.module).__name__} has no features(x); "
                 "choose one that has, or another evaluation.extractor."
             )
         self.fingerprint = classifier.key
-        self._features, self._device = features, device
+        self._features, self._device = classifier.module.features, device
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

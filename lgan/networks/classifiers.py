@@ -73,7 +73,7 @@ class SmallCNN(Classifier):
             raise ConfigError(
                 "SmallCNN takes images of 8 pixels a side or more, of which the longer is at most "
                 f"eight times the shorter, not {image_shape[1]}x{image_shape[2]}; choose another "
-                "evaluation.classifier or resize the data."
+                "evaluation.classifier, or method.solver, or resize the data."
             )
         outputs = width
         while max(height, breadth) > 4:
