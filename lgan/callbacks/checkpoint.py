@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
 from lgan import distributed
-from lgan.errors import ConfigError
+from lgan.arguments import Fraction, Whole
 from lgan.run import checkpoints
 
 DEAR = 1.0
@@ -33,16 +33,11 @@ class StepCheckpoint(Checkpoint):
         share: largest share of the time that writing may take. Of checkpoints that take a second
             or more, as many are passed over as it needs; null for none. What is trained does not
             depend on it.
-
-    Raises:
-        ConfigError: `every` is negative, or the share is not in (0, 1].
     """
 
-    def __init__(self, folder: str | Path, every: int = 500, share: float | None = 0.02) -> None:
-        if every < 0:
-            raise ConfigError(f"callbacks.checkpoint.every={every} is negative; 0 switches it off.")
-        if share is not None and not 0 < share <= 1:
-            raise ConfigError(f"callbacks.checkpoint.share={share} must be in (0, 1], or null.")
+    def __init__(
+        self, folder: str | Path, every: Whole = 500, share: Fraction | None = 0.02
+    ) -> None:
         self.path, self.every, self.share = Path(folder) / "last.ckpt", every, share
         self._written, self._took = 0.0, 0.0
 

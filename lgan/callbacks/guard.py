@@ -7,8 +7,8 @@ from typing import Any
 
 import lightning as L
 
+from lgan.arguments import Count, Positive
 from lgan.callbacks.base import TaskCallback
-from lgan.errors import ConfigError
 
 
 class NaNGuard(TaskCallback):
@@ -20,16 +20,9 @@ class NaNGuard(TaskCallback):
     Args:
         every: generator steps between two looks; each look waits for the accelerator once.
         limit: largest absolute value of a loss; null for none.
-
-    Raises:
-        ConfigError: `every` is less than 1, or the limit not positive.
     """
 
-    def __init__(self, every: int = 10, limit: float | None = 1e12) -> None:
-        if every < 1:
-            raise ConfigError(f"callbacks.guard.every={every} must be at least 1.")
-        if limit is not None and limit <= 0:
-            raise ConfigError(f"callbacks.guard.limit={limit} must be positive, or null.")
+    def __init__(self, every: Count = 10, limit: Positive | None = 1e12) -> None:
         self.every, self.limit = every, math.inf if limit is None else float(limit)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401

@@ -8,6 +8,7 @@ import lightning as L
 import torch
 
 from lgan import distributed
+from lgan.arguments import Count
 from lgan.callbacks.base import TaskCallback
 
 
@@ -23,7 +24,7 @@ class LogLosses(TaskCallback):
         every: generator steps between two lines.
     """
 
-    def __init__(self, every: int = 50) -> None:
+    def __init__(self, every: Count = 50) -> None:
         self.every = every
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401

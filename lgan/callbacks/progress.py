@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm.auto import tqdm
 
 from lgan import distributed
+from lgan.arguments import Count
 from lgan.callbacks.base import TaskContext
 
 
@@ -22,7 +23,7 @@ class SequenceProgress(ProgressBar):
         every: generator steps between two refreshes.
     """
 
-    def __init__(self, every: int = 20) -> None:
+    def __init__(self, every: Count = 20) -> None:
         super().__init__()
         self.every, self._on = every, True
         self._bar: tqdm | None = None

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
 from lgan import distributed
+from lgan.arguments import Count, Whole
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import evaluation_source
 from lgan.data.datamodule import TaskSequenceDataModule
@@ -49,7 +50,7 @@ class FixedNoiseSamples(TaskCallback):
         seed: seed of the noise.
     """
 
-    def __init__(self, per_class: int = 16, seed: int = 0) -> None:
+    def __init__(self, per_class: Count = 16, seed: Whole = 0) -> None:
         self.per_class, self.seed = per_class, seed
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from torch import nn
 
+from lgan.arguments import Count
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import Images
@@ -52,16 +53,11 @@ class SelectByValidation(TaskCallback):
 
     Args:
         every: generator steps between two looks.
-
-    Raises:
-        ConfigError: it is less than 1.
     """
 
     declaration: ClassVar[str] = "selects by real validation data of old classes"
 
-    def __init__(self, every: int = 160) -> None:
-        if every < 1:
-            raise ConfigError(f"selection.every={every} must be at least 1.")
+    def __init__(self, every: Count = 160) -> None:
         self.every = every
         self.best: dict[str, float] | None = None
         self._classes: list[int] = []

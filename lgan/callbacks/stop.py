@@ -9,7 +9,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
 from lgan import distributed
-from lgan.errors import ConfigError
+from lgan.arguments import Count
 from lgan.run import checkpoints, signals
 
 
@@ -22,14 +22,9 @@ class StopOnSignal(Checkpoint):
     Args:
         folder: where `last.ckpt` goes.
         every: generator steps between two times that ranks ask each other.
-
-    Raises:
-        ConfigError: `every` is less than 1.
     """
 
-    def __init__(self, folder: str | Path, every: int = 10) -> None:
-        if every < 1:
-            raise ConfigError(f"callbacks.stop.every={every} must be at least 1.")
+    def __init__(self, folder: str | Path, every: Count = 10) -> None:
         self.path, self.every = Path(folder) / "last.ckpt", every
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401

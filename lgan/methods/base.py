@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Never, cast
+from typing import Any, ClassVar, Literal, Never, cast
 
 import lightning as L
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from lgan import distributed
+from lgan.arguments import Text, Whole
 from lgan.callbacks.base import TaskContext, announce
 from lgan.data.tasks import TaskInfo
 from lgan.errors import RunError, TrainingDivergedError
@@ -87,13 +88,13 @@ class LifelongGAN(L.LightningModule):
     def __init__(
         self,
         *,
-        name: str,
+        name: Text,
         networks: NetworkFactory,
         objective: Objective,
         optimizer: Callable[..., torch.optim.Optimizer],
-        seed: int = 0,
+        seed: Whole = 0,
         rate_schedule: Schedule | None = None,
-        test_mode: str = "eval",
+        test_mode: Literal["eval", "paper"] = "eval",
     ) -> None:
         super().__init__()
         self.automatic_optimization, self.test_mode = False, test_mode

@@ -7,17 +7,17 @@ pictures to the classifier; critic and generator see the current task only.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from lgan import distributed
+from lgan.arguments import Share, Whole
 from lgan.data.memory import ExemplarMemory
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.fit import Trait
-from lgan.methods.mergan import one_of
 from lgan.methods.replay import Draw, MixedReplay, StoredReplay, balanced_labels
 from lgan.methods.task_networks import TaskNetworks
 from lgan.networks.factory import noise_length
@@ -38,7 +38,7 @@ class ClassifierReplay(TaskNetworks):
         **kwargs: see `LifelongGAN`.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: both kinds of real pictures are asked for.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("tasks that come one by one",)
@@ -49,15 +49,14 @@ class ClassifierReplay(TaskNetworks):
     def __init__(
         self,
         *,
-        replay: str = "balanced",
-        replay_source: str = "fly",
-        real_ratio: float | None = None,
-        real_total: int | None = None,
+        replay: Literal["balanced", "per_class"] = "balanced",
+        replay_source: Literal["fly", "set"] = "fly",
+        real_ratio: Share | None = None,
+        real_total: Whole | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
-        self.replay = one_of("method.replay", replay, ("balanced", "per_class"))
-        self.replay_source = one_of("method.replay_source", replay_source, ("fly", "set"))
+        self.replay, self.replay_source = replay, replay_source
         self.memory = self._make_memory(real_ratio, real_total)
         self._draw: Draw = self.draw_generated
 

@@ -13,7 +13,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import lightning as L
 import torch
@@ -21,9 +21,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from lgan.arguments import Number, PartShare, Positive, Weight
 from lgan.callbacks.masks import CumulateMasks, ExpandLayers
 from lgan.data.tasks import TaskInfo
-from lgan.errors import ConfigError
 from lgan.layers.disk import disk_bytes
 from lgan.layers.growing import (
     GrowingGenerator,
@@ -34,7 +34,6 @@ from lgan.layers.growing import (
 from lgan.layers.growth import code_rule, paper_rule
 from lgan.layers.masks import Annealing, sparsity
 from lgan.methods.classifier_replay import ClassifierReplay
-from lgan.methods.mergan import one_of
 from lgan.networks.dgm import init_weights
 from lgan.objectives.acgan import ACGAN, Batch
 
@@ -81,7 +80,7 @@ class DGM(ClassifierReplay):
         **kwargs: see `ClassifierReplay` and `LifelongGAN`.
 
     Raises:
-        ConfigError: a value is out of range, or the network cannot grow.
+        ConfigError: the network cannot grow.
     """
 
     generator: GrowingGenerator
@@ -91,36 +90,27 @@ class DGM(ClassifierReplay):
         self,
         *,
         annealing: Annealing,
-        sparsity_weight: float = 0.0,
-        sparsity_ratio: str = "units",
-        expansion: str = "code",
-        new_weights: str = "normal",
-        embedding_start: float = 0.0,
-        generator_class_weight: float | None = None,
+        sparsity_weight: Weight = 0.0,
+        sparsity_ratio: Literal["units", "weights", "none"] = "units",
+        expansion: Literal["code", "paper"] = "code",
+        new_weights: Literal["normal", "xavier"] = "normal",
+        embedding_start: Number = 0.0,
+        generator_class_weight: Weight | None = None,
         reset_discriminator: bool = True,
-        statistics: str = "classifier",
-        settle: float = 0.1,
-        clip: float = 1e4,
+        statistics: Literal["classifier", "all"] = "classifier",
+        settle: PartShare = 0.1,
+        clip: Positive = 1e4,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
-        rules = {"code": code_rule, "paper": paper_rule}
-        if not 0 <= settle < 1:
-            raise ConfigError(f"method.settle={settle} must lie in [0, 1).")
         self.annealing, self.settle, self.clip = annealing, settle, clip
-        self.sparsity_weight = sparsity_weight
-        self.sparsity_ratio = one_of(
-            "method.sparsity_ratio", sparsity_ratio, ("units", "weights", "none")
-        )
-        self.statistics = one_of("method.statistics", statistics, ("classifier", "all"))
-        self.reset_discriminator = reset_discriminator
+        self.sparsity_weight, self.sparsity_ratio = sparsity_weight, sparsity_ratio
+        self.statistics, self.reset_discriminator = statistics, reset_discriminator
         self.generator_class_weight = generator_class_weight
         settings = Settings(
-            fill=partial(
-                init_weights, how=one_of("method.new_weights", new_weights, ("normal", "xavier"))
-            ),
+            fill=partial(init_weights, how=new_weights),
             start=embedding_start / annealing.scale,
-            rule=rules[one_of("method.expansion", expansion, tuple(rules))],
+            rule={"code": code_rule, "paper": paper_rule}[expansion],
             seed=self.seed,
         )
         self.generator = self.convert(self.generator, settings)
@@ -302,8 +292,8 @@ class DGMa(DGM):
         **kwargs: see `DGM`.
     """
 
-    def __init__(self, *, leak: str = "none", **kwargs: Any) -> None:  # noqa: ANN401
-        self._leaks = one_of("method.leak", leak, ("none", "paper")) == "paper"
+    def __init__(self, *, leak: Literal["none", "paper"] = "none", **kwargs: Any) -> None:  # noqa: ANN401
+        self._leaks = leak == "paper"
         super().__init__(**kwargs)
 
     def convert(self, network: nn.Module, settings: Settings) -> GrowingGenerator:

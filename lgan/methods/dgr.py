@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgan.arguments import Count, Fraction
 from lgan.data.tasks import TaskInfo
-from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
 from lgan.networks.classifiers import SmallCNN
@@ -60,9 +60,6 @@ class DGR(LifelongGAN):
         ratio: weight of the new task; None for 1 / (number of tasks so far), the equal share.
         noise_rows: images generated per image asked for, among which the solver picks.
         **kwargs: see `LifelongGAN`.
-
-    Raises:
-        ConfigError: the ratio is not in (0, 1].
     """
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
@@ -79,12 +76,10 @@ class DGR(LifelongGAN):
         networks: NetworkFactory,
         objective: ACGAN,
         solver: Callable[..., nn.Module] | None = None,
-        ratio: float | None = None,
-        noise_rows: int = 4,
+        ratio: Fraction | None = None,
+        noise_rows: Count = 4,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        if ratio is not None and not 0 < ratio <= 1:
-            raise ConfigError(f"method.ratio={ratio} must lie in (0, 1], or be null for 1/tasks.")
         objective = copy.copy(objective)
         objective.class_weight = 0.0
         unconditional = networks.unconditional()

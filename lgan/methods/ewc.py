@@ -11,7 +11,7 @@ may be looked at; the score is the mean over the discriminator's patches.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector
 
 from lgan import distributed
+from lgan.arguments import Count, Weight
 from lgan.data.images import to_float
 from lgan.data.pairs import INPUT, half
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
-from lgan.methods.mergan import one_of
 from lgan.networks.factory import noise_length
 from lgan.networks.modes import as_in_training, random_devices
 from lgan.objectives.base import Batch
@@ -102,7 +102,7 @@ class EWCGAN(LifelongGAN):
         **kwargs: see `LifelongGAN`.
 
     Raises:
-        ConfigError: a knob has no such value, or none for translators.
+        ConfigError: translators have no such Fisher information.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
@@ -116,28 +116,21 @@ class EWCGAN(LifelongGAN):
     def __init__(
         self,
         *,
-        ewc_weight: float = 1e9,
-        fisher_mode: str = "score",
-        fisher_samples: int = 1024,
-        fisher_batch: int = 64,
+        ewc_weight: Weight = 1e9,
+        fisher_mode: Literal["score", "log_sigmoid", "classifier"] = "score",
+        fisher_samples: Count = 1024,
+        fisher_batch: Count = 64,
         per_sample: bool = True,
-        accumulate: str = "online",
-        decay: float = 1.0,
-        fisher_classes: str = "task",
+        accumulate: Literal["last", "online", "separate"] = "online",
+        decay: Weight = 1.0,
+        fisher_classes: Literal["task", "seen"] = "task",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
-        if fisher_samples < 1 or fisher_batch < 1:
-            raise ConfigError(
-                f"method.fisher_samples={fisher_samples} and method.fisher_batch={fisher_batch} "
-                "must be at least 1."
-            )
         self.ewc_weight, self.decay, self.per_sample = ewc_weight, decay, per_sample
         self.fisher_samples, self.fisher_batch = fisher_samples, fisher_batch
-        modes = ("score", "log_sigmoid", "classifier")
-        self.fisher_mode = one_of("method.fisher_mode", fisher_mode, modes)
-        self.accumulate = one_of("method.accumulate", accumulate, ("last", "online", "separate"))
-        self.fisher_classes = one_of("method.fisher_classes", fisher_classes, ("task", "seen"))
+        self.fisher_mode, self.fisher_classes = fisher_mode, fisher_classes
+        self.accumulate = accumulate
         if self.objective.task_kind == "pictures":
             self._check_translator()
         self._make_room(0)

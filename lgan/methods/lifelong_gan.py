@@ -17,15 +17,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from lgan import distributed
+from lgan.arguments import Count, Weight
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
-from lgan.layers.per_task import choice
 from lgan.layers.shared import SharedNetwork, SharedTrunk
 from lgan.methods.converted import ConvertedGenerator
 from lgan.methods.fit import Trait
@@ -127,21 +127,17 @@ class Distillation(ConvertedGenerator):
     def __init__(
         self,
         *,
-        beta: float = 5.0,
-        auxiliary: Sequence[str] = ("montage", "swap"),
-        patch: int = 8,
-        last_layers: str = "per_task",
+        beta: Weight = 5.0,
+        auxiliary: Sequence[Literal["montage", "swap"]] = ("montage", "swap"),
+        patch: Count = 8,
+        last_layers: Literal["per_task", "shared"] = "per_task",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        if beta < 0:
-            raise ConfigError(f"method.beta={beta} is negative; give 0 or more.")
-        self._last_layers = choice("method.last_layers", last_layers, ("per_task", "shared"))
+        self._last_layers = last_layers
         super().__init__(**kwargs)
         self.beta, self.patch, self.auxiliary = beta, patch, tuple(auxiliary)
         if not self.auxiliary:
             raise ConfigError("method.auxiliary=[] is empty; use montage, swap or both.")
-        for kind in self.auxiliary:
-            choice("method.auxiliary", kind, ("montage", "swap"))
         # A class attribute `snapshot = None` would hide the submodule of that name for ever.
         self.register_module("snapshot", None)
 

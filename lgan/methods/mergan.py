@@ -10,31 +10,20 @@ Paper and code differ (papers/mergan.md 5.1); `preset=code` and `preset=paper` s
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from lgan import distributed
+from lgan.arguments import Weight
 from lgan.data.tasks import TaskInfo
-from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
 from lgan.methods.imitation import side_by_side
 from lgan.networks.composite import CycleGenerator
 from lgan.networks.factory import noise_length
 from lgan.objectives.base import Batch
-
-
-def one_of(key: str, value: str, allowed: tuple[str, ...]) -> str:
-    """Return `value` if it is allowed.
-
-    Raises:
-        ConfigError: it is not; the message names the key.
-    """
-    if value not in allowed:
-        raise ConfigError(f"{key}={value} is unknown; choose one of {', '.join(allowed)}.")
-    return value
 
 
 class MemoryReplay(LifelongGAN):
@@ -53,9 +42,14 @@ class MemoryReplay(LifelongGAN):
     )
     snapshot: nn.Module | None
 
-    def __init__(self, *, replay_samples: str = "shared", **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *,
+        replay_samples: Literal["shared", "full"] = "shared",
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(**kwargs)
-        self.replay_samples = one_of("method.replay_samples", replay_samples, ("shared", "full"))
+        self.replay_samples = replay_samples
         # A class attribute `snapshot = None` would hide the submodule of that name for ever.
         self.register_module("snapshot", None)
 
@@ -118,14 +112,12 @@ class MeRGANJTR(MemoryReplay):
     def __init__(
         self,
         *,
-        replay_reduction: str = "sum",
+        replay_reduction: Literal["sum", "mean", "mixture"] = "sum",
         penalise_replay: bool = False,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
-        allowed = ("sum", "mean", "mixture")
-        self.replay_reduction = one_of("method.replay_reduction", replay_reduction, allowed)
-        self.penalise_replay = penalise_replay
+        self.replay_reduction, self.penalise_replay = replay_reduction, penalise_replay
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss on the current batch and on replays of all old classes."""
@@ -184,15 +176,14 @@ class MeRGANRA(MemoryReplay):
     def __init__(
         self,
         *,
-        alignment_weight: float = 1e-3,
-        alignment: str = "code",
-        class_reduction: str = "mean",
+        alignment_weight: Weight = 1e-3,
+        alignment: Literal["code", "paper"] = "code",
+        class_reduction: Literal["mean", "sum"] = "mean",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
         self.alignment_weight = alignment_weight
-        self.alignment = one_of("method.alignment", alignment, ("code", "paper"))
-        self.class_reduction = one_of("method.class_reduction", class_reduction, ("mean", "sum"))
+        self.alignment, self.class_reduction = alignment, class_reduction
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss; the generator's with the alignment of old classes."""

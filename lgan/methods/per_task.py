@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from lgan.arguments import Positive
 from lgan.data.tasks import TaskInfo
 from lgan.methods.base import LifelongGAN
 from lgan.networks.factory import NetworkFactory
@@ -30,7 +31,7 @@ class PerTask(LifelongGAN):
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
     lacks: ClassVar[tuple[str, ...]] = needs
 
-    def __init__(self, *, networks: NetworkFactory, width: float = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, networks: NetworkFactory, width: Positive = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(networks=networks.scaled(width), **kwargs)
         self._wide = replace(networks, pretrained=())
         self.finished = nn.ModuleList()

@@ -176,5 +176,3 @@ def test_absent_images_and_absent_classifiers_are_refused() -> None:
     method.has_classifier = False
     with pytest.raises(ConfigError, match="method=guesser"):
         callback.check(method, data())
-    with pytest.raises(ConfigError, match=r"selection\.every=0"):
-        SelectByValidation(every=0)

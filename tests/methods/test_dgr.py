@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from borders import begin, end
 from torch import nn
 
-from lgan.errors import ConfigError
 from lgan.methods.dgr import DGR, assign_by_label
 
 
@@ -78,8 +77,3 @@ def test_generate_gives_what_the_solver_takes_for_it(make_method) -> None:
     solver = sum(p.numel() for p in method.solver.parameters())
     generator = sum(p.numel() for p in method.generator.parameters())
     assert counts["stored"] == solver + generator
-
-
-def test_bad_ratio(make_method) -> None:
-    with pytest.raises(ConfigError, match="method.ratio=1.5"):
-        make_method(DGR, solver=Solver, ratio=1.5)

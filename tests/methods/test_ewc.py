@@ -117,15 +117,6 @@ def test_only_the_generator_is_anchored_and_not_in_the_first_task(make_method, b
     assert differences["generator"] == pytest.approx(method.penalty().item(), rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    "knob", [{"fisher_mode": "exact"}, {"accumulate": "all"}, {"fisher_samples": 0}]
-)
-def test_bad_knobs(make_method, knob) -> None:
-    ((key, value),) = knob.items()
-    with pytest.raises(ConfigError, match=f"method.{key}={value}"):
-        make_method(EWCGAN, **knob)
-
-
 # ------------------------------------------------------------------------------------- translators
 
 

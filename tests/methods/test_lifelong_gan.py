@@ -265,10 +265,7 @@ def test_dropout_is_the_same_on_both_sides_and_statistics_stay() -> None:
 @pytest.mark.parametrize(
     ("knobs", "key"),
     [
-        ({"beta": -1.0}, "method.beta=-1"),
         ({"auxiliary": []}, "method.auxiliary"),
-        ({"auxiliary": ["mosaic"]}, "method.auxiliary='mosaic'"),
-        ({"last_layers": "some"}, "method.last_layers='some'"),
         ({"objective": "cyclegan"}, "translates both ways: it distils one direction"),
     ],
 )

@@ -143,20 +143,6 @@ def test_alignment_only_touches_the_generator(make_method, batch) -> None:
     assert losses["generator", "with"] > losses["generator", "without"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "knobs"),
-    [
-        (MeRGANJTR, {"replay_reduction": "median"}),
-        (MeRGANJTR, {"replay_samples": "some"}),
-        (MeRGANRA, {"alignment": "mse"}),
-    ],
-)
-def test_unknown_words_name_the_key(make_method, kind, knobs) -> None:
-    ((key, value),) = knobs.items()
-    with pytest.raises(ConfigError, match=f"method.{key}={value}"):
-        make_method(kind, **knobs)
-
-
 # ------------------------------------------------------------------------------------- translators
 
 
