@@ -79,6 +79,6 @@ def chain_of(network: nn.Module) -> Chain:
     if not isinstance(network, Growable):
         raise ConfigError(
             f"network: {type(network).__name__} declares no chain of layers, so its layers cannot "
-            "be masked and widened; choose a network with one, such as network=dgm/mnist."
+            "be masked and widened; choose a network with one, such as network=dgm_dcgan."
         )
     return network.chain()

@@ -37,6 +37,14 @@ def init_weights(weight: Tensor, how: str) -> None:
         nn.init.normal_(weight, 0.0, 0.02)
 
 
+def smallest_side(image_shape: ImageShape) -> int:
+    """Return the images' side, halved twice and then on as long as it stays whole and 4 or more."""
+    side = image_shape[1] // 4
+    while side >= 8 and side % 2 == 0:
+        side //= 2
+    return side
+
+
 def doublings(image_shape: ImageShape, base_side: int, network: str) -> int:
     """Return how often `base_side` is doubled to give the images' side.
 
@@ -64,7 +72,7 @@ class DGMGenerator(nn.Module):
         num_classes: number of classes of the whole sequence.
         width: channels of the last hidden layer; each before it has twice as many.
         z_dim: length of the noise, more than `num_classes`.
-        base_side: side of the first maps.
+        base_side: side of the first maps; None for `smallest_side`, 4 for 32x32 images.
         init: "xavier" (DGMw's code) or "normal" (DGMa's).
         head_per: one head per "task", or per "class".
 
@@ -78,11 +86,12 @@ class DGMGenerator(nn.Module):
         num_classes: int,
         width: Count = 6,
         z_dim: Count = 128,
-        base_side: Count = 4,
+        base_side: Count | None = None,
         init: Init = "xavier",
         head_per: Literal["task", "class"] = "task",
     ) -> None:
         super().__init__()
+        base_side = base_side or smallest_side(image_shape)
         layers = doublings(image_shape, base_side, "dgm")
         if z_dim <= num_classes:
             raise ConfigError(
@@ -137,13 +146,18 @@ class DGMDiscriminator(nn.Module):
         image_shape: (C, H, W), square, `base_side` * 2^k.
         num_classes: number of logits, all there from the start.
         width: channels of the first layer, doubled at each further one.
-        base_side: side of the last maps.
+        base_side: side of the last maps; None for `smallest_side`.
     """
 
     def __init__(
-        self, image_shape: ImageShape, num_classes: int, width: Count = 32, base_side: Count = 4
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        width: Count = 32,
+        base_side: Count | None = None,
     ) -> None:
         super().__init__()
+        base_side = base_side or smallest_side(image_shape)
         layers = doublings(image_shape, base_side, "dgm")
         widths = [image_shape[0], *(width * 2**i for i in range(layers))]
         parts: list[nn.Module] = []

@@ -14,7 +14,7 @@ from typing import Any, cast
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from lgan.errors import RunError
+from lgan.errors import ConfigError, RunError
 from lgan.files import write_atomically, write_json
 
 IDENTITY = ("seed", "preset", "data", "network", "objective", "method", "training", "optimizer")
@@ -54,10 +54,26 @@ def fingerprint(config: DictConfig) -> str:
 
 
 def register_resolvers() -> None:
-    """Make `${lgan.fingerprint:}` known to OmegaConf; the run's folder is named by it."""
-    OmegaConf.register_new_resolver(
-        "lgan.fingerprint", lambda *, _root_: fingerprint(_root_), replace=True
-    )
+    """Make known to OmegaConf what conf/ asks of lgan.
+
+    `${lgan.fingerprint:}` names a run's folder. `${lgan.by:KEY,{VALUE:x,other:y}}` is a setting
+    that depends on another key, the preset or the budget: x where that is VALUE, y elsewhere.
+    """
+    for name, function in (("fingerprint", _fingerprint_of), ("by", _chosen_by)):
+        OmegaConf.register_new_resolver(f"lgan.{name}", function, replace=True)
+
+
+def _fingerprint_of(*, _root_: DictConfig) -> str:
+    return fingerprint(_root_)
+
+
+def _chosen_by(key: str, choices: dict[str, Any], *, _root_: DictConfig) -> Any:  # noqa: ANN401
+    value = OmegaConf.select(_root_, key)
+    if value in choices:
+        return choices[value]
+    if "other" not in choices:
+        raise ConfigError(f"{key}={value} is none of {', '.join(choices)}.")
+    return choices["other"]
 
 
 class RunFolder:

@@ -6,51 +6,29 @@ import inspect
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, get_method, instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-FOLDER = Path(__file__).resolve().parents[2] / "conf" / "data"
-# Translation tasks; see test_data_translation_configs.py.
+from lgan.cli.common import config_path
+from lgan.run.folder import register_resolvers
+
+FOLDER = Path(config_path(), "data")
+# Translation tasks; see test_translation_configs.py.
 TRANSLATION = {"photos", "paired_folders", "unpaired_folders", "facades_maps"}
 TRANSLATION |= {"piggyback_paired", "piggyback_unpaired", "piggyback_style"}
 EVERY = {path.stem for path in FOLDER.glob("*.yaml")}
 NAMES = sorted(EVERY - TRANSLATION)
-TRAINING = {
-    "steps",
-    "batch_size",
-    "critic_steps",
-    "learning_rate",
-    "betas",
-    "alignment_weight",
-    "replay_samples",
-    "replay_reduction",
-}
-DGM = {
-    "width",
-    "width_w",
-    "width_a",
-    "init",
-    "steps",
-    "epochs",
-    "short_steps",
-    "batch_size",
-    "learning_rate",
-    "mask_scale_w",
-    "mask_scale_a",
-    "sparsity_weight_w",
-    "sparsity_weight_a",
-    "penalty_weight",
-    "generator_class_weight",
-    "reset_discriminator",
-}
 
 
-def load(name: str) -> dict:
-    """Read one file with the values that other groups give it."""
-    config = OmegaConf.merge(
-        OmegaConf.load(FOLDER / f"{name}.yaml"), {"seed": 0, "preset": {"resize": "pad"}}
-    )
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+def load(*overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(config_path(), version_base="1.3"):
+        return compose("train", list(overrides))
+
+
+def section(config: DictConfig, name: str) -> dict:
+    return OmegaConf.to_container(config[name], resolve=True)  # type: ignore[return-value]
 
 
 def test_each_data_set_has_one() -> None:
@@ -61,8 +39,12 @@ def test_each_data_set_has_one() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_keys_are_parameters(name: str) -> None:
-    data, training = load(name)["data"], load(name)["training"]
-    assert data["name"] == name and set(training) == TRAINING
+    config = load(f"data={name}")
+    data = section(config, "data")
+    assert data["name"] == name
+    assert set(config.training) == {
+        "steps", "batch_size", "critic_steps", "learning_rate", "betas", "class_weight",
+    }  # fmt: skip
     parameters = inspect.signature(get_class(data.pop("_target_"))).parameters
     assert set(data) == set(parameters), "all are shown, none is unknown"
     splits = data["splits"]
@@ -77,38 +59,61 @@ def test_its_keys_are_parameters(name: str) -> None:
     assert name.endswith(function.__name__)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_dgm_has_all_its_numbers_and_no_other(name: str) -> None:
-    defaults = OmegaConf.load(FOLDER.parent / "train.yaml").dgm
-    given = load(name)["dgm"]
-    assert set(defaults) | set(given) == DGM
-    for key in ("width_w", "width_a", "steps", "epochs", "batch_size"):
-        value = given.get(key, defaults.get(key))
-        assert isinstance(value, int) and value > 0
-    for key in given.keys() - {"generator_class_weight", "reset_discriminator"}:
-        assert given[key] > 0, key
+def test_data_know_no_method_and_methods_no_data() -> None:
+    """What is set for a pair stands in conf/recipe."""
+    methods = {path.stem for path in Path(config_path(), "method").glob("*.yaml")}
+    for path in FOLDER.rglob("*.yaml"):
+        plain = OmegaConf.to_container(OmegaConf.load(path))
+        assert not {"method", "evaluation", "callbacks"} & set(plain), path
+        assert not methods & set(plain), path
+    for path in Path(config_path(), "method").glob("*.yaml"):
+        plain = OmegaConf.to_container(OmegaConf.load(path))
+        assert set(plain) <= {"defaults", "method", "objective", "training", "short"}, path
+        settings = [line.partition("#")[0] for line in path.read_text().splitlines()]
+        assert not [name for name in EVERY if any(name in line for line in settings)], path
 
 
 def test_the_papers_numbers_of_dgm() -> None:
     """The table of configurations of the official code (papers/dgm.md, section 4)."""
-    defaults = OmegaConf.load(FOLDER.parent / "train.yaml").dgm
     official = {
-        "mnist": (2e-3, 64, 101, 0.08, 1.0, True, 6),
-        "svhn": (5e-4, 64, 151, 1e-3, 1.0, True, 6),
-        "imagenet50": (2e-4, 70, 101, 1e-3, 0.6, False, 64),
+        "mnist": (2e-3, 64, 101, 0.08, 1.0, True, 6, 8080),
+        "svhn": (5e-4, 64, 151, 1e-3, 1.0, True, 6, 15553),
+        "imagenet50": (2e-4, 70, 101, 1e-3, 0.6, False, 64, 18786),
     }
-    keys = "learning_rate batch_size epochs sparsity_weight_w penalty_weight reset_discriminator"
     for name, expected in official.items():
-        numbers = {**OmegaConf.to_container(defaults), **load(name)["dgm"]}
-        found = tuple(numbers[key] for key in (*keys.split(), "width_w"))
+        config = load(f"data={name}", "method=dgm_w")
+        method, training = config.method, config.training
+        found = (
+            training.learning_rate, training.batch_size, method.annealing.epochs,
+            method.sparsity_weight, config.objective.penalty_weight, method.reset_discriminator,
+            config.network.generator.width, training.steps,
+        )  # fmt: skip
         assert found == expected, name
-        assert numbers["mask_scale_w"] == 1e4
-    mnist = {**OmegaConf.to_container(defaults), **load("mnist")["dgm"]}
-    assert (mnist["mask_scale_a"], mnist["sparsity_weight_a"], mnist["width_a"]) == (1e5, 0.01, 20)
+        assert method.annealing.scale == 1e4
+    mnist = load("data=mnist", "method=dgm_a")
+    assert (mnist.method.annealing.scale, mnist.method.sparsity_weight) == (1e5, 0.01)
+    assert (mnist.network.generator.width, mnist.network.generator.init) == (20, "normal")
+
+
+def test_the_papers_numbers_of_mergan() -> None:
+    """papers/mergan.md, sections 2 and 5."""
+    weights = {"mnist": 1e-3, "svhn": 1e-2, "lsun": 1e-3}
+    steps = {"mnist": 4000, "svhn": 8000, "lsun": 20000}
+    for name, weight in weights.items():
+        config = load(f"data={name}", "method=mergan_ra")
+        assert (config.method.alignment_weight, config.training.steps) == (weight, steps[name])
+        short = load(f"data={name}", "method=mergan_ra", "budget=cpu")
+        assert (short.method.alignment_weight, short.training.steps) == (5e-3, 300)
+        asked = load(f"data={name}", "method=mergan_ra", "method.alignment_weight=7", "budget=cpu")
+        assert asked.method.alignment_weight == 7
+    lsun = load("data=lsun", "method=mergan_jtr").method
+    assert (lsun.replay_samples, lsun.replay_reduction) == ("full", "mean")
+    digits = load("data=mnist", "method=mergan_jtr").method
+    assert (digits.replay_samples, digits.replay_reduction) == ("shared", "sum")
 
 
 def test_the_embedded_set_works_as_configured() -> None:
-    data = instantiate(load("digits")["data"])
+    data = instantiate(load("data=digits").data)
     data.setup()
     assert (data.num_tasks, data.num_classes, data.image_shape) == (5, 10, (1, 8, 8))
     data.open(4)

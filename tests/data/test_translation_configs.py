@@ -6,29 +6,31 @@ import inspect
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, get_method, instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from lgan.cli.common import config_path
 from lgan.errors import ConfigError, DataError
+from lgan.run.folder import register_resolvers
 
-FOLDER = Path(__file__).resolve().parents[2] / "conf" / "data"
 UNPAIRED = {"unpaired_folders", "piggyback_unpaired", "piggyback_style"}
 NAMES = sorted(UNPAIRED | {"photos", "paired_folders", "facades_maps", "piggyback_paired"})
 
 
-def load(name: str, **data: object) -> dict:
-    config = OmegaConf.load(FOLDER / f"{name}.yaml")
-    config = OmegaConf.merge(config, {"seed": 0, "data": data})
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+def load(name: str, *overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(config_path(), version_base="1.3"):
+        return compose("train", [f"data={name}", *overrides])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_its_keys_are_parameters(name: str) -> None:
-    config, classes = load(name), OmegaConf.load(FOLDER / "mnist.yaml")
-    data = config["data"]
+    config, classes = load(name), load("mnist")
+    data = OmegaConf.to_container(config.data, resolve=True)
     assert data["name"] == name and data["paired"] is (name not in UNPAIRED)
-    assert set(config["training"]) == set(classes.training) | {"rate_schedule", "test_mode"}
-    assert set(config["short"]) < set(config["training"])
+    assert set(config.training) == set(classes.training) | {"rate_schedule", "test_mode"}
+    assert set(config.short) < set(config.training)
     parameters = inspect.signature(get_class(data.pop("_target_"))).parameters
     assert set(data) == set(parameters), "all are shown, none is unknown"
     splits = data["splits"]
@@ -40,17 +42,11 @@ def test_its_keys_are_parameters(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_networks_and_objective_are_there(name: str) -> None:
-    defaults = OmegaConf.load(FOLDER / f"{name}.yaml").defaults
-    chosen = {
-        key.split("/")[1]: value
-        for entry in defaults
-        if entry != "_self_"
-        for key, value in entry.items()
-    }
-    for group, value in chosen.items():
-        assert (FOLDER.parent / group / f"{value}.yaml").is_file()
-    assert chosen["objective"] == ("cyclegan" if name in UNPAIRED else "pix2pix")
+def test_its_networks_and_objective_are_those_of_its_kind(name: str) -> None:
+    config = load(name)
+    unpaired = name in UNPAIRED
+    assert config.objective._target_.endswith("CycleGAN" if unpaired else "Pix2Pix")
+    assert config.network.name.startswith("cycle_" if unpaired else "unet")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +62,7 @@ def test_the_papers_sequences_and_what_they_miss(
     name: str, tasks: str, directions: str, tmp_path: Path
 ) -> None:
     """The sequences of papers/piggyback_gan.md, section 3; absent data is named."""
-    folders = load(name)["data"]["splits"]["folders"]
+    folders = load(name).data.splits.folders
     assert [entry["name"] for entry in folders] == tasks.split()
     assert [entry["direction"] for entry in folders] == directions.split()
     assert all("training" in entry["fetch"] for entry in folders)
@@ -74,7 +70,7 @@ def test_the_papers_sequences_and_what_they_miss(
     part = "trainA" if name == "piggyback_style" else "train"
     missing = tmp_path / first.get("root", first["name"]) / part
     with pytest.raises(DataError) as caught:
-        instantiate(load(name, root=str(tmp_path))["data"]).setup()
+        instantiate(load(name, f"data.root={tmp_path}").data).setup()
     message = str(caught.value)
     assert message.startswith(f"{missing} is absent (task {first['name']}, data.root={tmp_path})")
     assert f"Fetch {first['fetch']}." in message and "layout" in message
@@ -83,11 +79,11 @@ def test_the_papers_sequences_and_what_they_miss(
 @pytest.mark.parametrize("name", ["paired_folders", "unpaired_folders"])
 def test_own_folders_must_be_listed(name: str) -> None:
     with pytest.raises(ConfigError, match=r"data.splits.folders=\[\] must list at least one task"):
-        instantiate(load(name)["data"]).setup()
+        instantiate(load(name).data).setup()
 
 
 def test_the_embedded_photographs_work_as_configured() -> None:
-    data = instantiate(load("photos")["data"])
+    data = instantiate(load("photos").data)
     data.setup()
     assert (data.num_tasks, data.num_classes, data.image_shape) == (4, 4, (3, 64, 64))
     data.open(3)
@@ -98,8 +94,9 @@ def test_the_embedded_photographs_work_as_configured() -> None:
 
 
 def test_pairs_can_be_taken_apart_by_the_configuration() -> None:
-    splits = {"size": 8, "train_pairs": 4, "test_pairs": 2}
-    data = instantiate(load("photos", paired=False, splits=splits, augmentation=None)["data"])
+    splits = ["data.splits.size=8", "data.splits.train_pairs=4", "data.splits.test_pairs=2"]
+    config = load("photos", "data.paired=false", "data.augmentation=null", *splits)
+    data = instantiate(config.data)
     data.open(0)
     (item,) = data.train_dataloader()[0]
     assert item["x"].shape == (4, 6, 8, 8)

@@ -55,7 +55,7 @@ SMALL_BICYCLE = [
     "objective=bicyclegan", "network=bicycle64", "network.generator.translator.ngf=4",
     "network.generator.encoder.ndf=4", "network.discriminator.patch.ndf=4",
 ]  # fmt: skip
-DGM = [*DIGITS, "dgm.learning_rate=0.02", "dgm.steps=3", "dgm.batch_size=10", "dgm.epochs=3"]
+DGM = [*UNEVEN, "method.annealing.epochs=3"]
 # Norms of single pictures make a rounding error grow a hundredfold per step of 0.02.
 SLOW = ["training.learning_rate=0.001", "training.steps=2"]
 CASES = {
@@ -67,7 +67,7 @@ CASES = {
     "per_task": [*UNEVEN, "method=per_task"],
     "dgr": [*UNEVEN, "method=dgr"],
     "ewc_gan": [
-        *UNEVEN, "method=ewc_gan", "training.ewc_weight=100", "method.fisher_samples=40",
+        *UNEVEN, "method=ewc_gan", "method.ewc_weight=100", "method.fisher_samples=40",
         "method.fisher_batch=8",
     ],
     "jtr_code": [*UNEVEN, "method=mergan_jtr"],
@@ -87,7 +87,7 @@ CASES = {
     "piggyback": [*PHOTOS, *SMALL_UNET, "method=piggyback_gan"],
     "progressive": [*PHOTOS, *SMALL_UNET, "method=progressive"],
     "ewc_pictures": [
-        *PHOTOS, *SMALL_UNET, "method=ewc_gan", "training.ewc_weight=100",
+        *PHOTOS, *SMALL_UNET, "method=ewc_gan", "method.ewc_weight=100",
         "method.fisher_samples=8",
     ],
     "ra_pictures": [*PHOTOS, *SMALL_UNET, "method=mergan_ra", "method.alignment_weight=0.1"],

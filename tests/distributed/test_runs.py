@@ -65,7 +65,7 @@ def states(folder: Path) -> list[dict[str, torch.Tensor]]:
 
 def test_a_rank_that_dies_stops_the_run_which_then_goes_on_bit_for_bit(cache, tmp_path) -> None:
     """DGM's discriminator has batch statistics: each rank's own, saved from each rank."""
-    two = ["method=dgm_w", "dgm.steps=8", "trainer.devices=2"]
+    two = ["method=dgm_w", "trainer.devices=2"]
     finish(start(cache, *two, f"run_dir={tmp_path}/whole"))
     broken = [*two, f"run_dir={tmp_path}/broken"]
     died = start(cache, *broken, *fault(5, "kill", tmp_path / "marker", rank=1))

@@ -65,7 +65,7 @@ def drawn(method, task: int) -> torch.Tensor:
     return method.eval().generate(noise, torch.tensor(TASKS[task] * 4))
 
 
-# mnist's linear layer takes 128 and gives 2,048: `conf/bank` has it factorised only if it saves.
+# mnist's linear layer takes 128 and gives 2,048: it is factorised only if it saves.
 @pytest.mark.parametrize("data", ["digits", "mnist"])
 @pytest.mark.parametrize("name", ["piggyback_gan", "pure_factorization", "piggyback_mask"])
 def test_old_classes_keep_their_bits_in_three_tasks_and_when_loaded(name, data) -> None:

@@ -8,23 +8,27 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lgan.cli.common import config_path
+from lgan.run.folder import register_resolvers
 
 SHAPES = {"digits": (1, 8, 8), "mergan32": (1, 32, 32), "mergan64": (3, 64, 64)}
-# Of pictures to pictures; see test_networks_translation.py.
+# Those that can grow; see test_dgm.py.
+GROWING = {"dgm_w", "dgm_a", "dgm_dcgan", "dgm_resnet"}
+# Of pictures to pictures; see test_translation.py.
 TRANSLATION = {"unet64", "unet128", "unet256", "resnet6", "resnet9"}
 TRANSLATION |= {"cycle_resnet6", "cycle_resnet9", "bicycle64", "bicycle128", "bicycle256"}
 
 
 def test_every_network_file_is_tested() -> None:
-    assert {p.stem for p in Path(config_path(), "network").glob("*.yaml")} == set(
-        SHAPES
-    ) | TRANSLATION
+    files = {path.stem for path in Path(config_path(), "network").glob("*.yaml")}
+    assert files == {*SHAPES, *GROWING, *TRANSLATION}
 
 
+@pytest.mark.parametrize("preset", ["code", "paper"])
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_pair_of_a_network_file_plays_together(name: str) -> None:
+def test_the_pair_of_a_network_file_plays_together(name: str, preset: str) -> None:
+    register_resolvers()
     network = OmegaConf.load(Path(config_path(), "network", f"{name}.yaml"))
-    config = OmegaConf.create({"preset": {"lsun_conditioning": "cbn"}, "network": network})
+    config = OmegaConf.create({"preset": {"name": preset}, "network": network})
     assert config.network.name == name
     generator = instantiate(config.network.generator)(SHAPES[name], 4)
     discriminator = instantiate(config.network.discriminator)(SHAPES[name], 4)

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 from lgan.networks.chain import chain_of
 from lgan.networks.counts import count_parameters
-from lgan.networks.dgm import DGMDiscriminator, DGMGenerator, label_noise
+from lgan.networks.dgm import DGMDiscriminator, DGMGenerator, label_noise, smallest_side
 from lgan.networks.dgm_resnet import DGMResNetDiscriminator, DGMResNetGenerator
 from lgan.networks.heads import ClassHead, Identity, SharedHead
 from lgan.run.folder import register_resolvers
@@ -29,7 +29,6 @@ SHAPES = {
     "mnist": GREY32,
     "svhn": RGB32,
 }
-SHARED = {"dcgan", "resnet"}
 PARTS = ("conv1", "conv2", "shortcut")
 SMALL = {
     "dcgan": lambda **knobs: DGMGenerator(RGB32, 4, width=2, z_dim=8, **knobs),
@@ -272,7 +271,7 @@ def test_first_weights() -> None:
         (lambda: DGMResNetGenerator(RGB32, 10, label_length=9), "label_length=9 must be at least"),
         (lambda: DGMResNetGenerator((3, 28, 28), 10), "28x28 are not 4 "),
         (lambda: DGMResNetGenerator((3, 32, 64), 10), "32x64 are not 4 "),
-        (lambda: DGMGenerator(DIGIT, 10), r"8x8 are not 4 \* 2\^k"),
+        (lambda: DGMGenerator(DIGIT, 10, base_side=4), r"8x8 are not 4 \* 2\^k"),
         (lambda: DGMGenerator(RGB32, 10, z_dim=10), "z_dim=10 must exceed"),
         (lambda: chain_of(nn.Linear(1, 1)), "Linear declares no chain"),
     ],
@@ -282,50 +281,61 @@ def test_wrong_settings_are_refused(build, message: str) -> None:
         build()
 
 
-def test_every_data_set_has_networks() -> None:
-    files = {path.stem for path in Path(config_path(), "network", "dgm").glob("*.yaml")}
-    data = [*Path(config_path(), "data").glob("*.yaml")]
-    assert set(SHAPES) == {path.stem for path in data if not translates(path)}
-    # Translations have a file too: DGM itself refuses them then, with a reason.
-    assert files - SHARED == {path.stem for path in data}
-
-
-def translates(path: Path) -> bool:
-    """Tell whether a data set has pictures to translate, which no mask of DGM's is for."""
-    return "TranslationDataModule" in path.read_text()
-
-
-@pytest.mark.parametrize("name", SHAPES)
-def test_the_pair_of_a_network_file_plays_together(name: str) -> None:
+def built(*overrides: str) -> tuple[DictConfig, nn.Module, nn.Module]:
+    """Return a config and its generator and discriminator for four classes."""
     register_resolvers()
     with initialize_config_dir(config_path(), version_base="1.3"):
-        config = compose("train", [f"data={name}", f"network=dgm/{name}", "dgm.width=3"])
-    assert set(config.network) == {"name", "generator", "discriminator", "solver"}
-    generator = instantiate(config.network.generator)(SHAPES[name], 4)
-    discriminator = instantiate(config.network.discriminator)(SHAPES[name], 4)
-    solver = instantiate(config.network.solver)(SHAPES[name], 4)
+        config = compose("train", list(overrides))
+    shape = SHAPES[config.data.name]
+    pair = (config.network.generator, config.network.discriminator)
+    return config, *(instantiate(part)(shape, 4) for part in pair)
+
+
+@pytest.mark.parametrize("method", ["dgm_w", "dgm_a"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_pair_of_a_data_set_plays_together(name: str, method: str) -> None:
+    width = "network.generator.width=3"
+    config, generator, discriminator = built(f"data={name}", f"method={method}", width)
+    assert config.network.name == method
     with torch.no_grad():
         images = generator(torch.randn(4, generator.z_dim), torch.arange(4))
         score, logits = discriminator(images)
     assert images.shape == (4, *SHAPES[name])
     assert (score.shape, logits.shape) == ((4,), (4, 4))
-    assert solver(images).shape == (4, 4)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (1, 28, 28), (3, 96, 96)])
+def test_the_networks_fit_pictures_of_other_sides(shape: tuple[int, int, int]) -> None:
+    generator, discriminator = DGMGenerator(shape, 4, width=2), DGMDiscriminator(shape, 4, width=2)
+    images = generator(torch.randn(4, generator.z_dim), torch.arange(4))
+    assert images.shape == (4, *shape)
+    assert discriminator(images)[1].shape == (4, 4)
 
 
 @pytest.mark.parametrize(
-    ("name", "width", "masked"),
+    ("side", "smallest"), [(8, 2), (16, 4), (28, 7), (32, 4), (64, 4), (96, 6)]
+)
+def test_the_side_of_the_first_maps(side: int, smallest: int) -> None:
+    assert smallest_side((1, side, side)) == smallest
+
+
+def test_a_network_that_is_named_is_the_one_that_is_built() -> None:
+    """The recipe's ResNet is the method's own choice, and gives way to the command line's."""
+    config, generator, _ = built("data=cifar10", "method=dgm_a", "network=dgm_dcgan")
+    assert isinstance(generator, DGMGenerator) and config.network.name == "dgm_dcgan"
+    config, generator, _ = built("data=mnist", "method=dgm_w", "network=dgm_resnet")
+    assert isinstance(generator, DGMResNetGenerator) and config.network.generator.width == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "masked"),
     [
-        ("mnist", "width_w", 54_912),
-        ("mnist", "width_a", 227_840),
-        ("svhn", "width_w", 54_912),
-        ("cifar10", "width_w", 364_544),
-        ("imagenet50", "width_w", 364_544),
+        ("mnist", "dgm_w", 54_912),
+        ("mnist", "dgm_a", 227_840),
+        ("svhn", "dgm_w", 54_912),
+        ("cifar10", "dgm_w", 364_544),
+        ("imagenet50", "dgm_w", 364_544),
     ],
 )
-def test_the_methods_width_reaches_the_network(name: str, width: str, masked: int) -> None:
-    register_resolvers()
-    with initialize_config_dir(config_path(), version_base="1.3"):
-        chosen = [f"data={name}", f"network=dgm/{name}", f"dgm.width=${{dgm.{width}}}"]
-        config = compose("train", chosen)
-    generator = instantiate(config.network.generator)(SHAPES[name], 10)
-    assert sum(maskable(generator).values()) == masked
+def test_the_methods_width_is_the_papers(name: str, method: str, masked: int) -> None:
+    assert sum(maskable(built(f"data={name}", f"method={method}")[1]).values()) == masked

@@ -40,7 +40,7 @@ def test_old_images_stay_the_same_bits_over_four_tasks(configure, method) -> Non
 
 
 def test_fine_tuning_of_the_same_network_is_not_exact(configure) -> None:
-    folder = train(configure("method=sft", "network=dgm/digits", "callbacks.evaluation=null"))
+    folder = train(configure("method=sft", "network=dgm_w", "callbacks.evaluation=null"))
     assert not RunRecord.load(folder).rows[1]["retention"][0]["exact"]
 
 
