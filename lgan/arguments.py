@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from hydra.utils import get_object
 from omegaconf import DictConfig, Node, OmegaConf
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 from pydantic.types import AllowInfNan
 
 from lgan.errors import ConfigError
@@ -52,8 +52,21 @@ _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less tha
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text",
           type(None): "null", list: "a list", dict: "a dictionary"}  # fmt: skip
 TRUSTED = ("lgan.", "torch.optim.", "lightning.pytorch.loggers.", "lightning.pytorch.callbacks.",
-           "lightning.pytorch.strategies.", "lightning.Trainer", "wandb.Settings")  # fmt: skip
+           "lightning.pytorch.strategies.", "wandb.Settings")  # fmt: skip
 """What a config may build; a user's own packages are named in `trust`."""
+INSTEAD = {
+    "trainer.max_epochs": "training.steps says how long a task is trained",
+    "trainer.max_steps": "training.steps says how long a task is trained",
+    "trainer.max_time": "training.steps says how long a task is trained",
+    "trainer.fast_dev_run": "budget=smoke shows that everything runs",
+    "trainer.limit_train_batches": "training.steps says how long a task is trained",
+    "trainer.overfit_batches": "data.splits.train_limit_per_class takes a few pictures only",
+    "trainer.accumulate_grad_batches": "training.batch_size is the batch of all processes",
+    "trainer.gradient_clip_val": "a method that clips says so, such as method.clip",
+    "trainer.logger": "loggers are the group logger",
+    "trainer.callbacks": "callbacks are the group callbacks",
+}
+"""What to set instead of settings that people look for and that cannot work."""
 NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 
@@ -153,6 +166,8 @@ def described(annotation: Any) -> str:  # noqa: ANN401
 
 
 def _bound(bound: Any) -> str:  # noqa: ANN401
+    if isinstance(bound, StringConstraints):
+        return "one name, without a slash"
     return " and ".join(
         f"{word} {getattr(bound, name):g}" for name, word in _BOUNDS.items() if hasattr(bound, name)
     )
@@ -219,11 +234,15 @@ def check_arguments(
         if name in ("_target_", "_partial_", "_recursive_", "_convert_", "_args_"):
             continue
         if name not in known and not others:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {path}.{near[0]}?" if near else f"there are: {', '.join(known)}."
-            raise ConfigError(f"{path}.{name} is no setting of {target.__name__}; {hint}")
+            raise ConfigError(f"{path}.{name} is no setting here; {_hint(path, name, known)}.")
         if name in known and (plain := _plain(section, name)) is not _Built:
             check_value(key_of(config, f"{path}.{name}"), known[name].annotation, plain)
+
+
+def _hint(path: str, name: str, known: Collection[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    there = f"did you mean {path}.{near[0]}" if near else f"there are {', '.join(known)}"
+    return INSTEAD.get(f"{path}.{name}", there)
 
 
 def check_value(key: str, annotation: Any, value: Any) -> None:  # noqa: ANN401

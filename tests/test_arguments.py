@@ -93,7 +93,7 @@ def test_only_trusted_packages_are_built_from(path, said) -> None:
 def test_a_misspelt_setting_is_told_the_right_one() -> None:
     made = OmegaConf.create({"part": {"_target_": "lgan.methods.dgm.DGMa", "setle": 0.1}})
     with pytest.raises(
-        ConfigError, match="part.setle is no setting of DGMa; did you mean part.settle"
+        ConfigError, match="part.setle is no setting here; did you mean part.settle"
     ):
         check_section(made, "part")
 

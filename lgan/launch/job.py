@@ -23,8 +23,12 @@ def run_job(config: DictConfig) -> float | None:
     """
     # Imported here: Lightning takes seconds, and `--help` needs none of it.
     from lgan.launch.processes import launch, needs_launch, process_group
+    from lgan.training.fit import check_kinds
+    from lgan.training.settings import check_settings
     from lgan.training.train import train
 
+    check_kinds(config)
+    check_settings(config)
     with signals.passed_on():
         if needs_launch(config):
             launch(config)

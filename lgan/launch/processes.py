@@ -56,13 +56,8 @@ def processes(config: DictConfig) -> int:
     devices, on_cpu = config.trainer.devices, not on_gpu(config)
     if isinstance(devices, ListConfig):
         return len(devices)
-    if devices in ("auto", -1, "-1"):
+    if devices in ("auto", -1):
         return 1 if on_cpu else torch.cuda.device_count()
-    if not str(devices).isdigit() or int(devices) < 1:
-        raise ConfigError(
-            f"trainer.devices={devices} is no number of processes; give 1 or more, a list of "
-            "GPUs, or auto."
-        )
     if not on_cpu and int(devices) > torch.cuda.device_count():
         raise ConfigError(
             f"trainer.devices={devices} is more than the {torch.cuda.device_count()} GPUs of this "

@@ -9,11 +9,9 @@ import lightning as L
 from annotated_types import MinLen
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from lgan import distributed
 from lgan.arguments import NOTHING, Text, check_section
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.errors import ConfigError, own_error
@@ -21,7 +19,8 @@ from lgan.methods.base import LifelongGAN
 from lgan.networks.factory import NetworkFactory
 from lgan.networks.pretrained import read_checkpoints
 
-InitFrom = Text | Annotated[list[Text], MinLen(1)] | None
+METHOD_KEYS = {"init_from": Text | Annotated[list[Text], MinLen(1)] | None}
+"""Keys of the section `method` that are not the method's own."""
 
 
 def build_datamodule(config: DictConfig) -> TaskSequenceDataModule:
@@ -54,7 +53,7 @@ def build_method(
         ConfigError: `method.init_from` cannot be read or does not fit, or parts do not go together.
     """
     # `init_from` is not the method's: whatever it does with a generator, it is given this one.
-    made = make(config, "method", {"init_from": InitFrom})
+    made = make(config, "method", METHOD_KEYS)
     settings = dict(made.keywords)
     init_from = settings.pop("init_from", None)
     networks = NetworkFactory(
@@ -89,11 +88,7 @@ def build_loggers(config: DictConfig) -> list[Logger]:
 
 def build_trainer_factory(config: DictConfig) -> Callable[..., L.Trainer]:
     """Return what makes a fresh Trainer for each task, its strategy included."""
-    # Lightning would take a single process in a Slurm job for one of several, and hear Slurm's
-    # signals itself.
-    alone = {"plugins": [LightningEnvironment()], "strategy": "auto"}
-    single = alone if distributed.world() == 1 else {}
-    return lambda **settings: instantiate(config.trainer)(**single, **settings)
+    return lambda **settings: make(config, "trainer")(**settings)
 
 
 def make(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) -> Any:  # noqa: ANN401

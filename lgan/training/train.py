@@ -7,22 +7,27 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+import torch
+from lightning import Callback
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
 
-from lgan.errors import ConfigError, RunError, TrainingDivergedError, warn
+from lgan.callbacks.base import TaskCallback
+from lgan.data.datamodule import TaskSequenceDataModule
+from lgan.distributed import decided, is_main
+from lgan.errors import RunError, TrainingDivergedError, warn
+from lgan.methods.base import LifelongGAN
+from lgan.run import loggers, signals
 from lgan.run.folder import RunFolder, register_resolvers
+from lgan.run.lock import run_lock
 from lgan.run.record import FILE_NAME, RunRecord
+from lgan.run.rewinds import Rewinds
+from lgan.training import build, fit
+from lgan.training.runner import SequenceRunner
+from lgan.training.settings import check_settings, plain
 
-if TYPE_CHECKING:
-    from lightning import Callback
-    from lightning.pytorch.loggers import Logger
-
-    from lgan.data.datamodule import TaskSequenceDataModule
-    from lgan.methods.base import LifelongGAN
-
-    Learner = tuple[LifelongGAN, list[Callback]]
+Learner = tuple[LifelongGAN, list[Callback]]
 
 
 def train(config: DictConfig) -> Path:
@@ -41,18 +46,10 @@ def train(config: DictConfig) -> Path:
         TrainingDivergedError: a loss or weight is no longer finite.
         StopBySignal: SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 came; what was trained is kept.
     """
-    # Imported here: Lightning takes seconds, and `--help` needs none of it.
-    import torch
-
-    from lgan.distributed import decided, is_main
-    from lgan.run import signals
-    from lgan.run.lock import run_lock
-    from lgan.training import build, fit
-
     register_resolvers()
     quieten()
-    check_rewinding(config)
     fit.check_kinds(config)
+    check_settings(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     folder = RunFolder(config.run_dir)
@@ -76,9 +73,6 @@ def train(config: DictConfig) -> Path:
 
 def build_learner(config: DictConfig, datamodule: TaskSequenceDataModule) -> Learner:
     """Build the method and the callbacks, and check that they go together."""
-    from lgan.callbacks.base import TaskCallback
-    from lgan.training import build
-
     method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
     callbacks = build.build_callbacks(config)
     for callback in callbacks:
@@ -95,9 +89,6 @@ def run(
     learner: Learner,
 ) -> None:
     """Train to the end, with all loggers open, and say in the record how it ended."""
-    from lgan.run import loggers, signals
-    from lgan.training import build
-
     status = "failed"
     open_loggers = build.build_loggers(loggers.with_reachable_server(config))
     try:
@@ -124,10 +115,6 @@ def train_to_the_end(
     open_loggers: list[Logger],
 ) -> None:
     """Train all tasks; with `on_nan=rewind` again from the last checkpoint if a loss runs away."""
-    from lgan.run.rewinds import Rewinds
-    from lgan.training import build
-    from lgan.training.runner import SequenceRunner
-
     rewinds = Rewinds(record.rewinds)
     while True:
         method, callbacks = learner
@@ -153,31 +140,10 @@ def train_to_the_end(
 
 def note_end(record: RunRecord, folder: RunFolder, status: str, reason: str) -> None:
     """Write into the record how a run ended; on a full disk the first error is what counts."""
-    from lgan.distributed import is_main
-
     record.status, record.error = status, reason
     if is_main():
         with suppress(RunError):
             record.save(folder.path)
-
-
-def check_rewinding(config: DictConfig) -> None:
-    """Refuse senseless values of `on_nan` and its settings.
-
-    Raises:
-        ConfigError: so it is.
-    """
-    if config.on_nan not in ("stop", "rewind"):
-        raise ConfigError(f"on_nan={config.on_nan} is none of stop and rewind.")
-    if config.nan_retries < 0:
-        raise ConfigError(f"nan_retries={config.nan_retries} is negative.")
-    if not 0 < config.nan_rate_factor <= 1:
-        raise ConfigError(f"nan_rate_factor={config.nan_rate_factor} must be in (0, 1].")
-
-
-def plain(config: DictConfig) -> dict[str, Any]:
-    """Return a config as plain data, all references resolved."""
-    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
 
 
 def is_complete(folder: RunFolder, config: DictConfig) -> bool:

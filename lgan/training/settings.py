@@ -1,0 +1,68 @@
+"""The check of a whole config, before anything is read, built or written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt, Le
+from omegaconf import DictConfig, OmegaConf
+from pydantic import StringConstraints
+
+from lgan.arguments import (
+    Count,
+    Fraction,
+    PartShare,
+    Positive,
+    Text,
+    Whole,
+    check_section,
+    check_value,
+    key_of,
+)
+from lgan.training.build import METHOD_KEYS
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[^/]*[^/.][^/]*$")]
+SETTINGS: dict[str, Any] = {
+    "seed": Whole,
+    "trust": Sequence[Text],
+    "threads": Count | None,
+    "resume": bool,
+    "on_nan": Literal["stop", "rewind"],
+    "nan_retries": Whole,
+    "nan_rate_factor": Fraction,
+    "gpus_per_job": Whole | None,
+    "objective_metric": Text | None,
+    "launch.rendezvous": Text | None,
+    "launch.timeout_minutes": Positive,
+    "paths.runs": Text,
+    "paths.cache": Text,
+    "run_name": FileName,
+    "run_dir": Text,
+    "optimizer.lr": Annotated[float, Gt(0), Le(3e38)],
+    "optimizer.betas": tuple[PartShare, PartShare],
+}
+"""Keys whose values nothing that is built says the range of."""
+
+
+def check_settings(config: DictConfig) -> None:
+    """Check every value of a config against what is done and built with it.
+
+    Args:
+        config: as composed from conf/train.yaml.
+
+    Raises:
+        ConfigError: names the key, its value and what would be right.
+    """
+    for path, annotation in SETTINGS.items():
+        section, _, name = path.rpartition(".")
+        values = OmegaConf.select(config, section) if section else config
+        if values is not None and name in values:
+            check_value(key_of(config, path), annotation, plain(values[name]))
+    for group in config:
+        check_section(config, str(group), METHOD_KEYS if group == "method" else {})
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Return a value of a config as plain data, all references resolved."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -1,0 +1,84 @@
+"""The Trainer that fits one task, and what of Lightning's settings lgan leaves to the user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import lightning as L
+from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import Strategy
+
+from lgan import distributed
+from lgan.arguments import Count, Whole
+from lgan.errors import ConfigError
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"]
+
+
+def task_trainer(
+    *,
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto",
+    devices: Count | Literal["auto", -1] | Sequence[Whole] = 1,
+    num_nodes: Count = 1,
+    precision: Precision = "32-true",
+    strategy: Strategy | None = None,
+    sync_batchnorm: bool = False,
+    deterministic: bool | Literal["warn"] = False,
+    benchmark: bool | None = None,
+    profiler: Literal["simple", "advanced"] | None = None,
+    callbacks: list[L.Callback] | None = None,
+    logger: Any = False,  # noqa: ANN401  (Lightning's: loggers, or False)
+    default_root_dir: Any = None,  # noqa: ANN401  (a path)
+    enable_progress_bar: bool = False,
+) -> L.Trainer:
+    """Return a Trainer for one task, which is one epoch to it with a batch for each of its steps.
+
+    Args:
+        accelerator: "auto" is the machine's, if it has one.
+        devices: processes on this machine: a number, a list of GPUs, or "auto" or -1 (all GPUs).
+        num_nodes: machines.
+        precision: of the computation.
+        strategy: how several processes work together (trainer=ddp); None for one process.
+        sync_batchnorm: whether batch norms look at the batches of all processes; on GPUs.
+        deterministic: see Lightning, as for the arguments below.
+        benchmark: see above.
+        profiler: see above.
+        callbacks: see above.
+        logger: see above.
+        default_root_dir: see above.
+        enable_progress_bar: see above.
+
+    Raises:
+        ConfigError: several devices or machines without a strategy.
+    """
+    several = devices != 1 and not (isinstance(devices, Sequence) and len(devices) == 1)
+    if strategy is None and (several or num_nodes > 1):
+        raise ConfigError(
+            f"trainer.devices={devices} and trainer.num_nodes={num_nodes} ask for several "
+            "processes, which need trainer=ddp."
+        )
+    # Lightning would take a single process in a Slurm job for one of several, and hear Slurm's
+    # signals itself.
+    alone = distributed.world() == 1
+    return L.Trainer(
+        accelerator=accelerator,
+        devices=devices if isinstance(devices, int | str) else list(devices),
+        num_nodes=num_nodes,
+        precision=precision,
+        strategy="auto" if alone or strategy is None else strategy,
+        plugins=[LightningEnvironment()] if alone else None,
+        sync_batchnorm=sync_batchnorm,
+        deterministic=deterministic,
+        benchmark=benchmark,
+        profiler=profiler,
+        callbacks=callbacks,
+        logger=logger,
+        default_root_dir=default_root_dir,
+        enable_progress_bar=enable_progress_bar,
+        max_epochs=1,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+    )
