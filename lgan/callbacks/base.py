@@ -7,8 +7,8 @@ and `on_task_end` when it is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -18,6 +18,9 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from lgan.data.datamodule import TaskSequenceDataModule
+from lgan.errors import RunError
+from lgan.metrics.base import Values
+from lgan.metrics.columns import Column
 
 
 class Learner(Protocol):
@@ -57,8 +60,8 @@ class TaskContext:
         task: index of the task that begins or has just ended.
         folder: the run's folder.
         loggers: where numbers and pictures go.
-        row: what is recorded of this task, as in results.json; callbacks add to it.
         references: what the run's numbers depend on, as in results.json; callbacks add to it.
+        columns: what tables show of the run, as in results.json; see `record_values`.
         earlier_rows: the rows of the tasks before.
     """
 
@@ -67,9 +70,45 @@ class TaskContext:
     task: int
     folder: Path
     loggers: list[Logger] = field(default_factory=list)
-    row: dict[str, Any] = field(default_factory=dict)
     references: dict[str, Any] = field(default_factory=dict)
+    columns: list[dict[str, Any]] = field(default_factory=list)
     earlier_rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin the row of the task."""
+        self._values = Values([{} for _ in range(self.task + 1)])
+        self._parts: dict[str, Any] = {}
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """What is recorded of this task, as in results.json; written by the two methods below."""
+        row = {"task": self.task, **asdict(self._values), **self._parts}
+        return {key: value for key, value in row.items() if value != {}}
+
+    def record(self, **parts: Any) -> None:  # noqa: ANN401  (whatever JSON can hold)
+        """Add parts to the task's row, in whatever order callbacks stand.
+
+        Raises:
+            RunError: the row has such a part already.
+        """
+        for name, part in parts.items():
+            if name in self.row:
+                raise RunError(f"'{name}' of task {self.task} is recorded twice.")
+            self._parts[name] = part
+
+    def record_values(self, values: Values, columns: Iterable[Column] = ()) -> None:
+        """Add what was measured to the task's row, and what tables show of it.
+
+        Raises:
+            ConfigError: something was measured twice.
+        """
+        self._values.add(values)
+        self.columns += [c for c in map(asdict, columns) if c not in self.columns]
+
+    def log(self, numbers: Mapping[str, float]) -> None:
+        """Hand numbers to all loggers."""
+        for logger in self.loggers:
+            logger.log_metrics(dict(numbers), step=self.step)
 
     @property
     def step(self) -> int:

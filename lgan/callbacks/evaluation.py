@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from lgan import distributed
+from lgan.arguments import Whole
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import Source, evaluation_source
+from lgan.metrics.base import Values
 from lgan.metrics.evaluator import Evaluator
 from lgan.metrics.sampling import Sampler
 from lgan.run.loggers import log_matrix
@@ -41,7 +43,7 @@ class EvaluateTasks(TaskCallback):
         seed: seed of the evaluation's noise, which is the same for every method.
     """
 
-    def __init__(self, evaluator: Evaluator, seed: int = 0) -> None:
+    def __init__(self, evaluator: Evaluator, seed: Whole = 0) -> None:
         self.evaluator, self.seed, self._ready = evaluator, seed, False
 
     def on_task_start(self, context: TaskContext) -> None:
@@ -57,32 +59,27 @@ class EvaluateTasks(TaskCallback):
         began, method = time.perf_counter(), context.method
         method.eval()
         head = method.classify if method.has_classifier else None
-        sampler = self._sampler(context) if method.has_generator else None
-        result = self.evaluator.evaluate(sampler, head, context.task)
-        context.row |= {
-            "metrics": result.metrics,
-            "overall": result.overall,
-            "per_class": result.per_class,
-            "evaluation_seconds": time.perf_counter() - began,
-        }
+        make_sampler = (lambda: self._sampler(context)) if method.has_generator else None
+        values = self.evaluator.evaluate(make_sampler, head, context.task)
+        context.record(evaluation_seconds=time.perf_counter() - began)
+        context.record_values(values, self.evaluator.columns)
         context.references |= self.evaluator.references
-        self._log(context)
+        self._log(context, values)
 
     def _sampler(self, context: TaskContext) -> Sampler:
+        """Return what draws images, always the same ones: from the first input on."""
         method = context.method
         noise = Noise(self.seed, method.device)
         noise.reseed(self.seed, "evaluation", context.task)
         return MethodSampler(method, evaluation_source(method, context.datamodule, noise))
 
     @staticmethod
-    def _log(context: TaskContext) -> None:
-        row = context.row
-        numbers = {f"overall/{name}": value for name, value in row["overall"].items()}
-        for task, metrics in enumerate(row["metrics"]):
+    def _log(context: TaskContext, values: Values) -> None:
+        numbers = {f"overall/{name}": value for name, value in values.overall.items()}
+        for task, metrics in enumerate(values.metrics):
             numbers |= {f"task{task}/{name}": value for name, value in metrics.items()}
-        for logger in context.loggers:
-            logger.log_metrics(numbers, step=context.step)
-        rows = [*context.earlier_rows, row]
-        for name in row["metrics"][0]:
-            matrix = [[metrics.get(name, float("nan")) for metrics in r["metrics"]] for r in rows]
+        context.log(numbers)
+        rows = [*(row["metrics"] for row in context.earlier_rows), values.metrics]
+        for name in values.metrics[0]:
+            matrix = [[metrics.get(name, float("nan")) for metrics in row] for row in rows]
             log_matrix(context.loggers, f"matrix/{name}", matrix, context.step)

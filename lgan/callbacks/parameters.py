@@ -28,9 +28,8 @@ class CountParameters(TaskCallback):
 
     def on_task_end(self, context: TaskContext) -> None:
         """Add the counts to the task's row and log them."""
-        context.row["parameters"] = context.method.parameter_counts()
+        context.record(parameters=context.method.parameter_counts())
         numbers: dict[str, float] = {}
         for key in ACCOUNTS:
             numbers |= flat(key, context.row.get(key, {}))
-        for logger in context.loggers:
-            logger.log_metrics(numbers, step=context.step)
+        context.log(numbers)

@@ -65,7 +65,7 @@ class FixedNoiseSamples(TaskCallback):
         drawn = distributed.spread(lambda task: self._draw(method, noise, task.classes), tasks)
         if distributed.is_main():
             self._save_targets(context.datamodule, folder)
-            context.row["retention"] = self._compare(drawn, folder)
+            context.record(retention=self._compare(drawn, folder))
             self._save(drawn, [c for task in tasks for c in task.classes], context, folder)
 
     def _noise(self, method: Learner, datamodule: TaskSequenceDataModule, folder: Path) -> Tensor:

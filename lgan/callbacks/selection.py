@@ -15,6 +15,7 @@ from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import Images
 from lgan.errors import ConfigError
+from lgan.metrics.base import Values
 from lgan.metrics.classifier_training import predict
 
 
@@ -112,12 +113,10 @@ class SelectByValidation(TaskCallback):
         if self.best is None:
             return
         accuracy = self.best["accuracy_single_head"]
-        context.row["selected"] = dict(self.best)
-        overall = context.row.setdefault("overall", {})
-        overall["accuracy_single_head_selected"] = accuracy
-        for logger in context.loggers:
-            name = "overall/accuracy_single_head_selected"
-            logger.log_metrics({name: accuracy}, step=context.step)
+        name = "accuracy_single_head_selected"
+        context.record(selected=dict(self.best))
+        context.record_values(Values(overall={name: accuracy}))
+        context.log({f"overall/{name}": accuracy})
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best step so far, for a checkpoint inside the task."""

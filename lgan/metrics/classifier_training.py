@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from lgan.arguments import Count, Positive
 from lgan.data.images import Images, TensorImages, to_float
-from lgan.errors import ConfigError
 from lgan.metrics.cache import key_of, read_entry, write_entry
 from lgan.seeding import mix
 
@@ -40,17 +40,9 @@ class ClassifierTraining:
         learning_rate: Adam's, decayed to 0 along a cosine.
     """
 
-    steps: int = 600
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that train nothing."""
-        for name, value in asdict(self).items():
-            if value <= 0:
-                raise ConfigError(
-                    f"evaluation.classifier_training.{name}={value} must be positive."
-                )
+    steps: Count = 600
+    batch_size: Count = 64
+    learning_rate: Positive = 1e-3
 
 
 @dataclass(frozen=True)

@@ -105,11 +105,23 @@ def plasticity(matrix: Matrix) -> float:
     return _mean(row[-1] for row in matrix)
 
 
+def first_task(matrix: Matrix) -> float:
+    """Return `Q[T][1]`: what is left of the first task after the last one."""
+    check_matrix(matrix)
+    return matrix[-1][0]
+
+
+SCALARS = {
+    scalar.__name__: scalar
+    for scalar in (afq, aiq_mean_of_means, aiq_flat, forgetting_rate, relative_forgetting_rate,
+                   forgetting, backward_transfer, plasticity, first_task)
+}  # fmt: skip
+"""Every scalar by name; A_t, a list, is left to `average_metric`."""
+
+
 def summarise(matrix: Matrix) -> dict[str, float]:
-    """Return every scalar of this module by name (A_t, a list, is left to `average_metric`)."""
-    scalars = [afq, aiq_mean_of_means, aiq_flat, forgetting_rate, relative_forgetting_rate]
-    scalars += [forgetting, backward_transfer, plasticity]
-    return {scalar.__name__: scalar(matrix) for scalar in scalars}
+    """Return every scalar of a matrix by name."""
+    return {name: scalar(matrix) for name, scalar in SCALARS.items()}
 
 
 def _first_and_last(matrix: Matrix) -> list[tuple[float, float]]:

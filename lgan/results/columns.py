@@ -1,20 +1,28 @@
-"""The columns of the comparison table: what is read from a record, and how it is written.
+"""The columns of the comparison table, bound to the records that fill them.
 
-Metrics are defined in lgan.metrics.matrix. A column holds numbers that may be compared: distances
-between features (FID, KID) get one column for each extractor, number of samples and reference.
+What a metric's columns are called and hold, the metric declares (`lgan.metrics.columns`) and the
+record keeps, so that metrics from other packages have theirs. A column holds numbers that may be
+compared: distances between features get one for each extractor, number of samples and reference.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING
 
-from lgan.metrics import matrix as scalars
+from pydantic import TypeAdapter, ValidationError
+
+from lgan.errors import RunError
+from lgan.metrics.columns import Column
+from lgan.metrics.matrix import SCALARS
 from lgan.run.record import RunRecord, number, value_at
 
-PERCENT, DECIMAL, FINE, COUNT, SECONDS = "percent", "decimal", "fine", "count", "seconds"
+if TYPE_CHECKING:
+    from lgan.metrics.base import Metric
+
 # What a row's `disk` may hold: the format stands beside each number of bytes.
 DISK_FORMATS = {
     "weights_fp32": "weights, fp32",
@@ -22,103 +30,118 @@ DISK_FORMATS = {
     "masks_flat_int32": "all tasks' masks, flat int32 index of the ones",
     "masks_coo_int64": "all tasks' masks, COO with int64 indices",
 }
-FEATURE_METRICS = ("fid_", "kid_", "precision_", "recall_")
+TASKS = Column("tasks", "tasks", "tasks", form="count")
+COSTS = (
+    *(Column(f"parameters_{name}", title, f"row.parameters.{name}", form="count")
+      for name, title in {"trained": "parameters trained", "stored": "stored"}.items()),
+    Column("parameters_share", "stored / (T × Full), %",
+           "row.parameters.stored / parameters.full", None, 1, "percent"),
+    Column("parameters_total", "total", "row.parameters.total", form="count"),
+    Column("masked_weights", "maskable weights", "row.parameters.masked_weights", form="count"),
+    Column("norms_heads", "norms and heads", "row.parameters.norms_heads", form="count"),
+    *(Column(f"disk_{name}", f"disk: {title}, bytes", f"row.disk.{name}", form="count")
+      for name, title in DISK_FORMATS.items()),
+    Column("train_seconds", "training, s", "total.train_seconds", digits=0),
+)  # fmt: skip
+ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 
 
 @dataclass(frozen=True)
-class Column:
-    """One numeric column: a key for CSV and for choosing, a title, a way to read a record.
+class TableColumn(Column):
+    """A column as it stands in a table; of a `source` only, where that decides its numbers."""
 
-    `read` returns NaN where the record does not have the number, or has one that must not stand
-    in this column.
+    source: tuple[str, ...] | None = None
+
+    def read(self, record: RunRecord) -> float:
+        """Return a record's number; NaN where it has none, or one that must not stand here."""
+        if self.source not in (None, signature(record)):
+            return math.nan
+        kind, _, name = self.of.partition(".")
+        if kind in SCALARS:
+            known = name in record.metric_names()
+            return SCALARS[kind](record.matrix(name)) if known else math.nan
+        return {
+            "tasks": lambda: float(record.num_tasks),
+            "overall": lambda: record.overall(name),
+            "references": lambda: number(record.references.get(name)),
+            "row": lambda: value_at(record.rows[-1], name),
+            "total": lambda: sum(number(row.get(name)) for row in record.rows),
+        }.get(kind, lambda: math.nan)()
+
+
+def default_columns(records: Sequence[RunRecord]) -> list[TableColumn]:
+    """All columns the records may fill, in reading order."""
+    columns = dict.fromkeys(column for record in records for column in declared(record))
+    by_family: dict[str, list[Column]] = {}
+    for column in columns:
+        by_family.setdefault(column.family or column.key, []).append(column)
+    found = [_shown(TASKS)]
+    for alike in by_family.values():
+        family = alike[0].family
+        found += _of_family(family, alike, records) if family else map(_shown, alike[:1])
+    return [*found, *map(_shown, COSTS)]
+
+
+def declared(record: RunRecord) -> list[Column]:
+    """The columns that a run's metrics declared; of a run older than that, the known metrics'.
+
+    Raises:
+        RunError: the record does not hold columns.
     """
-
-    key: str
-    title: str
-    kind: str
-    read: Callable[[RunRecord], float]
-
-
-def default_columns(records: Sequence[RunRecord]) -> list[Column]:
-    """All columns the records can fill, in reading order."""
-    return [
-        Column("tasks", "tasks", COUNT, lambda record: record.num_tasks),
-        *_accuracies(),
-        *feature_columns(records),
-        Column("l1", "L1 to the target, pixel range 2 ↓", FINE, _overall("l1")),
-        Column("ssim", "SSIM to the target ↑", FINE, _overall("ssim")),
-        Column("diversity", "diversity (1 = real)", DECIMAL, _overall("diversity")),
-        *_costs(),
-    ]
+    if not record.columns:
+        return [column for metric in _known_metrics() for column in metric.columns]
+    try:
+        return TypeAdapter(list[Column]).validate_python(record.columns)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise RunError(f"results.json is damaged: columns.{place} is no column's.") from error
 
 
-def _accuracies() -> list[Column]:
-    generated = "accuracy_generated"
-    return [
-        Column("accuracy_generated", "accuracy_generated, all classes, % ↑", PERCENT,
-               _overall(generated)),
-        Column("accuracy_first_task", "accuracy_generated, first task, % ↑", PERCENT,
-               lambda record: _matrix(record, generated)[-1][0]),
-        Column("forgetting", "forgetting (accuracy_generated), points ↓", PERCENT,
-               of_matrix(generated, scalars.forgetting)),
-        Column("aiq_accuracy", "AIQ (accuracy_generated, mean of means), % ↑", PERCENT,
-               of_matrix(generated, scalars.aiq_mean_of_means)),
-        Column("classifier", "evaluation classifier on real test images, %", PERCENT,
-               lambda record: number(record.references.get("classifier_test_accuracy"))),
-        Column("accuracy_single_head", "accuracy_single_head, % ↑", PERCENT,
-               _overall("accuracy_single_head")),
-        Column("accuracy_single_head_top5", "accuracy_single_head, top 5, % ↑", PERCENT,
-               _overall("accuracy_single_head_top5")),
-        Column("accuracy_single_head_selected",
-               "accuracy_single_head at the best step on real validation images of all classes "
-               "seen, % ↑", PERCENT,
-               _overall("accuracy_single_head_selected")),
-        Column("accuracy_reverse", "accuracy_reverse, % ↑", PERCENT, _overall("accuracy_reverse")),
-    ]  # fmt: skip
+def _known_metrics() -> list[type[Metric]]:
+    """Return the metrics of records that do not keep columns; imported only for these."""
+    from lgan.metrics.accuracy_generated import AccuracyGenerated
+    from lgan.metrics.accuracy_reverse import AccuracyReverse
+    from lgan.metrics.accuracy_single_head import AccuracySingleHead
+    from lgan.metrics.diversity import Diversity
+    from lgan.metrics.fid import FID
+    from lgan.metrics.paired import PairedDistances
+
+    return [AccuracyGenerated, AccuracySingleHead, AccuracyReverse, FID, PairedDistances, Diversity]
 
 
-def _costs() -> list[Column]:
-    return [
-        Column("parameters_trained", "parameters trained", COUNT, _parameters("trained")),
-        Column("parameters_stored", "stored", COUNT, _parameters("stored")),
-        Column(
-            "parameters_share",
-            "stored / (T × Full), %",
-            PERCENT,
-            _at("parameters.stored / parameters.full"),
-        ),
-        Column("parameters_total", "total", COUNT, _parameters("total")),
-        Column("masked_weights", "maskable weights", COUNT, _parameters("masked_weights")),
-        Column("norms_heads", "norms and heads", COUNT, _parameters("norms_heads")),
-        *(
-            Column(f"disk_{key}", f"disk: {name}, bytes", COUNT, _at(f"disk.{key}"))
-            for key, name in DISK_FORMATS.items()
-        ),
-        Column("train_seconds", "training, s", SECONDS, _seconds),
-    ]
+def matrix_metrics(record: RunRecord) -> list[str]:
+    """Names of the metrics whose result matrices the report shows, in alphabetical order."""
+    wanted = {c.family or c.of.partition(".")[2] for c in declared(record) if c.matrix}
+    names = record.metric_names()
+    return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in wanted))
 
 
-def feature_columns(records: Sequence[RunRecord]) -> list[Column]:
-    """Columns of FID: AIQ, AFQ, pooled; apart for each extractor, sample count, reference."""
+def _of_family(
+    family: str, columns: Sequence[Column], records: Sequence[RunRecord]
+) -> Iterator[TableColumn]:
+    """Every column of a family for every extractor, number of samples and reference."""
     sources = {
         (name, signature(record))
         for record in records
         for name in record.metric_names()
-        if name.startswith("fid_")
+        if fnmatch(name, family)
     }
-    columns = []
     for name, source in sorted(sources, key=str):
-        twins = [other for other in sources if other[0] == name]
-        title = f"FID ({feature_name(name, source, with_id=len(twins) > 1)})"
-        suffix = "_".join([name, *(source if len(twins) > 1 else ())])
-        columns += [
-            Column(f"afq_{suffix}", f"AFQ of {title} ↓", DECIMAL,
-                   of_matrix(name, scalars.afq, source)),
-            Column(f"aiq_{suffix}", f"AIQ of {title} ↓", DECIMAL,
-                   of_matrix(name, scalars.aiq_mean_of_means, source)),
-            Column(f"pooled_{suffix}", f"pooled {title} ↓", DECIMAL, _pooled(name, source)),
-        ]  # fmt: skip
-    return columns
+        twins = len([other for other in sources if other[0] == name]) > 1
+        suffix, shown = "_".join([name, *(source if twins else ())]), _words(name, source, twins)
+        for column in columns:
+            yield _shown(
+                column,
+                key=column.key.replace("{name}", suffix),
+                title=column.title.replace("{source}", shown),
+                of=column.of.replace("{name}", name),
+                source=source,
+            )
+
+
+def _shown(column: Column, **fields: object) -> TableColumn:
+    values = asdict(column) | fields
+    return TableColumn(**values | {"title": f"{values['title']}{ARROWS[column.better]}"})
 
 
 def signature(record: RunRecord) -> tuple[str, ...]:
@@ -134,54 +157,9 @@ def signature(record: RunRecord) -> tuple[str, ...]:
             f"{known.get('reference_split', 'reference')}={total or '?'}")  # fmt: skip
 
 
-def feature_name(metric: str, source: tuple[str, ...], with_id: bool) -> str:
+def _words(metric: str, source: tuple[str, ...], with_id: bool) -> str:
     """Extractor, samples per class and reference as they stand in a column's title."""
     extractor = metric.partition("_")[2]
     key, samples, reference = source
     name = f"{extractor} {key}" if with_id else extractor
     return f"{name}, {samples} per class, {reference}"
-
-
-def of_matrix(
-    metric: str,
-    scalar: Callable[[Any], float],
-    source: tuple[str, ...] | None = None,
-) -> Callable[[RunRecord], float]:
-    """A reader: a scalar of the result matrix; NaN for a record with another `signature`."""
-
-    def read(record: RunRecord) -> float:
-        if source is not None and signature(record) != source:
-            return math.nan
-        return scalar(_matrix(record, metric)) if metric in record.metric_names() else math.nan
-
-    return read
-
-
-def _pooled(metric: str, source: tuple[str, ...]) -> Callable[[RunRecord], float]:
-    """A reader: the distance between all images of all tasks; NaN for another `signature`."""
-    return lambda record: (
-        record.overall(f"{metric}_pooled") if signature(record) == source else math.nan
-    )
-
-
-def _matrix(record: RunRecord, metric: str) -> list[list[float]]:
-    return record.matrix(metric) if metric in record.metric_names() else [[math.nan]]
-
-
-def _overall(metric: str) -> Callable[[RunRecord], float]:
-    return lambda record: record.overall(metric)
-
-
-def _parameters(name: str) -> Callable[[RunRecord], float]:
-    def read(record: RunRecord) -> float:
-        return number((record.rows[-1].get("parameters") or {}).get(name))
-
-    return read
-
-
-def _at(path: str) -> Callable[[RunRecord], float]:
-    return lambda record: value_at(record.rows[-1], path)
-
-
-def _seconds(record: RunRecord) -> float:
-    return sum(number(row.get("train_seconds")) for row in record.rows)

@@ -14,6 +14,7 @@ from lgan import __version__
 from lgan.errors import RunError
 from lgan.results import figures, grids
 from lgan.results.collect import Collection, Group
+from lgan.results.columns import matrix_metrics
 from lgan.results.pictures import Picture, picture
 from lgan.results.report_capacity import (
     NOISE,
@@ -27,7 +28,6 @@ from lgan.results.report_capacity import (
 from lgan.results.tables import Table, comparison_tables
 
 METRIC, HEAD_METRIC = "accuracy_generated", "accuracy_single_head"
-PAIRED = ("l1", "ssim")
 
 
 @dataclass(frozen=True)
@@ -139,15 +139,13 @@ def _method_part(anchor: str, group: Group) -> MethodPart:
             f"{METRIC} of each task after each later task, {group.label}: {_ends(group)}",
             "Each task from when it was learnt to the end, mean over seeds.",
         )
-    names = [name for name in sorted(first.metric_names())
-             if name.startswith((METRIC, "fid_", "accuracy_single_head", *PAIRED))]  # fmt: skip
     return MethodPart(
         anchor=anchor,
         label=group.label,
         declaration=first.declaration,
         seeds=[record.seed for record in group.records],
         curves=curves,
-        matrices=[_matrix_picture(group, name) for name in names],
+        matrices=[_matrix_picture(group, name) for name in matrix_metrics(first)],
         samples=_samples_picture(group),
         capacity=capacity_pictures(group),
         disk=disk_table(group),

@@ -13,7 +13,7 @@ import numpy as np
 
 from lgan.errors import ConfigError, RunError
 from lgan.results.collect import Collection, Group
-from lgan.results.columns import COUNT, FINE, PERCENT, SECONDS, Column, default_columns
+from lgan.results.columns import TableColumn, default_columns
 from lgan.run.record import RunRecord
 
 
@@ -65,7 +65,8 @@ def _check_keys(keys: Sequence[str], records: Sequence[RunRecord]) -> None:
 
 def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) -> Table:
     records = [record for group in groups for record in group.records]
-    columns = [c for c in default_columns(records) if not keys or c.key in keys]
+    known = default_columns(records)
+    columns = [c for c in known if (c.key in keys if keys else not c.hidden)]
     filled = [c for c in columns if any(not math.isnan(value) for value in map(c.read, records))]
     rows = [
         [
@@ -81,24 +82,24 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
     return Table(data, titles, table_keys, rows, _notes(groups))
 
 
-def over_seeds(records: Sequence[RunRecord], column: Column) -> Cell:
+def over_seeds(records: Sequence[RunRecord], column: TableColumn) -> Cell:
     """Mean ± sample standard deviation; says `n` where a number is missing for some seed."""
     values = [value for value in map(column.read, records) if not math.isnan(value)]
     if not values:
         return Cell("–")
     mean = float(np.mean(values))
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    text = format_value(mean, sd, column.kind)
+    text = format_value(mean, sd, column)
     if len(values) < len(records):
         text += f" (n={len(values)})"
     return Cell(text, mean, sd, len(values))
 
 
-def format_value(mean: float, sd: float | None, kind: str) -> str:
+def format_value(mean: float, sd: float | None, column: TableColumn) -> str:
     """A number as people read it: fractions in percent, counts with thousands separators."""
-    if kind == COUNT:
+    if column.form == "count":
         return f"{mean:,.0f}" + (f" ± {sd:,.0f}" if sd else "")
-    scale, digits = {PERCENT: (100.0, 1), SECONDS: (1.0, 0), FINE: (1.0, 3)}.get(kind, (1.0, 2))
+    scale, digits = 100.0 if column.form == "percent" else 1.0, column.digits
     text = f"{mean * scale:.{digits}f}"
     return text if sd is None else f"{text} ± {sd * scale:.{digits}f}"
 
@@ -108,8 +109,8 @@ def _notes(groups: Sequence[Group]) -> list[str]:
     classifiers = sorted({str(r.references.get("classifier", "?")) for r in records})
     notes = ["Mean ± sample standard deviation over seeds, after the last task."]
     notes.append(
-        f"accuracy_generated and diversity belong to generated images; judged by the evaluation "
-        f"classifier {', '.join(classifiers)}."
+        f"accuracy_generated and diversity belong to generated images; measured with the "
+        f"evaluation classifier {', '.join(classifiers)}."
     )
     if any(name.startswith("fid_") for r in records for name in r.metric_names()):
         notes.append(
@@ -117,7 +118,7 @@ def _notes(groups: Sequence[Group]) -> list[str]:
             "all borders; pooled: of all tasks' images at once."
         )
     if len(classifiers) > 1:
-        notes.append("The rows were judged by different classifiers: compare with care.")
+        notes.append("The rows were measured with different classifiers: compare with care.")
     notes += [
         f"{group.label} breaks the rule of one task's data at a time: {group.first.declaration}."
         for group in groups

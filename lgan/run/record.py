@@ -22,7 +22,8 @@ class RunRecord:
 
     Accuracies are fractions in [0, 1]. `rows[t]["metrics"][j]` holds the metrics of task j after
     training task t (j <= t), `rows[t]["overall"]` those over all classes seen so far. `rewinds` are
-    those of `lgan.run.rewinds`, `events` say what went wrong and what was done about it.
+    those of `lgan.run.rewinds`, `events` say what went wrong and what was done about it, `columns`
+    what tables show of the metrics (`lgan.metrics.columns.Column`; older records have none).
     """
 
     data: str
@@ -35,6 +36,7 @@ class RunRecord:
     error: str | None = None
     tasks: list[dict[str, Any]] = field(default_factory=list)
     references: dict[str, Any] = field(default_factory=dict)
+    columns: list[dict[str, Any]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     rewinds: list[dict[str, Any]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)

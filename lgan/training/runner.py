@@ -108,13 +108,8 @@ class SequenceRunner:
 
         method.end_task(info)
         announce("on_task_end", own, context)  # consolidate
-        context.row |= {
-            "task": task,
-            "metrics": [{} for _ in range(task + 1)],
-            "steps": method.step,
-            "train_seconds": seconds + time.perf_counter() - began,
-            **method.report(),
-        }
+        seconds += time.perf_counter() - began
+        context.record(steps=method.step, train_seconds=seconds, **method.report())
         announce("on_task_end", others, context)  # measure and draw
         self._save(task, context)
 
@@ -170,7 +165,7 @@ class SequenceRunner:
 
     def _save(self, task: int, context: TaskContext) -> None:
         """Write the row, then the state, then "complete": each file implies those before it."""
-        self.record.references = context.references
+        self.record.references, self.record.columns = context.references, context.columns
         self.record.add_row(context.row)
         self._save_record()
         state = self._border_state()
@@ -200,5 +195,6 @@ class SequenceRunner:
             folder=self.folder.path,
             loggers=self.loggers,
             references=dict(self.record.references),
+            columns=list(self.record.columns),
             earlier_rows=self.record.rows,
         )

@@ -32,7 +32,9 @@ class Shifting(nn.Module):
 
 
 def end_of(task, method, folder) -> TaskContext:
-    datamodule = SimpleNamespace(num_classes=4, pictures=False, sequence=TaskSequence(4, 2))
+    datamodule = SimpleNamespace(
+        num_classes=4, task_kind="classes", paired=False, sequence=TaskSequence(4, 2)
+    )
     context = TaskContext(method, datamodule, task, folder)
     FixedNoiseSamples(per_class=3).on_task_end(context)
     return context
@@ -88,7 +90,7 @@ def test_digest_sees_a_single_bit() -> None:
 class Pairs(SimpleNamespace):
     """Two tasks of two pairs of 1x2x2; the target is the input, ten levels brighter."""
 
-    pictures = paired = True
+    task_kind, paired = "pictures", True
     num_classes, sequence = 2, TaskSequence(2, 1)
 
     def test_inputs(self, task: int) -> torch.Tensor:

@@ -13,6 +13,7 @@ from lgan.callbacks.selection import SelectByValidation, undisturbed
 from lgan.data.images import TensorImages
 from lgan.data.tasks import TaskSequence
 from lgan.errors import ConfigError
+from lgan.metrics.base import Values
 
 CPU = torch.device("cpu")
 
@@ -75,7 +76,7 @@ def test_the_test_accuracy_stands_at_the_best_validation_step(tmp_path) -> None:
     callback.on_task_start(context)
     # validation means over tasks: class 0: 3/4 / 2, class 2: 1/4 / 2, class 3: 8/10 / 2 = 0.4
     watch(callback, method, {1: 0, 3: 3, 5: 2}, steps=7)
-    context.row["overall"] = {"accuracy_single_head": 0.1}
+    context.record_values(Values([{}, {}], {"accuracy_single_head": 0.1}))
     callback.on_task_end(context)
     # test: 1 of task 1's five images is of class 3, none of task 0's
     expected = {"accuracy_single_head": 0.1, "step": 4, "validation_accuracy": 0.4}

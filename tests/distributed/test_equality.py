@@ -37,7 +37,7 @@ BASE = [
     "threads=1",
     *PLAIN,
 ]
-NO_EVALUATION = ["callbacks.evaluation=null", "callbacks.samples=null", "callbacks.paired=null"]
+NO_EVALUATION = ["callbacks.evaluation=null", "callbacks.samples=null"]
 # Three old classes share ten replays: nine, which two ranks cannot share evenly.
 DIGITS = [*BASE, *NO_EVALUATION, "data=digits", "data.classes_per_task=[3,2]"]
 UNEVEN = [*DIGITS, "training.batch_size=10"]

@@ -13,9 +13,19 @@ from torch import Tensor, nn
 
 from lgan.data.images import TensorImages, to_float
 from lgan.errors import ConfigError, DataError, RunError, TrainingDivergedError
+from lgan.metrics.accuracy_generated import AccuracyGenerated
+from lgan.metrics.accuracy_reverse import AccuracyReverse
+from lgan.metrics.accuracy_single_head import AccuracySingleHead
+from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import ClassifierTraining
-from lgan.metrics.evaluator import EvaluationRow, Evaluator
+from lgan.metrics.diversity import Diversity
+from lgan.metrics.evaluator import Evaluator
+from lgan.metrics.evidence import Evidence
 from lgan.metrics.features import ClassifierFeatures
+from lgan.metrics.fid import FID
+from lgan.metrics.kid import KID
+from lgan.metrics.paired import PairedDistances
+from lgan.metrics.precision_recall import PrecisionRecall
 from lgan.metrics.sampling import generate
 
 CLASSES = 5  # one of them, 4, is in no task
@@ -49,6 +59,7 @@ class FakeData:
     """The part of the datamodule that the evaluator uses."""
 
     num_classes, image_shape, tasks, num_tasks = CLASSES, (1, CLASSES, 2), TASKS, len(TASKS)
+    paired = False
 
     def __init__(self) -> None:
         labels = ORDER.repeat(8)
@@ -75,20 +86,39 @@ class FreshSampler:
         return to_float(draw(labels, 100 + len(self.calls)))
 
 
-def make(tmp_path: Path, **knobs: object) -> Evaluator:
-    settings = {"samples_per_class": 6, "batch_per_class": 4, "reverse": "never"} | knobs
+class Fixed:
+    """An evaluator that is handed one sampler, or none, in the place of what makes samplers."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.inner, self.prepare = evaluator, evaluator.prepare
+
+    @property
+    def references(self) -> dict:
+        return self.inner.references
+
+    def evaluate(self, sampler, head, task: int) -> Values:
+        return self.inner.evaluate(sampler and (lambda: sampler), head, task)
+
+
+def make(tmp_path: Path, reverse: str = "never", fid: bool = True, **knobs: object) -> Fixed:
+    settings = {"samples_per_class": 6, "batch_per_class": 4} | knobs
     training = ClassifierTraining(steps=150, batch_size=16, learning_rate=0.1)
-    return Evaluator(Rows, training, ClassifierFeatures, cache_dir=tmp_path, **settings)
+    listed = [AccuracyGenerated(), AccuracySingleHead(), AccuracyReverse(reverse), FID(), KID()]
+    listed += [PrecisionRecall(), PairedDistances(), Diversity(), *knobs.pop("more", [])]
+    settings.pop("more", None)
+    metrics = {str(number): metric for number, metric in enumerate(listed)} | {"left out": None}
+    features = ClassifierFeatures if fid else None
+    return Fixed(Evaluator(Rows, training, features, metrics, tmp_path, **settings))
 
 
 @pytest.fixture
-def evaluator(tmp_path: Path) -> Evaluator:
+def evaluator(tmp_path: Path) -> Fixed:
     evaluator = make(tmp_path)
     evaluator.prepare(FakeData(), "cpu")
     return evaluator
 
 
-def test_perfect_generator(evaluator: Evaluator) -> None:
+def test_perfect_generator(evaluator: Fixed) -> None:
     row = evaluator.evaluate(FreshSampler(), None, 1)
     assert len(row.metrics) == 2
     names = {"accuracy_generated", "diversity"}
@@ -102,7 +132,7 @@ def test_perfect_generator(evaluator: Evaluator) -> None:
     assert row.overall["fid_classifier"] == pytest.approx(mean)
 
 
-def test_every_call_holds_every_seen_class_equally(evaluator: Evaluator) -> None:
+def test_every_call_holds_every_seen_class_equally(evaluator: Fixed) -> None:
     sampler = FreshSampler()
     evaluator.evaluate(sampler, None, 0)
     evaluator.evaluate(sampler, None, 1)
@@ -111,7 +141,7 @@ def test_every_call_holds_every_seen_class_equally(evaluator: Evaluator) -> None
     assert counts == [[4, 0, 4, 0, 0]] * 2 + [[4, 4, 4, 4, 0]] * 2
 
 
-def test_wrong_class_is_seen_where_it_is_wrong(evaluator: Evaluator) -> None:
+def test_wrong_class_is_seen_where_it_is_wrong(evaluator: Fixed) -> None:
     def swaps(labels: Tensor) -> Tensor:
         return to_float(draw(torch.where(labels == 1, 3, labels), 7))
 
@@ -122,14 +152,14 @@ def test_wrong_class_is_seen_where_it_is_wrong(evaluator: Evaluator) -> None:
     assert row.metrics[1]["fid_classifier"] > 10 * row.metrics[0]["fid_classifier"]
 
 
-def test_collapse_shows_in_diversity_not_in_accuracy(evaluator: Evaluator) -> None:
+def test_collapse_shows_in_diversity_not_in_accuracy(evaluator: Fixed) -> None:
     once = draw(ORDER, 3)
     row = evaluator.evaluate(lambda labels: to_float(once[labels]), None, 1)
     assert row.overall["accuracy_generated"] == 1.0
     assert row.overall["diversity"] == 0.0
 
 
-def test_single_head_chooses_among_seen_classes_and_counts_images(evaluator: Evaluator) -> None:
+def test_single_head_chooses_among_seen_classes_and_counts_images(evaluator: Fixed) -> None:
     def head(images: Tensor) -> Tensor:
         assert images.min() >= -1 and images.max() <= 1
         return torch.tensor([[1.0, 0.0, 2.0, 3.0, 9.0]]).expand(len(images), -1)
@@ -232,12 +262,11 @@ def test_two_evaluators_agree_and_share_the_cache(tmp_path: Path) -> None:
 
 
 def test_a_class_without_test_images_is_nan_and_does_not_spoil_the_mean() -> None:
-    row = EvaluationRow([{}])
-    row.add("a", {0: 0.5, 1: math.nan}, [(0, 1)], {0: 4, 1: 0})
+    row = Values.by_class("a", {0: 0.5, 1: math.nan}, [(0, 1)], {0: 4, 1: 0})
     assert row.metrics == [{"a": 0.5}] and row.overall == {"a": 0.5}
 
 
-def test_diverged_or_misshapen_images_are_refused(evaluator: Evaluator) -> None:
+def test_diverged_or_misshapen_images_are_refused(evaluator: Fixed) -> None:
     with pytest.raises(TrainingDivergedError, match="not finite"):
         evaluator.evaluate(lambda y: torch.full((len(y), 1, CLASSES, 2), math.nan), None, 0)
     with pytest.raises(DataError, match=r"\(8, 1, 4, 2\).*expected \(8, 1, 5, 2\)"):
@@ -252,17 +281,54 @@ def test_samples_are_rounded_once_to_uint8() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("override", "message"),
     [
-        ({"samples_per_class": 1}, "evaluation.samples_per_class=1 must be at least 2"),
-        ({"batch_per_class": 0}, "evaluation.batch_per_class=0"),
-        ({"reference_per_class": 1}, "evaluation.reference_per_class=1"),
-        ({"reverse": "always"}, "evaluation.reverse=always must be one of last, every, never"),
+        ("samples_per_class=1", "evaluation.samples_per_class=1 must be a whole number of at le"),
+        ("batch_per_class=0", "evaluation.batch_per_class=0"),
+        ("reference_per_class=1", "evaluation.reference_per_class=1"),
+        ("reverse=always", "evaluation.reverse=always must be one of last, every, never"),
+        ("classifier_training.steps=0", "evaluation.classifier_training.steps=0"),
+        ("metrics.paired.pairs=0", "evaluation.metrics.paired.pairs=0"),
     ],
 )
-def test_settings_out_of_range_name_their_key(tmp_path: Path, knobs: dict, message: str) -> None:
+def test_settings_out_of_range_name_their_key(override: str, message: str) -> None:
+    from hydra import compose, initialize_config_module
+
+    from lgan.arguments import check_section
+
+    with initialize_config_module("lgan.conf", version_base="1.3"):
+        config = compose("train", [f"evaluation.{override}"])
     with pytest.raises(ConfigError, match=message):
-        make(tmp_path, **knobs)
+        check_section(config, "callbacks.evaluation")
+
+
+def test_a_metric_that_needs_what_is_not_there_is_passed_over(tmp_path: Path) -> None:
+    class Asking(Metric):
+        needs = ("generated", "pairs")
+
+        def measure(self, evidence: Evidence) -> Values:
+            raise AssertionError("there are no pairs")
+
+    evaluator = make(tmp_path, more=[Asking()], fid=False)
+    evaluator.prepare(FakeData(), "cpu")
+    row = evaluator.evaluate(FreshSampler(), None, 1)
+    assert set(row.overall) == {"accuracy_generated", "diversity"}
+
+
+def test_no_classifier_is_trained_for_metrics_that_need_none(tmp_path: Path) -> None:
+    training = ClassifierTraining(steps=1)
+    metrics = {"diversity": Diversity()}
+    evaluator = Evaluator(Rows, training, ClassifierFeatures, metrics, tmp_path)
+    evaluator.prepare(FakeData(), "cpu")
+    assert evaluator.references["classifier"] is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_metrics_of_one_name_are_refused(tmp_path: Path) -> None:
+    evaluator = make(tmp_path, more=[Diversity()])
+    evaluator.prepare(FakeData(), "cpu")
+    with pytest.raises(ConfigError, match="'diversity' is measured twice"):
+        evaluator.evaluate(FreshSampler(), None, 0)
 
 
 def test_evaluation_before_preparation_is_refused(tmp_path: Path) -> None:
@@ -284,7 +350,7 @@ def test_digits_meet_their_accuracy(tmp_path: Path) -> None:
     assert evaluator.references["classifier_test_accuracy"] >= 0.97
     test = datamodule.test_images_of(range(10))
     first = torch.tensor([(test.labels == c).nonzero()[0].item() for c in range(10)])
-    row = evaluator.evaluate(lambda y: to_float(test.take(first[y])), None, 4)
+    row = evaluator.evaluate(lambda: lambda y: to_float(test.take(first[y])), None, 4)
     assert row.overall["accuracy_generated"] >= 0.9
     assert row.overall["diversity"] == 0
 

@@ -15,7 +15,7 @@ from lgan.training.train import train
 
 pytestmark = pytest.mark.slow
 
-FOUR = ["data.num_tasks=4", "training.steps=12", "evaluation.fid=false"]
+FOUR = ["data.num_tasks=4", "training.steps=12", "evaluation.extractor=null"]
 
 
 @pytest.mark.parametrize("method", ["dgm_w", "dgm_a"])

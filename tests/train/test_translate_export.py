@@ -42,7 +42,6 @@ PHOTOS = [
     "training.steps=2",
     "training.batch_size=2",
     "callbacks.evaluation=null",
-    "callbacks.paired=null",
 ]
 UNET = ["network.generator.ngf=2", "network.generator.downs=5", "network.discriminator.ndf=2",
         "network.discriminator.n_layers=1"]  # fmt: skip

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lgan.callbacks.base import TaskContext
-from lgan.callbacks.paired import PairedDistances, paired_distances
 from lgan.callbacks.sources import PictureSource
 from lgan.data.images import TensorImages, to_float
+from lgan.metrics.evidence import Evidence, Reference
+from lgan.metrics.paired import PairedDistances, paired_distances
 
 CPU = torch.device("cpu")
 
@@ -23,7 +23,7 @@ def pictures(count: int, start: int) -> torch.Tensor:
 class Pairs(SimpleNamespace):
     """Two tasks of three pairs; the target is the input, ten levels brighter."""
 
-    pictures = paired = True
+    task_kind, paired = "pictures", True
 
     def test_inputs(self, task: int) -> torch.Tensor:
         return pictures(3, 100 * task)
@@ -50,26 +50,20 @@ def test_each_label_gets_its_tasks_next_picture() -> None:
     assert second[:, 0, 0, 0].tolist() == levels, "and starts again after the last"
 
 
-def context_of(paired: bool) -> TaskContext:
-    data = Pairs()
+def evidence_of(paired: bool) -> Evidence:
+    data = Pairs(tasks=[SimpleNamespace(classes=(0,)), SimpleNamespace(classes=(1,))])
     data.paired = paired
-    method = SimpleNamespace(
-        device=CPU, eval=lambda: None, generate=lambda z, labels: z, total_steps=1
-    )
-    return TaskContext(method, data, 1, None, row={"metrics": [{}, {"fid": 1.0}]})
+    reference = Reference(data, CPU, None, None, None, None, 0, None)
+    return Evidence(reference, 1, lambda: PictureSource(data, CPU), None, 2, 2)
 
 
 def test_every_task_so_far_is_measured_against_its_own_targets() -> None:
-    context = context_of(True)
-    PairedDistances(batch=2).on_task_end(context)
+    values = PairedDistances(batch=2).measure(evidence_of(True))
     ten = 10 * 2 / 255
-    for entry in context.row["metrics"]:
+    for entry in values.metrics:
         assert entry["l1"] == pytest.approx(ten, rel=1e-3)
-    assert context.row["metrics"][1]["fid"] == 1.0
-    assert context.row["overall"]["l1"] == pytest.approx(ten, rel=1e-3)
+    assert values.overall["l1"] == pytest.approx(ten, rel=1e-3)
 
 
 def test_pictures_without_partners_are_left_alone() -> None:
-    context = context_of(False)
-    PairedDistances().on_task_end(context)
-    assert context.row == {"metrics": [{}, {"fid": 1.0}]}
+    assert [evidence_of(paired).has("pairs") for paired in (True, False)] == [True, False]

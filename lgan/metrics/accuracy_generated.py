@@ -1,0 +1,34 @@
+"""Accuracy on generated images, by a classifier trained on real ones (MeRGAN's "Acc")."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.columns import Column, percent
+from lgan.metrics.evidence import Evidence, fractions
+
+NAME = "accuracy_generated"
+
+
+class AccuracyGenerated(Metric):
+    """The share of generated images that the evaluation classifier takes for their class.
+
+    It chooses among all classes of the data set. The value over several classes is their mean.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("generated", "classifier")
+    columns: ClassVar[tuple[Column, ...]] = (
+        percent(NAME, f"{NAME}, all classes, %", f"overall.{NAME}", matrix=True),
+        percent("accuracy_first_task", f"{NAME}, first task, %", f"first_task.{NAME}"),
+        percent("forgetting", f"forgetting ({NAME}), points", f"forgetting.{NAME}", up=False),
+        percent("aiq_accuracy", f"AIQ ({NAME}, mean of means), %", f"aiq_mean_of_means.{NAME}"),
+        Column("classifier", "evaluation classifier on real test images, %",
+               "references.classifier_test_accuracy", None, 1, "percent"),
+    )  # fmt: skip
+
+    def measure(self, evidence: Evidence) -> Values:
+        """Return the value per class, task and overall."""
+        labels = evidence.generated.labels
+        right = fractions(evidence.predicted == labels, labels, evidence.classes)
+        return Values.by_class(NAME, right, evidence.tasks)

@@ -1,0 +1,44 @@
+"""Reverse accuracy: a classifier that learnt from generated images, on real ones (MeRGAN)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from lgan.metrics.accuracy_single_head import accuracy_on_real
+from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.columns import Column, percent
+from lgan.metrics.evidence import Evidence
+
+NAME = "accuracy_reverse"
+When = Literal["last", "every", "never"]
+
+
+class AccuracyReverse(Metric):
+    """The accuracy on real test images of a classifier trained on generated images only.
+
+    Beside it stand the ceiling, which is the evaluation classifier's accuracy on the same images
+    with the same choice, and the value over all classes of the sequence, seen or not.
+
+    Args:
+        when: after the "last" task, after "every" one, or "never".
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("generated", "classifier")
+    columns: ClassVar[tuple[Column, ...]] = (percent(NAME, f"{NAME}, %", f"overall.{NAME}"),)
+
+    def __init__(self, when: When = "last") -> None:
+        self.when = when
+
+    def measure(self, evidence: Evidence) -> Values:
+        """Return the values, or none if it is not the time."""
+        if not (self.when == "every" or (self.when == "last" and evidence.is_last)):
+            return Values()
+        reference = evidence.reference
+        classifier = reference.learn(evidence.generated, "reverse classifier")
+        values = accuracy_on_real(evidence, NAME, classifier)
+        ceiling = accuracy_on_real(evidence, NAME, reference.classifier.module)
+        # Classes not learnt yet are never right: the value over all is the seen classes' share.
+        share = len(reference.test.of_classes(evidence.classes)) / len(reference.test)
+        values.overall[f"{NAME}_ceiling"] = ceiling.overall[NAME]
+        values.overall[f"{NAME}_all_classes"] = values.overall[NAME] * share
+        return values

@@ -1,0 +1,57 @@
+"""Accuracy of the method's own classifier on real test images, over all classes seen (DGM)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from lgan import distributed
+from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.classifier_training import rank
+from lgan.metrics.columns import Column, percent
+from lgan.metrics.evidence import Evidence, Head, fractions, share, where
+
+NAME, TOP = "accuracy_single_head", 5
+
+
+class AccuracySingleHead(Metric):
+    """The share of real test images that the method's own head takes for their class.
+
+    It chooses among the classes seen so far. Once there are more than five of them, also the share
+    whose class is among the five most likely ones (DGM, Table 2).
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("head",)
+    columns: ClassVar[tuple[Column, ...]] = (
+        percent(NAME, f"{NAME}, %", f"overall.{NAME}", matrix=True),
+        percent(f"{NAME}_top5", f"{NAME}, top 5, %", f"overall.{NAME}_top5", matrix=True),
+        percent(f"{NAME}_selected",  # what selection=paper adds
+                f"{NAME} at the best step on real validation images of all classes seen, %",
+                f"overall.{NAME}_selected"),
+    )  # fmt: skip
+
+    def measure(self, evidence: Evidence) -> Values:
+        """Return the values per class, task and overall; means are over images."""
+        assert evidence.head is not None
+        return accuracy_on_real(evidence, NAME, evidence.head, top=True)
+
+
+def accuracy_on_real(evidence: Evidence, name: str, classify: Head, top: bool = False) -> Values:
+    """Return the accuracy on real test images, the classes seen so far to choose from.
+
+    Args:
+        evidence: of a border.
+        name: of the value.
+        classify: images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
+        top: whether to give `<name>_top5` too, where more classes than five were seen.
+    """
+    seen, reference = evidence.classes, evidence.reference
+    test = reference.test.of_classes(seen)
+    ranked = rank(classify, share(test), reference.device, among=seen, most=TOP)
+    right = distributed.gather(ranked) == test.labels[:, None]
+    counts = {label: len(where(test, label)) for label in seen}
+    first = fractions(right[:, 0], test.labels, seen)
+    values = Values.by_class(name, first, evidence.tasks, counts)
+    if top and len(seen) > TOP:
+        within = fractions(right.any(dim=1), test.labels, seen)
+        values.add(Values.by_class(f"{name}_top{TOP}", within, evidence.tasks, counts))
+    return values

@@ -1,0 +1,107 @@
+"""What a metric is: one module and one entry of `evaluation.metrics`."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from lgan.errors import ConfigError
+from lgan.metrics.columns import Column
+from lgan.metrics.evidence import Evidence
+
+Need = Literal["generated", "head", "classifier", "features", "pairs"]
+
+
+@dataclass
+class Values:
+    """What was measured after task t; plain numbers, ready for results.json.
+
+    Args:
+        metrics: for each task j <= t its values by name; empty where there are none per task.
+        overall: values over all classes seen so far.
+        per_class: values by name and class id (as a string).
+    """
+
+    metrics: list[dict[str, float]] = field(default_factory=list)
+    overall: dict[str, float] = field(default_factory=dict)
+    per_class: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def by_class(
+        cls,
+        name: str,
+        values: Mapping[int, float],
+        tasks: Iterable[Sequence[int]],
+        weights: Mapping[int, int] | None = None,
+    ) -> Values:
+        """Return a value known per class, with its means over each task's classes and over all.
+
+        Args:
+            name: of the value.
+            values: class id to value.
+            tasks: the classes of each task.
+            weights: class id to number of images, for a mean over images; None: all equal.
+        """
+        return cls(
+            [{name: _mean(values, classes, weights)} for classes in tasks],
+            {name: _mean(values, values, weights)},
+            {name: {str(label): value for label, value in values.items()}},
+        )
+
+    @classmethod
+    def by_task(cls, name: str, values: Sequence[float]) -> Values:
+        """Return a value known per task, with its mean over tasks."""
+        mean = sum(value / len(values) for value in values)
+        return cls([{name: value} for value in values], {name: mean})
+
+    def add(self, other: Values) -> Values:
+        """Take in what another metric measured after the same task, and return this.
+
+        Raises:
+            ConfigError: both have a value of the same name.
+        """
+        if not self.metrics:
+            self.metrics = [{} for _ in other.metrics]
+        parts: list[tuple[dict, dict]] = [(self.overall, other.overall)]
+        parts += [(self.per_class, other.per_class)]
+        parts += zip(self.metrics, other.metrics, strict=bool(other.metrics))
+        for mine, theirs in parts:
+            if twice := sorted(mine.keys() & theirs.keys()):
+                raise ConfigError(
+                    f"'{twice[0]}' is measured twice; set one of the entries of "
+                    "evaluation.metrics that give it to null."
+                )
+            mine.update(theirs)
+        return self
+
+
+class Metric(ABC):
+    """A measurement at every task border.
+
+    Attributes:
+        needs: what must be there: `generated` images, the method's own classification `head`, the
+            evaluation `classifier`, `features`, or `pairs` of pictures. Where something is not,
+            the metric is passed over.
+        columns: what tables show of it.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ()
+    columns: ClassVar[tuple[Column, ...]] = ()
+
+    @abstractmethod
+    def measure(self, evidence: Evidence) -> Values:
+        """Return the values after the task that has just ended, the same on every rank."""
+
+
+def _mean(
+    values: Mapping[int, float], classes: Iterable[int], weights: Mapping[int, int] | None
+) -> float:
+    """Return the mean over classes, weighted if asked to; classes of weight 0 do not count."""
+    kept = [(label, weights[label] if weights else 1) for label in classes]
+    total = sum(weight for _, weight in kept)
+    if total == 0:
+        return math.nan
+    return sum(values[label] * weight for label, weight in kept if weight) / total

@@ -1,0 +1,46 @@
+"""How much the generated images of a class differ from each other, as against real ones."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+
+from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.columns import Column
+from lgan.metrics.evidence import Evidence, where
+
+
+class Diversity(Metric):
+    """The pixel deviation of a class's generated images over that of its real test images.
+
+    About 1 is right, 0 a collapse; nan for a class whose real images are all the same.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("generated",)
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("diversity", "diversity (1 = real)", "overall.diversity"),
+    )
+
+    def measure(self, evidence: Evidence) -> Values:
+        """Return the value per class, task and overall."""
+        drawn, real = evidence.generated, evidence.reference.compared
+        found = {}
+        for label in evidence.classes:
+            least = pixel_deviation(real.take(where(real, label)))
+            own = pixel_deviation(drawn.images[where(drawn, label)])
+            found[label] = own / least if least else math.nan
+        return Values.by_class("diversity", found, evidence.tasks)
+
+
+def pixel_deviation(images: Tensor) -> float:
+    """Return the standard deviation over images (unbiased), averaged over pixels and channels.
+
+    Args:
+        images: uint8 (N, C, H, W) of one class.
+
+    Returns:
+        The deviation in grey levels, 0 to 255; nan with fewer than two images.
+    """
+    return images.double().flatten(1).std(dim=0).mean().item() if len(images) > 1 else math.nan

@@ -1,0 +1,62 @@
+"""Frechet distance between features of generated and of real images, by torch-fidelity."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+from torch_fidelity.metric_fid import (
+    KEY_METRIC_FID,
+    fid_features_to_statistics,
+    fid_statistics_to_metric,
+)
+
+from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.columns import Column
+from lgan.metrics.evidence import Evidence
+
+
+def _column(key: str, title: str, of: str) -> Column:
+    return Column(key, title, of, "lower", matrix=True, family="fid_*")
+
+
+class FID(Metric):
+    """The distance per task, named with the extractor (`fid_classifier`), and its mean.
+
+    `fid_<extractor>_pooled` is the distance between all tasks' images at once. FID is biased with
+    few samples: compare at equal numbers only; papers' FIDs need thousands.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("generated", "features")
+    columns: ClassVar[tuple[Column, ...]] = (
+        _column("afq_{name}", "AFQ of FID ({source})", "afq.{name}"),
+        _column("aiq_{name}", "AIQ of FID ({source})", "aiq_mean_of_means.{name}"),
+        _column("pooled_{name}", "pooled FID ({source})", "overall.{name}_pooled"),
+    )
+
+    def measure(self, evidence: Evidence) -> Values:
+        """Return the value per task, their mean, and the pooled one."""
+        name = f"fid_{evidence.reference.extractor.name}"
+        values = Values.by_task(name, [fid(*pair) for pair in evidence.feature_pairs()])
+        every = evidence.reference.features_of(evidence.classes)
+        values.overall[f"{name}_pooled"] = fid(evidence.features, every)
+        return values
+
+
+def fid(generated: Tensor, real: Tensor) -> float:
+    """Return the distance of Gaussians fitted to two feature sets (Heusel et al. 2017).
+
+    Args:
+        generated: (N, D) float features.
+        real: (M, D) float features.
+
+    Returns:
+        The distance, at least 0 up to rounding; nan with fewer than two samples on a side.
+    """
+    if min(len(generated), len(real)) < 2:
+        return math.nan
+    sides = [fid_features_to_statistics(side.detach().cpu().double()) for side in (generated, real)]
+    for side in sides:  # numpy drops the axes of a covariance of one feature
+        side["sigma"] = side["sigma"].reshape(len(side["mu"]), -1)
+    return fid_statistics_to_metric(*sides, verbose=False)[KEY_METRIC_FID]

@@ -1,0 +1,65 @@
+"""Kernel distance between features of generated and of real images, by torch-fidelity."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from torch import Tensor
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.columns import Column
+from lgan.metrics.evidence import Evidence
+from lgan.seeding import mix
+
+
+class KID(Metric):
+    """The distance per task, named with the extractor (`kid_classifier`), and its mean.
+
+    It is unbiased, and so the better choice below a few thousand samples.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("generated", "features")
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("afq_{name}", "AFQ of KID ({source})", "afq.{name}", "lower", 4, hidden=True,
+               family="kid_*"),
+    )  # fmt: skip
+
+    def measure(self, evidence: Evidence) -> Values:
+        """Return the value per task and their mean."""
+        seed = mix(evidence.reference.seed, "kid") % 2**32
+        found = [kid(drawn, real, seed) for drawn, real in evidence.feature_pairs()]
+        return Values.by_task(f"kid_{evidence.reference.extractor.name}", found)
+
+
+def kid(
+    generated: Tensor, real: Tensor, seed: int = 0, subsets: int = 20, subset_size: int = 1000
+) -> float:
+    """Return the mean of unbiased estimates on random subsets (Binkowski et al. 2018).
+
+    Args:
+        generated: (N, D) float features.
+        real: (M, D) float features.
+        seed: seed of the choice of subsets.
+        subsets: number of subsets.
+        subset_size: samples per subset, clipped to N and M.
+
+    Returns:
+        The distance; about 0, negative values included, for equal distributions; nan with fewer
+        than two samples on a side.
+    """
+    size = min(subset_size, len(generated), len(real))
+    if size < 2:
+        return math.nan
+    if size == len(generated) == len(real):
+        subsets = 1  # every subset is the whole set
+    result = kid_features_to_metric(
+        generated.detach().cpu().double(),
+        real.detach().cpu().double(),
+        kid_subsets=subsets,
+        kid_subset_size=size,
+        rng_seed=seed,
+        verbose=False,
+    )
+    return result[KEY_METRIC_KID_MEAN]

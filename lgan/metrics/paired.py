@@ -1,0 +1,64 @@
+"""How near translations come to their targets, where pictures are paired."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from lgan import distributed
+from lgan.arguments import Count
+from lgan.data.images import to_float
+from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.columns import Column
+from lgan.metrics.evidence import Evidence
+
+
+class PairedDistances(Metric):
+    """L1 and SSIM of every task so far, and their means.
+
+    Args:
+        pairs: test pairs of each task, the first ones.
+        batch: pictures in one call of the generator.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("generated", "pairs")
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("l1", "L1 to the target, pixel range 2", "overall.l1", "lower", 3, matrix=True),
+        Column("ssim", "SSIM to the target", "overall.ssim", "higher", 3, matrix=True),
+    )
+
+    def __init__(self, pairs: Count = 100, batch: Count = 50) -> None:
+        self.pairs, self.batch = pairs, batch
+
+    def measure(self, evidence: Evidence) -> Values:
+        """Return the values per task and their means."""
+        tasks = range(evidence.task + 1)
+        found = distributed.spread(lambda task: self._measure(evidence, task), tasks)
+        means = {name: sum(entry[name] for entry in found) / len(found) for name in found[0]}
+        return Values(found, means)
+
+    def _measure(self, evidence: Evidence, task: int) -> dict[str, float]:
+        data, device = evidence.reference.data, evidence.reference.device
+        count, sampler = min(self.pairs, len(data.test_inputs(task))), evidence.sampler()
+        labels = torch.full((count,), task, device=device)
+        drawn = [sampler(part) for part in labels.split(self.batch)]
+        targets = to_float(data.test_images(task).take(torch.arange(count)).to(device))
+        return paired_distances(torch.cat(drawn), targets)
+
+
+def paired_distances(outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    """Return the mean absolute error and the structural similarity of two sets of pictures.
+
+    Args:
+        outputs: (N, C, H, W) in [-1, 1].
+        targets: the same shape; picture i belongs to output i.
+
+    Returns:
+        `l1`, in units of the pixel range [-1, 1], and `ssim`, at most 1 (Wang et al. 2004).
+    """
+    similarity = structural_similarity_index_measure(outputs, targets, data_range=2.0)
+    assert isinstance(similarity, Tensor)
+    return {"l1": float((outputs - targets).abs().mean()), "ssim": float(similarity)}
