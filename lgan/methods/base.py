@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Never, cast
@@ -394,6 +394,21 @@ class LifelongGAN(L.LightningModule):
             )
         checkpoint["state_dict"] |= own[distributed.rank()] if own else {}
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Load tensors, all of them: torch overlooks those of a submodule that is None.
+
+        Raises:
+            RunError: some are missing, unknown or of another shape.
+        """
+        own, given = ({k: v.shape for k, v in s.items()} for s in (self.state_dict(), state_dict))
+        odd = sorted({name for name, _ in own.items() ^ given.items()})
+        if odd:
+            raise RunError(
+                f"the saved state does not fit method={self.name}; missing, unknown or of another "
+                f"shape: {', '.join(odd[:5])}{' ...' * (len(odd) > 5)}."
+            )
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
     @classmethod
     def load_from_checkpoint(cls, *_: Any, **__: Any) -> Never:  # noqa: ANN401
         """Refuse: a checkpoint holds tensors, and not the networks that they belong to.
@@ -420,7 +435,7 @@ class LifelongGAN(L.LightningModule):
         """Load what `border_state` returned.
 
         Raises:
-            RunError: the state is another method's, or its tensors are not the method's.
+            RunError: the state is another method's, or has other tensors.
         """
         if state["method"] != self.name:
             raise RunError(
@@ -428,15 +443,5 @@ class LifelongGAN(L.LightningModule):
                 f"method={self.name}."
             )
         self.rebuild(state["structure"])
-        # Lightning's own strictness overlooks tensors of a submodule that is None.
-        own, given = (
-            {k: v.shape for k, v in s.items()} for s in (self.state_dict(), state["state"])
-        )
-        odd = sorted({name for name, _ in own.items() ^ given.items()})
-        if odd:
-            raise RunError(
-                f"the state after task {state['task']} does not fit method={self.name}; missing, "
-                f"unknown or of another shape: {', '.join(odd[:5])}{' ...' * (len(odd) > 5)}."
-            )
         self.load_state_dict(state["state"])
         self.task_index, self.total_steps = state["task"], state["total_steps"]

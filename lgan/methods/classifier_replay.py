@@ -17,15 +17,15 @@ from lgan.arguments import Share, Whole
 from lgan.data.memory import ExemplarMemory
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
+from lgan.methods.converted import Converted
 from lgan.methods.fit import Trait
 from lgan.methods.replay import Draw, MixedReplay, StoredReplay, balanced_labels
-from lgan.methods.task_networks import TaskNetworks
 from lgan.networks.factory import noise_length
 from lgan.objectives.acgan import Batch
 from lgan.seeding import Noise
 
 
-class ClassifierReplay(TaskNetworks):
+class ClassifierReplay(Converted):
     """Replays from the networks of finished tasks, generated or real, for a classifier's steps.
 
     Args:

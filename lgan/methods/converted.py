@@ -1,23 +1,106 @@
-"""What methods share that convert the generator's layers and keep what older tasks learnt."""
+"""What methods share that have a network for every task: how it is kept, and how it draws."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, cast
 
 import lightning as L
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from lgan.callbacks.bank import FreezeFilterBank
 from lgan.callbacks.masks import ExpandLayers
 from lgan.data.tasks import TaskInfo
+from lgan.errors import ConfigError
+from lgan.layers.growing import GrowingGenerator
 from lgan.layers.lateral import ProgressiveTranslator
 from lgan.layers.per_task import LifelongGenerator
-from lgan.methods.task_networks import TaskNetworks
+from lgan.methods.base import LifelongGAN
 
 Lifelong = LifelongGenerator | ProgressiveTranslator
 
 
-class ConvertedGenerator(TaskNetworks):
+class TaskNetworks(LifelongGAN):
+    """A method that draws a task's images with that task's network, as `network_of` gives it.
+
+    Takes the arguments of `LifelongGAN`.
+    """
+
+    lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
+
+    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return images of each class from the network of its task."""
+        images = z.new_empty(len(labels), *self.networks.image_shape)
+        for task, classes in enumerate(self.task_classes[: self.task_index + 1]):
+            mine = torch.isin(labels, torch.tensor(classes, device=labels.device))
+            if mine.any():
+                images[mine] = self.infer(self.network_of(task), z[mine], labels[mine])
+        return images
+
+
+class Converted(TaskNetworks):
+    """A method whose generator was converted; finished tasks' networks are baked, to plain ones.
+
+    Takes the arguments of `LifelongGAN`.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
+
+    def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(**kwargs)
+        self._baked: dict[int, nn.Module] = {}
+        self._trained = 0
+
+    @property
+    def converted(self) -> Lifelong | GrowingGenerator:
+        """The generator, as what it was converted to."""
+        return cast(Lifelong, self.generator)
+
+    def begin_task(self, info: TaskInfo) -> None:
+        """Drop the baked networks: what they show is to be read off the weights again."""
+        super().begin_task(info)
+        self._baked = {}
+
+    def end_task(self, info: TaskInfo) -> None:
+        """Drop the baked networks."""
+        super().end_task(info)
+        self._baked = {}
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        """Return fresh optimizers, without weight decay on the generator.
+
+        Raises:
+            ConfigError: the optimizer decays weights, which would move those that are protected.
+        """
+        optimizers = super().configure_optimizers()
+        for group in optimizers[0].param_groups:
+            if group.get("weight_decay"):
+                raise ConfigError(
+                    f"optimizer.weight_decay={group['weight_decay']} would move weights that old "
+                    f"tasks use; method={self.name} needs optimizer.weight_decay=0."
+                )
+        self._trained = sum(p.numel() for g in optimizers[0].param_groups for p in g["params"])
+        return optimizers
+
+    def network_of(self, task: int) -> nn.Module:
+        """Return what draws a task's images: a plain network once the task is finished."""
+        if task >= self.converted.committed:
+            return self.generator
+        if task not in self._baked:
+            self._baked[task] = self.converted.bake(task).to(self.device)
+        return self._baked[task]
+
+    def structure(self) -> dict[str, Any]:
+        """Add what the generator looks like."""
+        return super().structure() | self.converted.structure()
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Give the generator the shape of a saved one."""
+        super().rebuild(structure)
+        self.converted.rebuild({key: structure[key] for key in self.converted.structure()})
+
+
+class ConvertedGenerator(Converted):
     """A method whose generator is converted; only generators are, discriminators are not.
 
     Args:

@@ -14,7 +14,6 @@ a code (objective=pix2pix) has the reduced |G_t(A') - G_{t-1}(A')|.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, ClassVar, Literal, cast
@@ -24,12 +23,11 @@ from torch import Tensor, nn
 
 from lgan import distributed
 from lgan.arguments import Count, Weight
-from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.layers.shared import SharedNetwork, SharedTrunk
 from lgan.methods.converted import ConvertedGenerator
 from lgan.methods.fit import Trait
-from lgan.methods.imitation import side_by_side
+from lgan.methods.imitation import Snapshot, side_by_side
 from lgan.networks.composite import BicycleGenerator
 from lgan.objectives.base import Batch
 from lgan.seeding import Noise
@@ -100,7 +98,7 @@ def swap(inputs: Tensor, targets: Tensor) -> Pair:
     return targets, inputs
 
 
-class Distillation(ConvertedGenerator):
+class Distillation(Snapshot, ConvertedGenerator):
     """Lifelong GAN: go on training one translator that imitates itself on auxiliary pictures.
 
     With last layers of each task, the trunk is distilled under the older tasks' last layers, one
@@ -122,7 +120,6 @@ class Distillation(ConvertedGenerator):
         "classes": "it distils a translator; choose objective=bicyclegan or pix2pix.",
         "two_way": "it distils one direction; choose objective=bicyclegan or pix2pix.",
     }
-    snapshot: nn.Module | None
 
     def __init__(
         self,
@@ -138,24 +135,11 @@ class Distillation(ConvertedGenerator):
         self.beta, self.patch, self.auxiliary = beta, patch, tuple(auxiliary)
         if not self.auxiliary:
             raise ConfigError("method.auxiliary=[] is empty; use montage, swap or both.")
-        # A class attribute `snapshot = None` would hide the submodule of that name for ever.
-        self.register_module("snapshot", None)
 
     def convert(self, network: nn.Module) -> nn.Module:
         """Return the generator with last layers for each task, or as a whole for all tasks."""
         kind = SharedTrunk if self._last_layers == "per_task" else SharedNetwork
         return kind(network, "previous", self.seed)
-
-    def begin_task(self, info: TaskInfo) -> None:
-        """Take the snapshot: the generator as the last task left it."""
-        super().begin_task(info)
-        if info.index > 0:
-            self.snapshot = copy.deepcopy(self.generator).requires_grad_(False)
-
-    def end_task(self, info: TaskInfo) -> None:
-        """Drop the snapshot: the generator itself is the next one."""
-        super().end_task(info)
-        self.snapshot = None
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss; the generator's with the distillation."""

@@ -9,7 +9,6 @@ Paper and code differ (papers/mergan.md 5.1); `preset=code` and `preset=paper` s
 
 from __future__ import annotations
 
-import copy
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -17,16 +16,14 @@ from torch import Tensor, nn
 
 from lgan import distributed
 from lgan.arguments import Weight
-from lgan.data.tasks import TaskInfo
-from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
-from lgan.methods.imitation import side_by_side
+from lgan.methods.imitation import Snapshot, side_by_side
 from lgan.networks.composite import CycleGenerator
 from lgan.networks.factory import noise_length
 from lgan.objectives.base import Batch
 
 
-class MemoryReplay(LifelongGAN):
+class MemoryReplay(Snapshot):
     """What both MeRGANs share: the snapshot and the drawing of replays.
 
     Args:
@@ -40,7 +37,6 @@ class MemoryReplay(LifelongGAN):
         "a generator that is told the class",
         "tasks that come one by one",
     )
-    snapshot: nn.Module | None
 
     def __init__(
         self,
@@ -50,19 +46,6 @@ class MemoryReplay(LifelongGAN):
     ) -> None:
         super().__init__(**kwargs)
         self.replay_samples = replay_samples
-        # A class attribute `snapshot = None` would hide the submodule of that name for ever.
-        self.register_module("snapshot", None)
-
-    def begin_task(self, info: TaskInfo) -> None:
-        """Take the snapshot: the generator as the last task left it."""
-        super().begin_task(info)
-        if info.index > 0:
-            self.snapshot = copy.deepcopy(self.generator).requires_grad_(False)
-
-    def end_task(self, info: TaskInfo) -> None:
-        """Drop the snapshot: the generator itself is the next one."""
-        super().end_task(info)
-        self.snapshot = None
 
     def replay_labels(self, batch_size: int) -> Tensor:
         """Return this rank's share of the classes (k * n,) of replays, n of each old class."""

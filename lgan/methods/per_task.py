@@ -6,16 +6,15 @@ import copy
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lgan.arguments import Positive
 from lgan.data.tasks import TaskInfo
-from lgan.methods.base import LifelongGAN
+from lgan.methods.converted import TaskNetworks
 from lgan.networks.factory import NetworkFactory
 
 
-class PerTask(LifelongGAN):
+class PerTask(TaskNetworks):
     """Train a fresh pair for every task and keep every generator.
 
     `parameter_counts` counts all generators as stored. The discriminator only ever sees one task,
@@ -28,8 +27,7 @@ class PerTask(LifelongGAN):
     """
 
     classifies: ClassVar[bool] = False
-    needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
-    lacks: ClassVar[tuple[str, ...]] = needs
+    lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
 
     def __init__(self, *, networks: NetworkFactory, width: Positive = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(networks=networks.scaled(width), **kwargs)
@@ -51,15 +49,6 @@ class PerTask(LifelongGAN):
         super().end_task(info)
         if len(self.finished) == info.index:
             self.finished.append(copy.deepcopy(self.generator).requires_grad_(False))
-
-    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return images of each class from the generator of its task."""
-        images = z.new_empty(len(labels), *self.networks.image_shape)
-        for generator, classes in zip(self.finished, self.task_classes, strict=False):
-            mine = torch.isin(labels, torch.tensor(classes, device=labels.device))
-            if mine.any():
-                images[mine] = self.infer(generator, z[mine], labels[mine])
-        return images
 
     def network_of(self, task: int) -> nn.Module:
         """Return the generator of a task."""

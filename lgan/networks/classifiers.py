@@ -26,7 +26,6 @@ class Classifier(nn.Module):
     Args:
         body: images (B, C, H, W) to features (B, feature_dim).
         feature_dim: length of the features.
-        num_classes: number of logits.
     """
 
     def __init__(self, body: nn.Module, feature_dim: int, num_classes: int) -> None:
@@ -53,8 +52,6 @@ class SmallCNN(Classifier):
     averaged over squares, the smallest that make them fit.
 
     Args:
-        image_shape: (C, H, W).
-        num_classes: number of logits.
         width: channels of the first convolution, a multiple of 8.
         feature_dim: length of the features; short ones need fewer samples for a Fréchet distance.
 
@@ -92,7 +89,6 @@ class MerganMLP(Classifier):
 
     Args:
         image_shape: (C, H, W), any size; (1, 32, 32) in the paper.
-        num_classes: number of logits.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int) -> None:
@@ -110,11 +106,7 @@ class MerganVGGSmall(Classifier):
     The official code feeds BGR in 0..255 less a mean colour; here it is RGB in [-1, 1].
 
     Args:
-        image_shape: (C, 32, 32); C is 3 in the paper.
-        num_classes: number of logits.
-
-    Raises:
-        ConfigError: the images are not 32x32.
+        image_shape: (C, 32, 32), others are refused; C is 3 in the paper.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lgan.arguments import Count
 from lgan.networks.roles import PictureDiscriminator, Translator
-from lgan.networks.shapes import ImageShape
+from lgan.networks.shapes import ImageShape, with_channels
 
 
 class CycleGenerator(Translator):
@@ -36,11 +36,9 @@ class CycleGenerator(Translator):
         input_channels: Count | None = None,
     ) -> None:
         super().__init__()
-        channels, height, width = image_shape
-        inputs = channels if input_channels is None else input_channels
-        self.forward_ = translator(image_shape, num_classes, input_channels=inputs)
-        source = (inputs, height, width)
-        self.backward_ = translator(source, num_classes, input_channels=channels)
+        source = with_channels(image_shape, input_channels)
+        self.forward_ = translator(image_shape, num_classes, input_channels=source[0])
+        self.backward_ = translator(source, num_classes, input_channels=image_shape[0])
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return targets (B, C, H, W) in [-1, 1] from input pictures z (B, inputs, H, W)."""
@@ -65,10 +63,8 @@ class CycleDiscriminator(PictureDiscriminator):
         input_channels: Count | None = None,
     ) -> None:
         super().__init__()
-        channels, height, width = image_shape
-        inputs = channels if input_channels is None else input_channels
         self.target = patch(image_shape, num_classes)
-        self.source = patch((inputs, height, width), num_classes)
+        self.source = patch(with_channels(image_shape, input_channels), num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the target side's scores of images (B, C, H, W)."""

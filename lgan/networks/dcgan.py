@@ -37,13 +37,8 @@ class Mergan32Generator(nn.Module):
 
     Args:
         image_shape: (C, 32, 32).
-        num_classes: number of classes of the whole sequence.
         width: channels of the last hidden layer; those before it have 2 and 4 times as many.
-        z_dim: length of the noise.
         statistics: what the norms average over, "class" or "batch".
-
-    Raises:
-        ConfigError: the images are not 32x32.
     """
 
     def __init__(
@@ -83,9 +78,6 @@ class Mergan32Discriminator(nn.Module):
         image_shape: (C, 32, 32).
         num_classes: number of logits, all there from the start.
         width: channels of the first layer, doubled twice.
-
-    Raises:
-        ConfigError: the images are not 32x32.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 32) -> None:

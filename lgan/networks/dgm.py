@@ -69,7 +69,6 @@ class DGMGenerator(nn.Module):
 
     Args:
         image_shape: (C, H, W), square, `base_side` * 2^k.
-        num_classes: number of classes of the whole sequence.
         width: channels of the last hidden layer; each before it has twice as many.
         z_dim: length of the noise, more than `num_classes`.
         base_side: side of the first maps; None for `smallest_side`, 4 for 32x32 images.

@@ -56,7 +56,6 @@ class DGMResNetGenerator(nn.Module):
 
     Args:
         image_shape: (C, H, W), square, 4 * 2^k.
-        num_classes: number of classes of the whole sequence.
         width: channels of every block.
         z_dim: length of the noise, more than `label_length`.
         label_length: noise entries that the one-hot class overwrites; None for `num_classes`. The

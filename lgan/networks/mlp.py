@@ -17,9 +17,7 @@ class MLPGenerator(nn.Module):
 
     Args:
         image_shape: (C, H, W), any size.
-        num_classes: number of classes of the whole sequence.
         width: units of each of the two hidden layers.
-        z_dim: length of the noise.
     """
 
     def __init__(

@@ -89,15 +89,10 @@ class Mergan64Generator(nn.Module):
 
     Args:
         image_shape: (C, 64, 64).
-        num_classes: number of classes of the whole sequence.
         width: channels of the last block; the first two have 8 times as many.
-        z_dim: length of the noise.
         conditioning: "concat" (one-hot class beside the noise, shared scales and offsets, as the
             code does) or "cbn" (scales and offsets per class, as the paper says).
         statistics: what the norms average over, "class" or "batch".
-
-    Raises:
-        ConfigError: the images are not 64x64.
     """
 
     def __init__(
@@ -142,9 +137,6 @@ class Mergan64Discriminator(nn.Module):
         image_shape: (C, 64, 64).
         num_classes: number of logits, all there from the start.
         width: channels of the first convolution; the last two blocks have 8 times as many.
-
-    Raises:
-        ConfigError: the images are not 64x64.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 64) -> None:

@@ -1,4 +1,9 @@
-"""What methods, objectives and exports know of a network, whoever wrote it."""
+"""What methods, objectives and exports know of a network, whoever wrote it.
+
+The factory calls constructors with `image_shape`, (C, H, W), and `num_classes`, that of the whole
+sequence: all logits are there from the start. A network that is made for other images refuses them
+by a ConfigError.
+"""
 
 from __future__ import annotations
 

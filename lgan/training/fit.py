@@ -6,14 +6,19 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
 from lgan import distributed
 from lgan.arguments import locate
 from lgan.callbacks.base import TaskCallback
+from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.errors import ConfigError
 from lgan.methods import fit
 from lgan.methods.base import LifelongGAN
+from lgan.networks.factory import noise_length
 from lgan.networks.pretrained import KEY
+from lgan.objectives.base import Batch
+from lgan.seeding import Noise
 from lgan.training import build
 
 
@@ -64,13 +69,101 @@ def check_config(config: DictConfig, image_shape: tuple[int, int, int], num_clas
 
 def _check_built(config: DictConfig, method: LifelongGAN) -> None:
     processes, data = distributed.world(), build.make(config, "data")
-    fit.check_data(method, data, processes)
+    check_data(method, data, processes)
     for callback in build.build_callbacks(config):
         if isinstance(callback, TaskCallback):
             callback.check(method, None)
     try:
         with torch.device("meta"):
-            fit.try_out(method, data.batch_size // processes)
+            try_out(method, data.batch_size // processes)
     except RuntimeError as error:
         if "meta" not in str(error):
             raise
+
+
+def check_data(method: LifelongGAN, data: TaskSequenceDataModule, processes: int) -> None:
+    """Refuse data, or batches, that do not fit what the method learns; no picture is read.
+
+    Args:
+        method: built.
+        data: of which only settings are asked.
+        processes: how many share a batch.
+
+    Raises:
+        ConfigError: names the keys, and what would be right.
+    """
+    objective, share = method.objective, data.batch_size // processes
+    if data.task_kind != objective.task_kind:
+        has = {"classes": "classes to draw", "pictures": "pictures to translate"}
+        raise ConfigError(
+            f"data={data.name} has {has[data.task_kind]}, and objective={objective.name} needs "
+            f"{has[objective.task_kind]}; choose other data or another objective."
+        )
+    if objective.needs_pairs and not data.paired:
+        raise ConfigError(
+            f"objective={objective.name} learns from pairs, and the pictures of data={data.name} "
+            "have no partners (data.paired=false); choose objective=cyclegan."
+        )
+    if share % objective.batch_multiple:
+        each = f", which are {share} for each of {processes} processes" if processes > 1 else ""
+        raise ConfigError(
+            f"training.batch_size={data.batch_size}{each}: objective={objective.name} needs a "
+            f"multiple of {objective.batch_multiple} pictures for each process."
+        )
+
+
+def try_out(method: LifelongGAN, size: int) -> None:
+    """Take a step of the objective on plain networks, on the meta device: shapes, no numbers.
+
+    Args:
+        method: built on the meta device.
+        size: of the batch.
+
+    Raises:
+        ConfigError: a network does not give what it should, or cannot train on so few pictures.
+        RuntimeError: a network looks at its numbers, of which there are none on this device.
+    """
+    networks, objective = method.networks, method.objective
+    generator, discriminator = networks.build_generator(), networks.build_discriminator()
+    shape, noise = (size, *networks.image_shape), _Shapes(0)
+    batch: Batch = {"x": noise.normal(*shape), "y": noise.integers(1, size)}
+    if objective.task_kind == "pictures":
+        batch["z"] = noise.normal(*shape)
+    try:
+        if objective.task_kind == "classes":
+            _expect("network.discriminator", discriminator(batch["x"])[0], (size,))
+            logits = discriminator(batch["x"])[1]
+            _expect("network.discriminator", logits, (size, networks.num_classes))
+        if method.has_generator:
+            codes = (noise.normal(size, method.code_length),) if method.code_length else ()
+            z = batch["z"] if "z" in batch else noise.normal(size, noise_length(generator))
+            _expect("network.generator", generator(z, batch["y"], *codes), shape)
+            for player in ("discriminator", "generator"):
+                objective.loss(player, generator, discriminator, batch, noise)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        if "meta" in str(error):
+            raise
+        more = "; raise training.batch_size" if "more than 1 value" in str(error) else ""
+        raise ConfigError(
+            f"network.generator={type(generator).__name__} and network.discriminator="
+            f"{type(discriminator).__name__} do not train on {size} pictures of "
+            f"{networks.image_shape}: {error}{more}."
+        ) from error
+
+
+class _Shapes(Noise):
+    """Draws nothing: tensors on the meta device."""
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.empty(shape, device="meta")
+
+    def uniform(self, *shape: int) -> Tensor:
+        return torch.empty(shape, device="meta")
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        return torch.empty(shape, dtype=torch.int64, device="meta")
+
+
+def _expect(role: str, found: Tensor, shape: tuple[int, ...]) -> None:
+    if found.shape != shape:
+        raise ConfigError(f"{role} returns {tuple(found.shape)} where {shape} is expected.")

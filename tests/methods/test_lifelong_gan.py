@@ -333,6 +333,7 @@ def test_paper_mode_draws_as_in_training(make_translator, pairs) -> None:
 def test_paper_mode_of_generators_kept_by_task(make_translator, pairs) -> None:
     method = make_translator(PerTask, test_mode="paper")
     method.finished.extend(Shaky(None, 1).eval() for _ in range(2))
+    method.task_index = 1
     drawn = method.generate(pairs["z"], pairs["y"])
     assert (drawn == 0).any()
 
