@@ -140,7 +140,7 @@ def test_a_border_is_loaded_strictly(make_method, change, named) -> None:
         ((EWCGAN, PiggybackGAN), "EWCGAN needs one generator for all tasks, which TaskNetworks"),
         ((PiggybackGAN, MeRGANRA), "MemoryReplay needs one generator for all tasks"),
         ((EWCGAN, Distillation), "EWCGAN needs one generator for all tasks"),
-        ((MeRGANRA, PerTask), "MemoryReplay needs one generator for all tasks, which TaskN"),
+        ((MeRGANRA, PerTask), "MemoryReplay needs one generator for all tasks, which PerTask"),
         ((PerTask, DGMw), "one generator for all tasks"),
         ((MeRGANJTR, DGR), "MemoryReplay needs a generator that is told the class, which DGR"),
         ((EWCGAN, Joint), "EWCGAN needs tasks that come one by one, which Joint"),
