@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Never, cast
+from typing import Any, ClassVar, Literal, cast
 
 import lightning as L
 import torch
@@ -25,7 +25,8 @@ from lgan.arguments import Text, Whole
 from lgan.callbacks.base import TaskContext, announce
 from lgan.data.tasks import TaskInfo
 from lgan.errors import RunError, TrainingDivergedError
-from lgan.methods.fit import Trait, check_fit
+from lgan.methods.fit import Declared, check_fit
+from lgan.methods.saving import Saved
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.networks.modes import as_in_training, random_devices
 from lgan.networks.roles import Translator
@@ -48,7 +49,7 @@ def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-class LifelongGAN(L.LightningModule):
+class LifelongGAN(Saved, Declared):
     """A generator and a discriminator that learn one task after the other.
 
     `lgan.training.runner` trains a sequence of tasks. A plain Trainer trains one, the task that
@@ -72,16 +73,6 @@ class LifelongGAN(L.LightningModule):
 
     cumulative_data: ClassVar[bool] = False
     """Whether the method trains on the data of all tasks so far (which breaks the rule)."""
-    has_generator: bool = True
-    """Whether there is a generator; without one, `generator` is an empty module."""
-    classifies: ClassVar[bool] = True
-    """Whether `classify` knows all classes learnt, where tasks are classes to draw."""
-    refuses: ClassVar[dict[Trait, str]] = {}
-    """What the method makes no sense with (`lgan.methods.fit`): why, and what to choose instead."""
-    needs: ClassVar[tuple[str, ...]] = ()
-    """What the class relies on; it does not combine with one that `lacks` any of it."""
-    lacks: ClassVar[tuple[str, ...]] = ()
-    """What classes that are combined with this one cannot rely on."""
     roles: ClassVar[dict[str, str]] = {}
     """Further kinds of steps in the schedule, and whose optimizer takes them."""
 
@@ -107,8 +98,6 @@ class LifelongGAN(L.LightningModule):
         told = self.generator if isinstance(self.generator, Translator) else Translator()
         self.code_length, self.directions = told.code_length, tuple(told.halves)
         self.noise_rows = 1  # that `generate` takes per image
-        self.task_index, self.step, self.total_steps = 0, 0, 0
-        self._earlier, self._began = 0.0, time.perf_counter()
         self.task_classes: list[tuple[int, ...]] = []
         self.noise = Noise(seed)
         self.losses: dict[str, Tensor] = {}
@@ -211,13 +200,6 @@ class LifelongGAN(L.LightningModule):
         """Return class logits (B, num_classes) of real images (B, C, H, W)."""
         return self.discriminator(images)[1]
 
-    def structure(self) -> dict[str, Any]:
-        """Return what the networks look like after the tasks so far, as plain data."""
-        return {}
-
-    def rebuild(self, structure: dict[str, Any]) -> None:
-        """Make the networks look like `structure`, so that their tensors can be loaded."""
-
     def parameter_counts(self) -> dict[str, int]:
         """Count numbers: trained in this task, stored to generate, discriminator, all in all."""
         trained = sum(p.numel() for p in self.generator.parameters() if p.requires_grad)
@@ -234,11 +216,6 @@ class LifelongGAN(L.LightningModule):
         return {}
 
     # ---------------------------------------------------------------------------------- the frame
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of training in this task, those before a stop included."""
-        return self._earlier + time.perf_counter() - self._began
 
     @property
     def old_classes(self) -> list[int]:
@@ -355,93 +332,3 @@ class LifelongGAN(L.LightningModule):
                 "the last good state is kept. A lower training.learning_rate or a larger "
                 "objective.penalty_weight may help."
             )
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add to a checkpoint inside a task what is needed to go on from it."""
-        checkpoint["lgan"] = {
-            "method": self.name,
-            "task": self.task_index,
-            "step": self.step,
-            "total_steps": self.total_steps,
-            "seconds": self.seconds,
-            "structure": self.structure(),
-            "objective": self.objective.state_dict(),
-            # Statistics of a rank's own share of the batches.
-            "own_buffers": distributed.differing_buffers(self),
-        }
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on where a checkpoint inside a task was written.
-
-        Raises:
-            RunError: the checkpoint is another method's or another task's.
-        """
-        state = checkpoint["lgan"]
-        if (state["method"], state["task"]) != (self.name, self.task_index):
-            raise RunError(
-                f"the checkpoint is of method={state['method']}, task {state['task']}; "
-                f"this is method={self.name}, task {self.task_index}."
-            )
-        self.step, self.total_steps = state["step"], state["total_steps"]
-        self._earlier = state.get("seconds", 0.0)
-        self.objective.load_state_dict(state["objective"])
-        own = state.get("own_buffers", [])
-        if own and len(own) != distributed.world():
-            raise RunError(
-                f"the checkpoint was written by {len(own)} processes and batch statistics are each "
-                f"one's own; continue with trainer.devices={len(own)}, or remove it: the task then "
-                "starts anew."
-            )
-        checkpoint["state_dict"] |= own[distributed.rank()] if own else {}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Load tensors, all of them: torch overlooks those of a submodule that is None.
-
-        Raises:
-            RunError: some are missing, unknown or of another shape.
-        """
-        own, given = ({k: v.shape for k, v in s.items()} for s in (self.state_dict(), state_dict))
-        odd = sorted({name for name, _ in own.items() ^ given.items()})
-        if odd:
-            raise RunError(
-                f"the saved state does not fit method={self.name}; missing, unknown or of another "
-                f"shape: {', '.join(odd[:5])}{' ...' * (len(odd) > 5)}."
-            )
-        return super().load_state_dict(state_dict, *args, **kwargs)
-
-    @classmethod
-    def load_from_checkpoint(cls, *_: Any, **__: Any) -> Never:  # noqa: ANN401
-        """Refuse: a checkpoint holds tensors, and not the networks that they belong to.
-
-        Raises:
-            RunError: always; it says what to use instead.
-        """
-        raise RunError(
-            "a checkpoint does not say how its networks are built; "
-            "lgan.inference.sample.load_run(FOLDER) loads a run."
-        )
-
-    def border_state(self) -> dict[str, Any]:
-        """Return what a finished task leaves behind: structure, then tensors."""
-        return {
-            "method": self.name,
-            "task": self.task_index,
-            "total_steps": self.total_steps,
-            "structure": self.structure(),
-            "state": self.state_dict(),
-        }
-
-    def load_border_state(self, state: dict[str, Any]) -> None:
-        """Load what `border_state` returned.
-
-        Raises:
-            RunError: the state is another method's, or has other tensors.
-        """
-        if state["method"] != self.name:
-            raise RunError(
-                f"the checkpoint is of method={state['method']} and cannot be loaded into "
-                f"method={self.name}."
-            )
-        self.rebuild(state["structure"])
-        self.load_state_dict(state["state"])
-        self.task_index, self.total_steps = state["task"], state["total_steps"]

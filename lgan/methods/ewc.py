@@ -102,7 +102,7 @@ class EWCGAN(LifelongGAN):
         **kwargs: see `LifelongGAN`.
 
     Raises:
-        ConfigError: translators have no such Fisher information.
+        ConfigError: the networks have no such Fisher information.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
@@ -131,8 +131,7 @@ class EWCGAN(LifelongGAN):
         self.fisher_samples, self.fisher_batch = fisher_samples, fisher_batch
         self.fisher_mode, self.fisher_classes = fisher_mode, fisher_classes
         self.accumulate = accumulate
-        if self.objective.task_kind == "pictures":
-            self._check_translator()
+        self._check_modes()
         self._make_room(0)
 
     def loss(self, player: str, batch: Batch) -> Tensor:
@@ -195,15 +194,16 @@ class EWCGAN(LifelongGAN):
             fake = self.generator(z, labels)
             return picture_scores(self.fisher_mode, self.discriminator, fake, z)
 
-    def _check_translator(self) -> None:
-        for key, value, allowed in (
-            ("fisher_mode", self.fisher_mode, ("score", "log_sigmoid")),
-            ("fisher_classes", self.fisher_classes, ("task",)),
-        ):
-            if value not in allowed:
+    def _check_modes(self) -> None:
+        pictures = self.objective.task_kind == "pictures"
+        lacking = {"fisher_classes": "seen"} if pictures else {}
+        if pictures or self.networks.num_classes == 1:
+            lacking["fisher_mode"] = "classifier"
+        for key, value in lacking.items():
+            if getattr(self, key) == value:
                 raise ConfigError(
-                    f"method.{key}={value} needs a classifier or inputs of old tasks, which a "
-                    f"translator has not; choose {' or '.join(allowed)}."
+                    f"method.{key}={value} needs a classifier or inputs of old tasks, and there "
+                    "are none where pictures are translated or no class is told; choose another."
                 )
 
     def _batch_fisher(self, z: Tensor, labels: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
-from typing import TYPE_CHECKING, Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 
@@ -11,14 +11,28 @@ from lgan.errors import ConfigError
 from lgan.networks.roles import Translator
 from lgan.objectives.base import Objective
 
-if TYPE_CHECKING:
-    from lgan.methods.base import LifelongGAN
-
 Trait = Literal["classes", "pictures", "two_way", "composite"]
 """What a method may refuse: a kind of task, or translators that are several networks."""
 
 
-def check_combination(method: type[LifelongGAN], name: str) -> None:
+class Declared:
+    """What a method says of itself."""
+
+    name: str
+    test_mode: str
+    has_generator: bool = True
+    """Whether there is a generator; without one, `generator` is an empty module."""
+    classifies: ClassVar[bool] = True
+    """Whether `classify` knows all classes learnt, where tasks are classes to draw."""
+    refuses: ClassVar[dict[Trait, str]] = {}
+    """What the method makes no sense with: why, and what to choose instead."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What the class relies on; it does not combine with one that `lacks` any of it."""
+    lacks: ClassVar[tuple[str, ...]] = ()
+    """What classes that are combined with this one cannot rely on."""
+
+
+def check_combination(method: type[Declared], name: str) -> None:
     """Refuse a class whose bases do not combine: one needs what another does not leave it.
 
     Raises:
@@ -35,7 +49,7 @@ def check_combination(method: type[LifelongGAN], name: str) -> None:
             )
 
 
-def check_kind(method: type[LifelongGAN], name: str, objective: type[Objective]) -> None:
+def check_kind(method: type[Declared], name: str, objective: type[Objective]) -> None:
     """Refuse methods that do not combine, and a kind of task that the method makes no sense with.
 
     Raises:
@@ -48,7 +62,7 @@ def check_kind(method: type[LifelongGAN], name: str, objective: type[Objective])
 
 
 def check_fit(
-    method: LifelongGAN, objective: Objective, networks: tuple[nn.Module, nn.Module]
+    method: Declared, objective: Objective, networks: tuple[nn.Module, nn.Module]
 ) -> None:
     """Refuse a method, an objective and plain networks that do not go together.
 
@@ -81,7 +95,7 @@ def check_fit(
             _refuse(type(method), method.name, "composite", f"{what}, a composite of {parts}")
 
 
-def _refuse(method: type[LifelongGAN], name: str, trait: Trait, what: str) -> None:
+def _refuse(method: type[Declared], name: str, trait: Trait, what: str) -> None:
     for base in method.__mro__:  # of combined methods each has its own reasons
         if trait in vars(base).get("refuses", {}):
             raise ConfigError(f"method={name} does not go with {what}: {base.refuses[trait]}")  # type: ignore[attr-defined]

@@ -1,0 +1,133 @@
+"""What a method leaves on disk: in a checkpoint inside a task, and at the border behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Never
+
+import lightning as L
+
+from lgan import distributed
+from lgan.errors import RunError
+from lgan.objectives.base import Objective
+
+
+class Saved(L.LightningModule):
+    """Where training is, and what is saved to go on from there.
+
+    Attributes:
+        task_index: the task that is learnt, or was last.
+        step: generator steps of the task.
+        total_steps: generator steps of all tasks.
+    """
+
+    name: str
+    objective: Objective
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.task_index, self.step, self.total_steps = 0, 0, 0
+        self._earlier, self._began = 0.0, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training in this task, those before a stop included."""
+        return self._earlier + time.perf_counter() - self._began
+
+    def structure(self) -> dict[str, Any]:
+        """Return what the networks look like after the tasks so far, as plain data."""
+        return {}
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Make the networks look like `structure`, so that their tensors can be loaded."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add to a checkpoint inside a task what is needed to go on from it."""
+        checkpoint["lgan"] = {
+            "method": self.name,
+            "task": self.task_index,
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "seconds": self.seconds,
+            "structure": self.structure(),
+            "objective": self.objective.state_dict(),
+            # Statistics of a rank's own share of the batches.
+            "own_buffers": distributed.differing_buffers(self),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on where a checkpoint inside a task was written.
+
+        Raises:
+            RunError: the checkpoint is another method's or another task's.
+        """
+        state = checkpoint["lgan"]
+        if (state["method"], state["task"]) != (self.name, self.task_index):
+            raise RunError(
+                f"the checkpoint is of method={state['method']}, task {state['task']}; "
+                f"this is method={self.name}, task {self.task_index}."
+            )
+        self.step, self.total_steps = state["step"], state["total_steps"]
+        self._earlier = state.get("seconds", 0.0)
+        self.objective.load_state_dict(state["objective"])
+        own = state.get("own_buffers", [])
+        if own and len(own) != distributed.world():
+            raise RunError(
+                f"the checkpoint was written by {len(own)} processes and batch statistics are each "
+                f"one's own; continue with trainer.devices={len(own)}, or remove it: the task then "
+                "starts anew."
+            )
+        checkpoint["state_dict"] |= own[distributed.rank()] if own else {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Load tensors, all of them: torch overlooks those of a submodule that is None.
+
+        Raises:
+            RunError: some are missing, unknown or of another shape.
+        """
+        own, given = ({k: v.shape for k, v in s.items()} for s in (self.state_dict(), state_dict))
+        odd = sorted({name for name, _ in own.items() ^ given.items()})
+        if odd:
+            raise RunError(
+                f"the saved state does not fit method={self.name}; missing, unknown or of another "
+                f"shape: {', '.join(odd[:5])}{' ...' * (len(odd) > 5)}."
+            )
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+    @classmethod
+    def load_from_checkpoint(cls, *_: Any, **__: Any) -> Never:  # noqa: ANN401
+        """Refuse: a checkpoint holds tensors, and not the networks that they belong to.
+
+        Raises:
+            RunError: always; it says what to use instead.
+        """
+        raise RunError(
+            "a checkpoint does not say how its networks are built; "
+            "lgan.inference.sample.load_run(FOLDER) loads a run."
+        )
+
+    def border_state(self) -> dict[str, Any]:
+        """Return what a finished task leaves behind: structure, then tensors."""
+        return {
+            "method": self.name,
+            "task": self.task_index,
+            "total_steps": self.total_steps,
+            "structure": self.structure(),
+            "state": self.state_dict(),
+        }
+
+    def load_border_state(self, state: dict[str, Any]) -> None:
+        """Load what `border_state` returned.
+
+        Raises:
+            RunError: the state is another method's, or has other tensors.
+        """
+        if state["method"] != self.name:
+            raise RunError(
+                f"the checkpoint is of method={state['method']} and cannot be loaded into "
+                f"method={self.name}."
+            )
+        self.rebuild(state["structure"])
+        self.load_state_dict(state["state"])
+        self.task_index, self.total_steps = state["task"], state["total_steps"]
