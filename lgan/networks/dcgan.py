@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lgan.arguments import Count
 from lgan.networks.init import init_convolution, init_linear
 from lgan.networks.norm import ClassBatchNorm2d, Statistics
+from lgan.networks.roles import ClassDiscriminator
 from lgan.networks.shapes import ImageShape, require_side
 
 SIDE = 32
@@ -36,7 +37,7 @@ class Mergan32Generator(nn.Module):
     525,569 parameters for grey images, 527,171 for colour, at width 32 and ten classes.
 
     Args:
-        image_shape: (C, 32, 32).
+        image_shape: (C, 32, 32); others are refused.
         width: channels of the last hidden layer; those before it have 2 and 4 times as many.
         statistics: what the norms average over, "class" or "batch".
     """
@@ -69,22 +70,20 @@ class Mergan32Generator(nn.Module):
         return torch.tanh(x)
 
 
-class Mergan32Discriminator(nn.Module):
+class Mergan32Discriminator(ClassDiscriminator):
     """Images to a score and class logits: one trunk without norms, two linear heads.
 
     279,563 parameters for grey images, 281,163 for colour, at width 32 and ten classes.
 
     Args:
-        image_shape: (C, 32, 32).
-        num_classes: number of logits, all there from the start.
+        image_shape: (C, 32, 32); others are refused.
+        num_classes: number of logits.
         width: channels of the first layer, doubled twice.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 32) -> None:
-        super().__init__()
         require_side(image_shape, SIDE, "mergan32")
-        self.num_classes = num_classes
-        self.trunk = nn.Sequential(
+        trunk = nn.Sequential(
             _downsampling(image_shape[0], width),
             nn.LeakyReLU(LEAK),
             _downsampling(width, 2 * width),
@@ -93,12 +92,6 @@ class Mergan32Discriminator(nn.Module):
             nn.LeakyReLU(LEAK),
             nn.Flatten(),
         )
-        self.score = nn.Linear(4 * width * 4 * 4, 1)
-        self.classify = nn.Linear(4 * width * 4 * 4, num_classes)
+        super().__init__(trunk, 4 * width * 4 * 4, num_classes)
         init_linear(self.score)
         init_linear(self.classify)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, 32, 32)."""
-        features = self.trunk(x)
-        return self.score(features).squeeze(1), self.classify(features)

@@ -7,6 +7,7 @@ code is for 32x32 images; other sides get as many layers as there are doublings.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Literal
 
 import torch
@@ -16,7 +17,8 @@ from torch.nn import functional as F  # noqa: N812
 from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.chain import Chain, Link
-from lgan.networks.heads import ClassHead, SharedHead
+from lgan.networks.heads import HeadPer, head
+from lgan.networks.roles import ClassDiscriminator
 from lgan.networks.shapes import ImageShape
 
 Init = Literal["xavier", "normal"]
@@ -87,7 +89,7 @@ class DGMGenerator(nn.Module):
         z_dim: Count = 128,
         base_side: Count | None = None,
         init: Init = "xavier",
-        head_per: Literal["task", "class"] = "task",
+        head_per: HeadPer = "task",
     ) -> None:
         super().__init__()
         base_side = base_side or smallest_side(image_shape)
@@ -109,11 +111,8 @@ class DGMGenerator(nn.Module):
             init_weights(layer.weight, init)  # type: ignore[arg-type]
         for norm in self.norms:
             nn.init.normal_(norm.weight, 1.0, 0.02)  # type: ignore[arg-type]
-        per_class = head_per == "class"
-        outputs = image_shape[0] * (num_classes if per_class else 1)
-        last = nn.ConvTranspose2d(width, outputs, 4, stride=2, padding=1, bias=False)
-        every = range(num_classes)
-        self.head = ClassHead(last, every, num_classes) if per_class else SharedHead(last)
+        last = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1, bias=False)
+        self.head = head(last, width, image_shape[0], num_classes, head_per)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
@@ -135,7 +134,7 @@ class DGMGenerator(nn.Module):
         )
 
 
-class DGMDiscriminator(nn.Module):
+class DGMDiscriminator(ClassDiscriminator):
     """Images to a score and class logits: MeRGAN's, with batch norm, and convolutions unbiased.
 
     261,282 parameters for grey 32x32 images and one class output, 262,882 for colour; each
@@ -143,7 +142,7 @@ class DGMDiscriminator(nn.Module):
 
     Args:
         image_shape: (C, H, W), square, `base_side` * 2^k.
-        num_classes: number of logits, all there from the start.
+        num_classes: number of logits.
         width: channels of the first layer, doubled at each further one.
         base_side: side of the last maps; None for `smallest_side`.
     """
@@ -155,7 +154,6 @@ class DGMDiscriminator(nn.Module):
         width: Count = 32,
         base_side: Count | None = None,
     ) -> None:
-        super().__init__()
         base_side = base_side or smallest_side(image_shape)
         layers = doublings(image_shape, base_side, "dgm")
         widths = [image_shape[0], *(width * 2**i for i in range(layers))]
@@ -168,12 +166,5 @@ class DGMDiscriminator(nn.Module):
                 parts.append(nn.BatchNorm2d(outputs))
                 nn.init.normal_(parts[-1].weight, 1.0, 0.02)  # type: ignore[arg-type]
             parts.append(nn.LeakyReLU(LEAK))
-        self.trunk = nn.Sequential(*parts, nn.Flatten())
-        features = widths[-1] * base_side**2
-        self.score = nn.Linear(features, 1)
-        self.classify = nn.Linear(features, num_classes)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, H, W)."""
-        features = self.trunk(x)
-        return self.score(features).squeeze(1), self.classify(features)
+        trunk = nn.Sequential(*parts, nn.Flatten())
+        super().__init__(trunk, widths[-1] * base_side**2, num_classes)

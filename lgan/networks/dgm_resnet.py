@@ -6,7 +6,7 @@ Source: Ostapenko et al. 2019 (arXiv 1904.03137) and the official code for Image
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,8 @@ from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.chain import Chain, Link
 from lgan.networks.dgm import Init, doublings, init_weights, label_noise
-from lgan.networks.heads import ClassHead, Identity, SharedHead
+from lgan.networks.heads import HeadPer, Identity, head
+from lgan.networks.roles import ClassDiscriminator
 from lgan.networks.shapes import ImageShape
 
 BASE_SIDE = 4
@@ -74,7 +75,7 @@ class DGMResNetGenerator(nn.Module):
         width: Count = 64,
         z_dim: Count = 128,
         label_length: Count | None = None,
-        head_per: Literal["class", "task"] = "class",
+        head_per: HeadPer = "class",
         init: Init = "xavier",
     ) -> None:
         super().__init__()
@@ -86,7 +87,8 @@ class DGMResNetGenerator(nn.Module):
         self.norm = nn.BatchNorm2d(width)
         for link in self.chain().links:
             init_weights(self.get_submodule(link.layer).weight, init)  # type: ignore[arg-type]
-        self.head = _head(width, image_shape[0], num_classes, head_per)
+        last = partial(nn.Conv2d, kernel_size=3, padding=1)
+        self.head = head(last, width, image_shape[0], num_classes, head_per)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
@@ -115,7 +117,7 @@ class DGMResNetGenerator(nn.Module):
         return Chain(tuple(links), norms | {"norm": inputs}, "head", inputs, identities)
 
 
-class DGMResNetDiscriminator(nn.Module):
+class DGMResNetDiscriminator(ClassDiscriminator):
     """Images to a score and class logits by a ResNet-18 with a 3x3 stem and no pooling behind it.
 
     12,246,081 parameters for colour images and ten logits without bias, 12,246,091 with. Weights
@@ -123,7 +125,7 @@ class DGMResNetDiscriminator(nn.Module):
 
     Args:
         image_shape: (C, H, W), at least 8x8.
-        num_classes: number of logits, all there from the start.
+        num_classes: number of logits.
         features: length of the features before score and logits.
         aux_bias: give the logits a bias. In the code the first task's layer has none, and the
             wider ones that replace it have.
@@ -136,20 +138,13 @@ class DGMResNetDiscriminator(nn.Module):
         features: Count = 2048,
         aux_bias: bool = False,
     ) -> None:
-        super().__init__()
         # The average over all places of the last maps is the code's 4x4 one at 32x32.
         resnet = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=features)
         resnet.conv1 = nn.Conv2d(image_shape[0], 64, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
         resnet.maxpool = nn.Identity()  # type: ignore[assignment]
-        self.trunk = nn.Sequential(resnet, nn.BatchNorm1d(features, momentum=0.01), nn.ReLU())
-        self.score = nn.Linear(features, 1)
-        self.classify = nn.Linear(features, num_classes, bias=aux_bias)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, H, W)."""
-        features = self.trunk(x)
-        return self.score(features).squeeze(1), self.classify(features)
+        trunk = nn.Sequential(resnet, nn.BatchNorm1d(features, momentum=0.01), nn.ReLU())
+        super().__init__(trunk, features, num_classes, aux_bias)
 
 
 def _label_length(given: int | None, num_classes: int, z_dim: int) -> int:
@@ -161,13 +156,3 @@ def _label_length(given: int | None, num_classes: int, z_dim: int) -> int:
             "overwrites that many noise entries."
         )
     return length
-
-
-def _head(
-    inputs: int, channels: int, num_classes: int, per: Literal["class", "task"]
-) -> ClassHead | SharedHead:
-    count = num_classes if per == "class" else 1
-    last = nn.Conv2d(inputs, channels * count, 3, padding=1)
-    if per == "class":
-        return ClassHead(last, range(num_classes), num_classes)
-    return SharedHead(last)

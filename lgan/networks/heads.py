@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
+HeadPer = Literal["task", "class"]
 
 
 def resized(layer: Convolution, inputs: int, outputs: int) -> Convolution:
@@ -70,6 +72,14 @@ class ClassHead(nn.Module):
         """Return a newly initialised head for `inputs` channels and these classes."""
         convolution = resized(self.convolution, inputs, self.channels * len(classes))
         return ClassHead(convolution, classes, len(self.position))
+
+
+def head(
+    make: Callable[..., Convolution], inputs: int, channels: int, num_classes: int, per: HeadPer
+) -> SharedHead | ClassHead:
+    """Return a fresh head for images of `channels`, one per task or one per class."""
+    last = make(inputs, channels * (num_classes if per == "class" else 1))
+    return ClassHead(last, range(num_classes), num_classes) if per == "class" else SharedHead(last)
 
 
 class Identity(nn.Identity):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from lgan.arguments import Count
+from lgan.networks.roles import ClassDiscriminator
 from lgan.networks.shapes import ImageShape
 
 
@@ -39,29 +40,21 @@ class MLPGenerator(nn.Module):
         return torch.tanh(self.body(labelled)).unflatten(1, self.image_shape)
 
 
-class MLPDiscriminator(nn.Module):
+class MLPDiscriminator(ClassDiscriminator):
     """Images to a score and class logits.
 
     Args:
         image_shape: (C, H, W), any size.
-        num_classes: number of logits, all there from the start.
+        num_classes: number of logits.
         width: units of each of the two hidden layers.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 128) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.trunk = nn.Sequential(
+        trunk = nn.Sequential(
             nn.Flatten(),
             nn.Linear(math.prod(image_shape), width),
             nn.LeakyReLU(0.2),
             nn.Linear(width, width),
             nn.LeakyReLU(0.2),
         )
-        self.score = nn.Linear(width, 1)
-        self.classify = nn.Linear(width, num_classes)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, H, W)."""
-        features = self.trunk(x)
-        return self.score(features).squeeze(1), self.classify(features)
+        super().__init__(trunk, width, num_classes)

@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 from lgan.arguments import Count
 from lgan.networks.init import init_convolution, init_linear
 from lgan.networks.norm import EPS, ClassBatchNorm2d, Statistics
+from lgan.networks.roles import ClassDiscriminator
 from lgan.networks.shapes import ImageShape, require_side
 
 Conditioning = Literal["concat", "cbn"]
@@ -88,7 +89,7 @@ class Mergan64Generator(nn.Module):
     8,622,403 parameters for colour images at width 64, ten classes and `conditioning="concat"`.
 
     Args:
-        image_shape: (C, 64, 64).
+        image_shape: (C, 64, 64); others are refused.
         width: channels of the last block; the first two have 8 times as many.
         conditioning: "concat" (one-hot class beside the noise, shared scales and offsets, as the
             code does) or "cbn" (scales and offsets per class, as the paper says).
@@ -128,22 +129,20 @@ class Mergan64Generator(nn.Module):
         return torch.tanh(self.to_image(torch.relu(self.norm(x, y))))
 
 
-class Mergan64Discriminator(nn.Module):
+class Mergan64Discriminator(ClassDiscriminator):
     """Images to a score and class logits by four residual blocks with layer norm.
 
     7,573,771 parameters for colour images at width 64 and ten classes.
 
     Args:
-        image_shape: (C, 64, 64).
-        num_classes: number of logits, all there from the start.
+        image_shape: (C, 64, 64); others are refused.
+        num_classes: number of logits.
         width: channels of the first convolution; the last two blocks have 8 times as many.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 64) -> None:
-        super().__init__()
         require_side(image_shape, SIDE, "mergan64")
-        self.num_classes = num_classes
-        self.trunk = nn.Sequential(
+        trunk = nn.Sequential(
             _convolution(image_shape[0], width, gain=1.0),
             DownBlock(width, 2 * width),
             DownBlock(2 * width, 4 * width),
@@ -151,12 +150,6 @@ class Mergan64Discriminator(nn.Module):
             DownBlock(8 * width, 8 * width),
             nn.Flatten(),
         )
-        self.score = nn.Linear(8 * width * 4 * 4, 1)
-        self.classify = nn.Linear(8 * width * 4 * 4, num_classes)
+        super().__init__(trunk, 8 * width * 4 * 4, num_classes)
         init_linear(self.score)
         init_linear(self.classify)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, 64, 64)."""
-        features = self.trunk(x)
-        return self.score(features).squeeze(1), self.classify(features)

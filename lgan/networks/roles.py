@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lgan.errors import ConfigError
 
@@ -20,6 +20,32 @@ class ClassGenerator(Protocol):
 
     z_dim: int
     num_classes: int
+
+
+class ClassDiscriminator(nn.Module):
+    """Base of our discriminators of classes: one trunk, and two linear heads on its features.
+
+    A network of one's own need not derive from it: any module will do that returns as much.
+
+    Args:
+        trunk: images (B, C, H, W) to features (B, features).
+        features: their number.
+        num_classes: number of logits, all there from the start.
+        bias: of the logits.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, features: int, num_classes: int, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.trunk, self.num_classes = trunk, num_classes
+        self.score = nn.Linear(features, 1)
+        self.classify = nn.Linear(features, num_classes, bias=bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores (B,) and class logits (B, num_classes) of images x (B, C, H, W)."""
+        features = self.trunk(x)
+        return self.score(features).squeeze(1), self.classify(features)
 
 
 class Translator(nn.Module):
