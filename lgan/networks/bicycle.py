@@ -37,7 +37,6 @@ class CodeBlock(nn.Module):
         inner: channels between down and up convolution.
         code_length: length of the code.
         submodule: the next level; None for the innermost.
-        norm: "batch", "instance" or "none".
         outermost: no activation and no norms, and tanh instead of the skip.
     """
 
@@ -88,15 +87,9 @@ class BicycleUnet(Translator):
 
     Args:
         image_shape: (C, H, W) of the target; H and W multiples of 2^downs.
-        num_classes: not used.
         ngf: channels behind the first convolution; 2, 4, 8, 8 ... times as many follow.
         downs: number of halvings: 6, 7 and 8 for 64, 128 and 256 pixels.
         code_length: length of the code.
-        norm: "instance" (neither affine nor running statistics), "batch" or "none".
-        input_channels: channels of the input pictures; None for those of the target.
-
-    Raises:
-        ConfigError: a side of the pictures is no multiple of 2^downs.
     """
 
     last_layers = ("model.up.1",)
@@ -131,9 +124,6 @@ class BicycleUnet(Translator):
         Args:
             pictures: what to translate.
             code: (B, code_length), from N(0, I) or the encoder.
-
-        Raises:
-            ConfigError: a side of the pictures is no multiple of 2^downs.
         """
         self.require_size(pictures.shape[-2], pictures.shape[-1])
         return self.model(pictures, code)
@@ -170,10 +160,6 @@ class BicycleEncoder(nn.Module):
         code_length: length of the code.
         ndf: channels behind the first convolution; 2, 3, 4, 4 ... times as many follow.
         blocks: halvings, the first convolution counted: 5 for 256 pixels, 4 for 128, 3 for 64.
-        norm: "instance" (neither affine nor running statistics), "batch" or "none".
-
-    Raises:
-        ConfigError: the pictures are too small.
     """
 
     def __init__(
@@ -218,15 +204,11 @@ class MultiScalePatchGAN(PictureDiscriminator):
 
     Args:
         image_shape: (C, H, W), its smallest average at least 3 * 2^n_layers on a side.
-        num_classes: not used.
         ndf: channels behind the first convolution at full size; half as many at half of it.
         n_layers: halvings of each PatchGAN.
         scales: number of PatchGANs.
         norm: "instance", "batch" or "none"; "batch" leaves out the biases before it, and BicycleGAN
             does not.
-
-    Raises:
-        ConfigError: the pictures are too small.
     """
 
     def __init__(

@@ -19,10 +19,7 @@ class CycleGenerator(Translator):
     """Two translators: `forward_` from inputs to targets (netG_A), `backward_` the other way.
 
     Args:
-        image_shape: (C, H, W) of the target.
-        num_classes: given on to the translators.
         translator: `(image_shape, num_classes, input_channels=...) -> Translator`, one direction.
-        input_channels: channels of the input pictures; None for those of the target.
     """
 
     halves = {"forward": "forward_", "backward": "backward_"}
@@ -49,10 +46,7 @@ class CycleDiscriminator(PictureDiscriminator):
     """Two discriminators: `target` on target pictures (netD_A), `source` on inputs (netD_B).
 
     Args:
-        image_shape: (C, H, W) of the target.
-        num_classes: given on to the discriminators.
         patch: `(image_shape, num_classes) -> PictureDiscriminator` for one side; not conditional.
-        input_channels: channels of the input pictures; None for those of the target.
     """
 
     def __init__(
@@ -75,8 +69,6 @@ class BicycleGenerator(Translator):
     """BicycleGAN's generator and the encoder it is trained with.
 
     Args:
-        image_shape: (C, H, W) of the target.
-        num_classes: given on to the translator.
         translator: `(image_shape, num_classes, code_length=...) -> Translator`, which is called
             with pictures and codes.
         encoder: `(image_shape, code_length=...) -> nn.Module`: target pictures to mean and log
@@ -117,8 +109,6 @@ class BicycleDiscriminator(PictureDiscriminator):
     """Two discriminators: `encoded` (netD) and `random` (netD2), by where the code comes from.
 
     Args:
-        image_shape: (C, H, W) of the target.
-        num_classes: given on to the discriminators.
         patch: `(image_shape, num_classes) -> PictureDiscriminator` for one; not conditional.
     """
 

@@ -77,7 +77,6 @@ class Mergan32Discriminator(ClassDiscriminator):
 
     Args:
         image_shape: (C, 32, 32); others are refused.
-        num_classes: number of logits.
         width: channels of the first layer, doubled twice.
     """
 

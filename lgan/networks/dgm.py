@@ -142,7 +142,6 @@ class DGMDiscriminator(ClassDiscriminator):
 
     Args:
         image_shape: (C, H, W), square, `base_side` * 2^k.
-        num_classes: number of logits.
         width: channels of the first layer, doubled at each further one.
         base_side: side of the last maps; None for `smallest_side`.
     """

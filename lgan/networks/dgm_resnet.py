@@ -125,7 +125,6 @@ class DGMResNetDiscriminator(ClassDiscriminator):
 
     Args:
         image_shape: (C, H, W), at least 8x8.
-        num_classes: number of logits.
         features: length of the features before score and logits.
         aux_bias: give the logits a bias. In the code the first task's layer has none, and the
             wider ones that replace it have.

@@ -45,7 +45,6 @@ class MLPDiscriminator(ClassDiscriminator):
 
     Args:
         image_shape: (C, H, W), any size.
-        num_classes: number of logits.
         width: units of each of the two hidden layers.
     """
 

@@ -74,15 +74,9 @@ class PatchGAN(PictureDiscriminator):
 
     Args:
         image_shape: (C, H, W) of the target, at least 3 * 2^n_layers on a side.
-        num_classes: not used.
         ndf: channels behind the first convolution.
         n_layers: a score sees 70x70 pixels with 3, 34x34 with 2, 16x16 with 1.
-        norm: "batch", "instance" or "none".
         conditional: look at the input picture too (pix2pix); it comes before the target's channels.
-        input_channels: channels of the input pictures; None for those of the target.
-
-    Raises:
-        ConfigError: the pictures are too small.
     """
 
     def __init__(

@@ -23,6 +23,11 @@ from lgan.networks.translation import from_netg
 KEY = "method.init_from"
 SHOWN = 3
 State = Mapping[str, Tensor]
+_FIRST = {
+    "model.model.0.weight": "UnetGenerator",
+    "model.1.weight": "ResnetTranslator",
+    "model.down.0.weight": "BicycleUnet",
+}
 
 
 @dataclass(frozen=True)
@@ -135,59 +140,27 @@ def recognise(state: State) -> dict[str, Any]:
 
     `norm=none` cannot be told from `norm=instance`, which has no tensors either.
     """
-    for first, describe in _KINDS.items():
-        if first in state and state[first].ndim == 4:
-            return describe(state, state[first])
-    return {}
-
-
-def _unet(state: State, first: Tensor) -> dict[str, Any]:
-    return {
-        "network": "UnetGenerator",
-        "ngf": first.shape[0],
-        "downs": _convolutions(state) // 2,
-        "norm": _norm(state),
-        "bias": "model.model.0.bias" in state,
-        "input_channels": first.shape[1],
+    first = next((key for key in _FIRST if key in state and state[key].ndim == 4), None)
+    if first is None:
+        return {}
+    convolutions = [k for k, v in state.items() if k.endswith(".weight") and v.ndim == 4]
+    batch = any(key.endswith(".running_mean") for key in state)
+    found = {
+        "network": _FIRST[first],
+        "ngf": state[first].shape[0],
+        "norm": "batch" if batch else "instance",
     }
-
-
-def _resnet(state: State, first: Tensor) -> dict[str, Any]:
-    blocks = {match[1] for key in state if (match := re.match(r"model\.(\d+)\.conv_block\.", key))}
-    return {
-        "network": "ResnetTranslator",
-        "ngf": first.shape[0],
-        "blocks": len(blocks),
-        "norm": _norm(state),
-        "bias": "model.1.bias" in state,
+    if first == "model.1.weight":
+        blocks = {m[1] for k in state if (m := re.match(r"model\.(\d+)\.conv_block\.", k))}
         # Dropout between the two convolutions of a block moves the second one's number up.
-        "dropout": any(k.endswith("conv_block.6.weight") and state[k].ndim == 4 for k in state),
-        "input_channels": first.shape[1],
-    }
-
-
-def _bicycle(state: State, first: Tensor) -> dict[str, Any]:
-    return {
-        "network": "BicycleUnet",
-        "ngf": first.shape[0],
-        "downs": _convolutions(state) // 2,
-        "norm": _norm(state),
-    }
-
-
-_KINDS = {
-    "model.model.0.weight": _unet,
-    "model.1.weight": _resnet,
-    "model.down.0.weight": _bicycle,
-}
-
-
-def _convolutions(state: State) -> int:
-    return sum(key.endswith(".weight") and tensor.ndim == 4 for key, tensor in state.items())
-
-
-def _norm(state: State) -> str:
-    return "batch" if any(key.endswith(".running_mean") for key in state) else "instance"
+        dropout = any(key.endswith("conv_block.6.weight") for key in convolutions)
+        found |= {"blocks": len(blocks), "dropout": dropout}
+    else:
+        found["downs"] = len(convolutions) // 2
+    if first != "model.down.0.weight":
+        bias = first.replace("weight", "bias") in state
+        found |= {"bias": bias, "input_channels": state[first].shape[1]}
+    return found
 
 
 def _read(file: Path) -> Any:  # noqa: ANN401

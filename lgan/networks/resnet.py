@@ -136,7 +136,6 @@ class Mergan64Discriminator(ClassDiscriminator):
 
     Args:
         image_shape: (C, 64, 64); others are refused.
-        num_classes: number of logits.
         width: channels of the first convolution; the last two blocks have 8 times as many.
     """
 

@@ -25,7 +25,6 @@ class ResnetBlock(nn.Module):
 
     Args:
         channels: of input and output.
-        norm: "batch", "instance" or "none".
         bias: whether the convolutions have one.
         dropout: dropout of 0.5 between them. It shifts the second one's number, as in CycleGAN.
     """
@@ -55,17 +54,11 @@ class ResnetTranslator(Translator):
 
     Args:
         image_shape: (C, H, W) of the target; H and W multiples of 4 and at least 8.
-        num_classes: not used; tasks have generators, or layers, of their own.
         ngf: channels behind the first convolution; the blocks have four times as many.
         blocks: number of residual blocks: CycleGAN has 9 for 256 pixels and more, 6 for 128.
-        norm: "instance" (neither affine nor running statistics), "batch" or "none".
         bias: biases in all convolutions; with False only the last one has one, as CycleGAN's code
             does with batch norm.
         dropout: dropout of 0.5 inside the blocks.
-        input_channels: channels of the input pictures; None for those of the target.
-
-    Raises:
-        ConfigError: a side of the pictures does not fit.
     """
 
     multiple, least = 4, 8  # one reflected pixel at a quarter of the size needs two

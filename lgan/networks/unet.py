@@ -42,7 +42,6 @@ class UnetBlock(nn.Module):
         outer: channels of the input; the output has twice as many.
         inner: channels between down and up convolution.
         submodule: the next level; None for the innermost.
-        norm: "batch", "instance" or "none".
         bias: whether the convolutions have one.
         dropout: drop half of the output's own maps' entries in training.
     """
@@ -103,18 +102,12 @@ class UnetGenerator(Translator):
 
     Args:
         image_shape: (C, H, W) of the target; H and W multiples of 2^downs.
-        num_classes: not used; tasks have generators, or layers, of their own.
         ngf: channels behind the first convolution; 2, 4, 8, 8 ... times as many follow.
         downs: number of halvings: 6, 7 and 8 for 64, 128 and 256 pixels.
-        norm: "batch", "instance" (neither affine nor running statistics) or "none".
         bias: biases in all convolutions. With False only the last one has one, as pix2pix's
             PyTorch code does with batch norm; with instance norm it has them all.
         dropout: dropout of 0.5 on the ups after the innermost, up to 8 * ngf channels: three with
             8 downs, two with 7, one with 6.
-        input_channels: channels of the input pictures; None for those of the target.
-
-    Raises:
-        ConfigError: a side of the pictures is no multiple of 2^downs.
     """
 
     last_layers = ("model.model.3",)

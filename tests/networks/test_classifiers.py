@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from counting import count_parameters
 from torch.nn import functional as F  # noqa: N812
 
 from lgan.errors import ConfigError
 from lgan.networks.classifiers import MerganMLP, MerganVGGSmall, SmallCNN
-from lgan.networks.counts import count_parameters
 
 
 def test_parameter_counts_of_the_papers_classifiers() -> None:

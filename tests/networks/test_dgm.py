@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from counting import count_parameters
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 from lgan.networks.chain import chain_of
-from lgan.networks.counts import count_parameters
 from lgan.networks.dgm import DGMDiscriminator, DGMGenerator, label_noise, smallest_side
 from lgan.networks.dgm_resnet import DGMResNetDiscriminator, DGMResNetGenerator
 from lgan.networks.heads import ClassHead, Identity, SharedHead

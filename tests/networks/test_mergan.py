@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 import torch
+from counting import count_parameters
 from torch import nn
 
 from lgan.errors import ConfigError
-from lgan.networks.counts import count_parameters
 from lgan.networks.dcgan import Mergan32Discriminator, Mergan32Generator
 from lgan.networks.init import fans
 from lgan.networks.mlp import MLPDiscriminator, MLPGenerator
@@ -245,12 +245,3 @@ def test_the_cheap_shortcut_equals_the_one_of_the_code() -> None:
 def test_wrong_settings_are_refused(network, shape, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         network(shape, 10)
-
-
-def test_counting_parameters() -> None:
-    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2), nn.Linear(2, 1))
-    assert count_parameters(model) == 8 + 4 + 3
-    model[0].requires_grad_(False)
-    assert count_parameters(model, trainable_only=True) == 7
-    model.append(model[2])
-    assert count_parameters(model) == 15

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from counting import count_parameters
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor, nn
@@ -20,7 +21,6 @@ from lgan.networks.composite import (
     CycleDiscriminator,
     CycleGenerator,
 )
-from lgan.networks.counts import count_parameters
 from lgan.networks.patchgan import PatchGAN, PixelGAN
 from lgan.networks.resnet_translator import ResnetBlock, ResnetTranslator
 from lgan.networks.roles import Translator
