@@ -87,7 +87,8 @@ def compose_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for role, kind in parts.items():
         lines += [f"{role}:", f"  _target_: my_package.networks.{kind}", "  _partial_: true"]
     (conf / "network/mine.yaml").write_text("\n".join(lines))
-    for name, text in re.findall(r"`my_(\S+)`\n\n```\w+\n(.*?)```", CONTRIBUTING.read_text(), re.S):
+    section = CONTRIBUTING.read_text().partition("## An objective")[2].partition("\n## ")[0]
+    for name, text in re.findall(r"`my_(\S+)`\n\n```\w+\n(.*?)```", section, re.S):
         (tmp_path / f"my_{name}").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     register_resolvers()
