@@ -14,7 +14,7 @@ import types
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from hydra.utils import get_object
@@ -24,6 +24,7 @@ from pydantic.types import AllowInfNan
 
 from lgan.errors import ConfigError
 
+S = TypeVar("S")
 Finite = AllowInfNan(False)
 Count = Annotated[int, Ge(1)]
 """A number of things of which there is at least one."""
@@ -45,6 +46,8 @@ Fraction = Annotated[float, Gt(0), Le(1)]
 """A share of something, not nothing."""
 Text = Annotated[str, MinLen(1)]
 """A text that is not empty."""
+Texts = Annotated[list[Text], MinLen(1)]
+"""One of them or more."""
 
 _STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
 _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than",
@@ -278,3 +281,27 @@ def key_of(config: DictConfig, path: str) -> str:
     raw = node._value() if isinstance(node, Node) else None
     reference = re.fullmatch(r"\$\{([\w.]+)\}", raw) if isinstance(raw, str) else None
     return key_of(config, reference[1]) if reference else f"{parent}.{name}".lstrip(".")
+
+
+def settings_of(kind: type[S], config: DictConfig) -> S:
+    """Return a config's values as an instance of a dataclass; further keys are left out.
+
+    Where a list is asked for, one value is a list of one.
+
+    Raises:
+        ConfigError: a value is absent or senseless; its key is named.
+    """
+    given: dict[str, Any] = {}
+    for key, annotation in get_type_hints(kind, include_extras=True).items():
+        value = config[key]
+        given[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        if value is None and (right := refusal(annotation, None)):
+            raise ConfigError(f"{key}=... is missing; it takes {right}, see --help.")
+        if value is not None and _takes_list(annotation) and not OmegaConf.is_config(value):
+            given[key] = [value]
+        check_value(key, annotation, given[key])
+    return kind(**given)
+
+
+def _takes_list(annotation: Any) -> bool:  # noqa: ANN401
+    return get_origin(annotation) is list or any(map(_takes_list, get_args(annotation)))

@@ -1,1 +1,1 @@
-"""Console scripts, one small module each."""
+"""One small file per console script: its settings, and what it prints."""

@@ -1,4 +1,4 @@
-"""What the console scripts share: settings are checked, and mistakes end in one sentence."""
+"""What the console scripts share: a mistake ends in one sentence."""
 
 from __future__ import annotations
 
@@ -6,45 +6,17 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import hydra
-from annotated_types import MinLen
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from lgan.arguments import Text, check_value, refusal
-from lgan.errors import ConfigError, own_error
+from lgan.arguments import settings_of
+from lgan.errors import own_error
 from lgan.launch.compose import config_path
 from lgan.launch.sweep import FULL_ERROR, JobFailedError
-
-S = TypeVar("S")
-Texts = Annotated[list[Text], MinLen(1)]
-
-
-def settings(kind: type[S], config: DictConfig) -> S:
-    """Return the settings of a script, held against the annotations of their class.
-
-    Where a list is asked for, one value is a list of one.
-
-    Raises:
-        ConfigError: a value is absent or senseless; its key is named.
-    """
-    given: dict[str, Any] = {}
-    for key, annotation in get_type_hints(kind, include_extras=True).items():
-        value = config[key]
-        given[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-        if value is None and (right := refusal(annotation, None)):
-            raise ConfigError(f"{key}=... is missing; it takes {right}, see --help.")
-        if value is not None and _takes_list(annotation) and not OmegaConf.is_config(value):
-            given[key] = [value]
-        check_value(key, annotation, given[key])
-    return kind(**given)
-
-
-def _takes_list(annotation: Any) -> bool:  # noqa: ANN401
-    return get_origin(annotation) is list or any(map(_takes_list, get_args(annotation)))
 
 
 def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,7 +60,7 @@ def script(config_name: str) -> Callable[[Callable[[Any], None]], Callable[[], N
     def decorate(function: Callable[[Any], None]) -> Callable[[], None]:
         def run(config: DictConfig) -> None:
             (kind,) = (each for key, each in get_type_hints(function).items() if key != "return")
-            function(settings(kind, config))
+            function(settings_of(kind, config))
 
         return functools.wraps(function)(lambda: run_script(run, config_name))
 

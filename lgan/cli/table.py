@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lgan.arguments import Text
-from lgan.cli.common import Texts, script
+from lgan.arguments import Text, Texts
+from lgan.cli.common import script
 from lgan.errors import warn
 from lgan.files import write_atomically
 

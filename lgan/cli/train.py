@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from omegaconf import DictConfig
+
 from lgan.cli.common import run_script
 from lgan.launch.job import run_job
 from lgan.launch.sweep import noted, run_app
 from lgan.run.folder import register_resolvers
 
 
+def _run(config: DictConfig) -> float | None:
+    return noted(run_job, config)
+
+
 def main() -> None:
     """Run the console script `lgan-train`."""
     register_resolvers()
-    run_app(lambda: run_script(noted(run_job), "train"))
+    run_app(lambda: run_script(_run, "train"))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ they are what tracing leaves free.
 from __future__ import annotations
 
 import copy
-import importlib.util
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -50,10 +49,6 @@ class Format(ABC):
     def refusal(self, network: TaskNetwork) -> str:
         """Return why this network cannot be written so; "" if it can."""
         return ""
-
-    def absent(self) -> list[str]:
-        """Return the packages that are not installed."""
-        return [name for name in self.packages if importlib.util.find_spec(name) is None]
 
 
 class Safetensors(Format):

@@ -70,12 +70,8 @@ def translate(
     module, done, alone = network.network.to(device), 0, test_mode == "paper"
     mode = as_in_training(module) if alone else nullcontext()
     forked = torch.random.fork_rng(random_devices(torch.device(device)))
-    with (
-        torch.no_grad(),
-        mode,
-        forked,
-        tqdm(total=len(pictures), unit="picture", disable=None) as bar,
-    ):
+    shown = tqdm(total=len(pictures), unit="picture", disable=None)  # on a terminal
+    with torch.no_grad(), mode, forked, shown as bar:
         for batch in batches(pictures, 1 if alone else batch_size):
             inputs = [torch.stack([read(p, network.shape[0]) for p in batch]).to(device)]
             if network.code_length:
@@ -213,22 +209,19 @@ def _sizes(network: TaskNetwork, file: Path, fit: str) -> tuple[tuple[int, int],
     """Return (height, width) of the result, and of what the network sees."""
     height, width = _upright(file)
     if fit == "resize":
-        return (network.shape[1], network.shape[2]), (network.shape[1], network.shape[2])
-    if network.fits(height, width):
+        height, width = network.shape[1:]
+    if fit == "resize" or network.fits(height, width):
         return (height, width), (height, width)
+    step, least = network.multiple, network.least
     if fit == "none":
         raise ConfigError(
-            f"{file} is {width}x{height} pixels, and this network takes multiples of "
-            f"{network.multiple}{_at_least(network)}; add fit=pad (the borders are repeated, and "
-            f"cut off again) or fit=resize (to {network.shape[2]}x{network.shape[1]})."
+            f"{file} is {width}x{height} pixels, and this network takes multiples of {step}"
+            f"{f', at least {least}' if least > step else ''}; add fit=pad (the borders are "
+            f"repeated, and cut off again) or fit=resize (to {network.shape[2]}x"
+            f"{network.shape[1]})."
         )
-    step = network.multiple
-    padded = tuple(max(-(-side // step) * step, network.least) for side in (height, width))
+    padded = [max(-(-side // step) * step, least) for side in (height, width)]
     return (height, width), (padded[0], padded[1])
-
-
-def _at_least(network: TaskNetwork) -> str:
-    return f", at least {network.least}" if network.least > network.multiple else ""
 
 
 def _upright(file: Path) -> tuple[int, int]:

@@ -1,1 +1,6 @@
-"""Starting processes: ranks of one run, jobs of a sweep, and where they go."""
+"""Starting processes: the ranks of one run, the jobs of a sweep, and where they go.
+
+`job` is what one job does; `processes` starts the ranks of a run with several, each a `worker`;
+`sweep` notes how jobs end and prints the table, which `sweep_table` writes; `hydra_launchers` knows
+joblib's, submitit's and Slurm's ways; `gpus` shares GPUs out; `compose` makes configs of overrides.
+"""

@@ -12,9 +12,10 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.launch.hydra_launchers import (
-    is_joblib,
-    is_slurm,
-    leaves_gpus_alone,
+    JOBLIB,
+    LOCAL,
+    SLURM,
+    launcher_of,
     missing_plugin,
     set_defaults,
 )
@@ -41,30 +42,21 @@ class GpuPlacement(Callback):
         if missing:
             print(f"error: {missing}", file=sys.stderr, flush=True)
             raise SystemExit(1)
-        launcher = config.hydra.launcher["_target_"]
-        more: dict[str, Any] = {}
-        if not leaves_gpus_alone(launcher):
+        launcher, more = launcher_of(config), {}
+        if launcher in (JOBLIB, LOCAL):
             self.devices = visible_devices(os.environ)
-        if is_joblib(launcher):
+        if launcher == JOBLIB:
             more = {"n_jobs": sensible_jobs(config, self.devices)}
-        elif is_slurm(launcher) and config.gpus_per_job:
+        elif launcher == SLURM and config.gpus_per_job:
             more = {"gpus_per_node": config.gpus_per_job}
         set_defaults(config, more)
 
-    def on_job_start(
-        self,
-        config: DictConfig,
-        *,
-        task_function: TaskFunction,
-        **_: Any,  # noqa: ANN401
-    ) -> None:
+    def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **_: Any) -> None:  # noqa: ANN401
         """Let this process see the job's devices only."""
         count = gpus_per_job(config)
-        if not self.devices or count == 0:
-            return
-        if not _given:
-            _given.extend(devices_of(config.hydra.job.num, count, self.devices))
-        os.environ[VARIABLE] = ",".join(_given)
+        if self.devices and count:
+            _given[:] = _given or devices_of(config.hydra.job.num, count, self.devices)
+            os.environ[VARIABLE] = ",".join(_given)
 
 
 def devices_of(job: int, per_job: int, devices: Sequence[str]) -> list[str]:
@@ -107,8 +99,6 @@ def sensible_jobs(config: DictConfig, devices: Sequence[str]) -> int:
     """
     if devices:
         return max(1, len(devices) // max(1, gpus_per_job(config)))
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    known = hasattr(os, "sched_getaffinity")  # Linux
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
     return max(1, cores // int(OmegaConf.select(config, "threads") or 1))

@@ -1,4 +1,4 @@
-"""What lgan has to know of Hydra's launchers, by the class that a config names."""
+"""What lgan has to know of Hydra's launchers, which a config names by their class."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
+JOBLIB, LOCAL, SLURM = "JoblibLauncher", "LocalLauncher", "SlurmLauncher"
+"""Several jobs in each of some worker processes; a process per job; a job in Slurm's queue each.
+
+`LOCAL` gives up at the first job that dies, and its other jobs run on.
+"""
 EXTRAS = {
     "hydra_joblib_launcher": "joblib",
     "hydra_submitit_launcher": "submitit",
@@ -22,43 +27,21 @@ EXTRAS = {
 """The extra of lgan that brings each plugin."""
 OWN_CHOICES = ("joblib", "submitit_local", "submitit_slurm")
 """The plugins' own choices of `hydra/launcher`."""
+DEFAULTS: dict[str, dict[str, Any]] = {
+    # Jobs sent out one by one: several would go together, to one process, after a few skipped ones.
+    JOBLIB: {"batch_size": "1"},
+    LOCAL: {"timeout_min": 14 * 24 * 60},
+    # A job that runs out of time goes back into the queue, and on from its last checkpoint.
+    SLURM: {"timeout_min": 24 * 60, "max_num_timeout": 100},
+}
+"""What lgan asks of a launcher instead of the plugin's defaults, which kill a job after an hour."""
 PATIENCE = 30.0
 """Seconds that a job has for its checkpoint before it is asked again to stop."""
 
 
-DEFAULTS: dict[str, dict[str, Any]] = {
-    # Jobs sent out one by one: several would go together, to one process, after a few skipped ones.
-    "JoblibLauncher": {"batch_size": "1"},
-    "LocalLauncher": {"timeout_min": 14 * 24 * 60},
-    # A job that runs out of time goes back into the queue, and on from its last checkpoint.
-    "SlurmLauncher": {"timeout_min": 24 * 60, "max_num_timeout": 100},
-}
-"""What lgan asks of a launcher instead of the plugin's defaults, which kill a job after an hour."""
-
-
-def class_name(target: str) -> str:
-    """Return the last part of a dotted name."""
-    return target.rpartition(".")[2]
-
-
-def is_joblib(target: str) -> bool:
-    """Whether jobs run in joblib's worker processes, several jobs in each."""
-    return class_name(target) == "JoblibLauncher"
-
-
-def is_slurm(target: str) -> bool:
-    """Whether jobs wait in Slurm's queue."""
-    return class_name(target) == "SlurmLauncher"
-
-
-def orphans_jobs(target: str) -> bool:
-    """Whether the launcher gives up at the first job that died while others run on."""
-    return class_name(target) == "LocalLauncher"
-
-
-def leaves_gpus_alone(target: str) -> bool:
-    """Whether something else gives each job its GPUs: a scheduler, or nobody has to."""
-    return class_name(target) not in ("JoblibLauncher", "LocalLauncher")
+def launcher_of(config: DictConfig) -> str:
+    """Return the class of a config's launcher, without its module."""
+    return str(config.hydra.launcher["_target_"]).rpartition(".")[2]
 
 
 def set_defaults(config: DictConfig, more: Mapping[str, Any]) -> None:
@@ -67,15 +50,13 @@ def set_defaults(config: DictConfig, more: Mapping[str, Any]) -> None:
     A launcher that someone gave other values in a yaml of its own (`hydra/launcher=mine`) keeps
     them: only what the plugin's own choices leave open is set.
     """
-    launcher = config.hydra.launcher
     if config.hydra.runtime.choices["hydra/launcher"] not in OWN_CHOICES:
         return
-    said = [override.lstrip("+") for override in config.hydra.overrides.hydra]
-    wanted = {**DEFAULTS.get(class_name(launcher["_target_"]), {}), **more}
+    said = {each.lstrip("+").partition("=")[0] for each in config.hydra.overrides.hydra}
     with read_write(config), open_dict(config):
-        for key, value in wanted.items():
-            if not any(each.startswith(f"hydra.launcher.{key}=") for each in said):
-                launcher[key] = value
+        for key, value in {**DEFAULTS.get(launcher_of(config), {}), **more}.items():
+            if f"hydra.launcher.{key}" not in said:
+                config.hydra.launcher[key] = value
 
 
 def missing_plugin(config: DictConfig) -> str:
@@ -89,19 +70,14 @@ def missing_plugin(config: DictConfig) -> str:
 
 
 def wait_for_children(seconds: float = float("inf")) -> bool:
-    """Wait until every child of this process has ended.
-
-    Returns:
-        Whether they have, within so many seconds.
-    """
+    """Wait until every child of this process has ended; return whether they have, in that time."""
     until = time.monotonic() + seconds
-    try:
+    with suppress(ChildProcessError):
         while time.monotonic() < until:
             if os.waitpid(-1, os.WNOHANG)[0] == 0:
                 time.sleep(0.1)
-    except ChildProcessError:
-        return True
-    return False
+        return False
+    return True
 
 
 def stop_children() -> None:
@@ -110,8 +86,8 @@ def stop_children() -> None:
     submitit's local jobs outlive the process that started them otherwise. Where the system does
     not list a process's children (Linux does), they are left running.
     """
-    children = [pid for path in Path("/proc/self/task").glob("*/children")
-                for pid in path.read_text().split()]  # fmt: skip
+    lists = Path("/proc/self/task").glob("*/children")
+    children = [pid for path in lists for pid in path.read_text().split()]
     while children:
         for pid in children:
             with suppress(ProcessLookupError):

@@ -5,14 +5,14 @@ It also returns the number that a sweeper optimises.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import ConfigError
 from lgan.run import signals
-from lgan.run.record import FILE_NAME, RunRecord, number
+from lgan.run.record import FILE_NAME, RunRecord, number, value_at
 
 
 def run_job(config: DictConfig) -> float | None:
@@ -58,11 +58,8 @@ def objective_value(config: DictConfig, folder: Path) -> float | None:
     if path is None:
         return None
     row = RunRecord.load(folder).rows[-1]
-    value: Any = row
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    result = number(value)
-    if result != result:
+    result = value_at(row, str(path))
+    if math.isnan(result):
         known = [key for key, value in row.get("overall", {}).items() if number(value) == value]
         raise ConfigError(
             f"objective_metric={path} is no number in the last row of {folder / FILE_NAME}; "

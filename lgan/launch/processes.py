@@ -25,7 +25,7 @@ import torch
 import torch.distributed as dist
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from lgan import errors
@@ -53,15 +53,15 @@ def processes(config: DictConfig) -> int:
             "trainer.sync_batchnorm=true needs GPUs: PyTorch has no such layer for CPUs; leave it "
             "false, or choose a network without batch statistics."
         )
-    devices, on_cpu = config.trainer.devices, not on_gpu(config)
+    devices, gpus = config.trainer.devices, torch.cuda.device_count() if on_gpu(config) else 0
     if isinstance(devices, ListConfig):
         return len(devices)
     if devices in ("auto", -1):
-        return 1 if on_cpu else torch.cuda.device_count()
-    if not on_cpu and int(devices) > torch.cuda.device_count():
+        return gpus or 1
+    if 0 < gpus < int(devices):
         raise ConfigError(
-            f"trainer.devices={devices} is more than the {torch.cuda.device_count()} GPUs of this "
-            "machine; NCCL takes one process for each."
+            f"trainer.devices={devices} is more than the {gpus} GPUs of this machine; NCCL takes "
+            "one process for each."
         )
     return int(devices)
 
@@ -107,7 +107,7 @@ def launch(config: DictConfig) -> None:
         LganError: what a worker raised, or a sentence on the worker that died.
         StopBySignal: a signal ended the run; the workers have written their checkpoint.
     """
-    with tempfile.TemporaryDirectory(prefix="lgan-") as folder, quiet(), signals_restored():
+    with tempfile.TemporaryDirectory(prefix="lgan-") as folder, mannered_agent():
         path = Path(folder) / "config.yaml"
         path.write_text(OmegaConf.to_yaml(config, resolve=True))
         settings = launch_config(config, Path(folder))
@@ -172,22 +172,17 @@ def ending(failure: ChildFailedError, folder: Path) -> BaseException:
     killed = {rank: f for rank, f in causes.items() if f.exitcode < 0}
     if told and (not killed or causes is everyone):
         return told_error(told[0])
+    rank, first = min((killed or causes).items())
     if killed:
-        rank, first = min(killed.items())
         name = signal.Signals(-first.exitcode).name
         memory = " (the system does that when memory runs out)" if name == "SIGKILL" else ""
         return RunError(
             f"rank {rank} was ended by {name}{memory}; the others have left, and {KEPT}."
         )
-    return _by_exit_code(*min(causes.items()))
-
-
-def _by_exit_code(rank: int, failure: ProcessFailure) -> BaseException:
-    signum = failure.exitcode - 128
-    if signum in SIGNALS:
-        return StopBySignal(signum)
+    if first.exitcode - 128 in SIGNALS:
+        return StopBySignal(first.exitcode - 128)
     return RunError(
-        f"rank {rank} failed with exit code {failure.exitcode}; its own words stand above, and "
+        f"rank {rank} failed with exit code {first.exitcode}; its own words stand above, and "
         f"{KEPT}."
     )
 
@@ -206,23 +201,17 @@ def told_error(path: Path) -> LganError:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the agent's own accounts of a failure, two pages of them, off the screen."""
+def mannered_agent() -> Iterator[None]:
+    """Keep the agent's accounts of a failure, two pages of them, off the screen.
+
+    Also put the signal handlers back that it replaces by its own: a multirun goes on after it.
+    """
     logger = logging.getLogger("torch.distributed.elastic")
-    former = logger.level
+    level, handlers = logger.level, {number: signal.getsignal(number) for number in SIGNALS}
     logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(former)
-
-
-@contextmanager
-def signals_restored() -> Iterator[None]:
-    """Put the handlers back that the agent replaces by its own: a multirun goes on after it."""
-    former = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
+        logger.setLevel(level)
+        for number, handler in handlers.items():
             signal.signal(number, handler)

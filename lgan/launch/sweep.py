@@ -8,7 +8,6 @@ A job that began and left no last note died.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import os
@@ -33,7 +32,13 @@ from omegaconf import DictConfig
 
 from lgan.errors import DataError, RunError, own_error
 from lgan.files import write_json
-from lgan.launch.hydra_launchers import is_slurm, orphans_jobs, stop_children, wait_for_children
+from lgan.launch.hydra_launchers import (
+    LOCAL,
+    SLURM,
+    launcher_of,
+    stop_children,
+    wait_for_children,
+)
 from lgan.launch.sweep_table import Job, first_sentence, summary, table, verdict
 from lgan.run.record import RunRecord
 from lgan.run.signals import watch
@@ -51,16 +56,16 @@ class SweepNotes(Callback):
     """Hydra callback: where the jobs of a sweep note how they end. A single run notes nothing.
 
     Attributes:
-        folder: of the notes; None in a single run.
-        config: the sweep's.
+        config: the sweep's; None in a single run.
+        folder: of the notes.
         planned: overrides of all jobs, where the sweeper knows them beforehand.
         goes_on: whether a failed job is hidden from the sweeper, which would give up.
         full_errors: whether the user wants the traces of all errors.
     """
 
     def __init__(self) -> None:
-        self.folder: Path | None = None
         self.config: DictConfig | None = None
+        self.folder = Path()
         self.planned: list[list[str]] = []
         self.goes_on = self.full_errors = False
 
@@ -79,16 +84,16 @@ class SweepNotes(Callback):
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **_: Any) -> None:  # noqa: ANN401
         """Be what the job notes in: it may run in another process."""
-        _current[:] = [self] if self.folder else []
+        _current[:] = [self] if self.config is not None else []
 
     def write(self, job: Job) -> None:
         """Write the note of a job."""
-        write_json(self._folder() / f"{job.number}.json", asdict(job))
+        write_json(self.folder / f"{job.number}.json", asdict(job))
 
     def jobs(self) -> list[Job]:
         """Return all jobs as noted so far, in their order, and those planned but not begun."""
         found = {number: Job(number, each) for number, each in enumerate(self.planned)}
-        for path in self._folder().glob("*.json"):
+        for path in self.folder.glob("*.json"):
             job = Job(**json.loads(path.read_text()))
             found[job.number] = job
         return [found[number] for number in sorted(found)]
@@ -117,18 +122,14 @@ class SweepNotes(Callback):
             unfinished: status of the jobs that began and noted no end.
             why: their error.
         """
-        jobs, folder = self.jobs(), self._folder()
+        jobs = self.jobs()
         for job in jobs:
             if job.status == "running":
                 job.status, job.error = unfinished, why
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
         with suppress(OSError):  # absent, or another sweep has notes there
-            folder.parent.rmdir()
+            self.folder.parent.rmdir()
         return [] if all(job.status == "never started" for job in jobs) else jobs
-
-    def _folder(self) -> Path:
-        assert self.folder is not None
-        return self.folder
 
 
 _current: list[SweepNotes] = []  # of this process, at most one
@@ -156,31 +157,18 @@ def _choices(override: Override) -> list[str]:
 
 def noted(
     function: Callable[[DictConfig], Any],
+    config: DictConfig,
     compose: Callable[[DictConfig], DictConfig] = lambda config: config,
     absent_is_fine: bool = False,
-) -> TaskFunction:
-    """Return `function(compose(config))` as Hydra's task function, whose jobs are noted.
+) -> Any:  # noqa: ANN401
+    """Return `function(compose(config))`; in a sweep what becomes of it is noted.
 
     Args:
         function: trains.
-        compose: from the config of the job to that of the run.
+        config: the job's.
+        compose: from the job's config to that of the run.
         absent_is_fine: whether a job without its data is not a failed one.
     """
-
-    # What is sent to other processes is sent by name, but for closures: hence `_call`.
-    @functools.wraps(function)
-    def wrapped(config: DictConfig) -> Any:  # noqa: ANN401
-        return _call(function, compose, absent_is_fine, config)
-
-    return wrapped
-
-
-def _call(
-    function: Callable[[DictConfig], Any],
-    compose: Callable[[DictConfig], DictConfig],
-    absent_is_fine: bool,
-    config: DictConfig,
-) -> Any:  # noqa: ANN401
     notes = current()
     if notes is None:
         return function(compose(config))
@@ -227,49 +215,48 @@ def run_app(
         SystemExit: a job is not done, the launcher gave up, or a signal came.
     """
     error: BaseException | None = None
-    wish = {FULL_ERROR: os.environ[FULL_ERROR]} if FULL_ERROR in os.environ else {}
     try:
         with watch():
             app()
     except BaseException as raised:
         error = raised
-    os.environ.pop(FULL_ERROR, None)
-    os.environ.update(wish)
-    notes = current()
+    notes, said = current(), ""
     _current.clear()
     if notes is not None and notes.config is not None:
-        jobs = notes.end(*_unfinished(notes.config.hydra.launcher["_target_"], error))
+        if not notes.full_errors:
+            os.environ.pop(FULL_ERROR, None)
+        jobs = notes.end(*_unfinished(launcher_of(notes.config), error))
         if jobs:
             sys.stderr.flush()
             print(f"\n{table(jobs)}\n{summary(jobs)}", file=file, flush=True)
         if jobs and (error is None or isinstance(error, Exception)):
             then(notes.config, jobs)
-        if isinstance(error, Exception) and not notes.full_errors:
-            _leave(_mistake(error) or verdict(jobs) or f"error: {first_sentence(error)}")
-        elif error is None and verdict(jobs):
-            _leave(verdict(jobs))
+        said = _last_words(error, jobs, notes.full_errors)
+    if said:
+        print(said, file=sys.stderr, flush=True)
+        raise SystemExit(1)
     if error is not None:
         raise error
+
+
+def _last_words(error: BaseException | None, jobs: list[Job], full_errors: bool) -> str:
+    """Return the last line of a sweep that is not done; "" where all is well, or said already."""
+    if error is None:
+        return verdict(jobs)
+    if not isinstance(error, Exception) or full_errors:
+        return ""
+    if isinstance(error, CompactHydraException) and not isinstance(error, JobFailedError):
+        # A mistake in the command line, found before the first job, in Hydra's words.
+        return "\n".join([str(error), *([str(error.__cause__)] if error.__cause__ else [])])
+    return verdict(jobs) or f"error: {first_sentence(error)}"
 
 
 def _unfinished(launcher: str, error: BaseException | None) -> tuple[str, str]:
     """Return what became of the jobs that have noted no end, once nothing of them runs any more."""
     if error is not None and not isinstance(error, Exception):
-        if orphans_jobs(launcher):
+        if launcher == LOCAL:
             stop_children()
         return "stopped", "the same command goes on"
-    if error is not None and orphans_jobs(launcher):
+    if error is not None and launcher == LOCAL:
         wait_for_children()
-    return "died", SILENT if error is not None and is_slurm(launcher) else DIED
-
-
-def _mistake(error: Exception) -> str:
-    """Return Hydra's words on a mistake in the command line, found before any job; else ""."""
-    if not isinstance(error, CompactHydraException) or isinstance(error, JobFailedError):
-        return ""
-    return "\n".join([str(error), *([str(error.__cause__)] if error.__cause__ else [])])
-
-
-def _leave(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
-    raise SystemExit(1)
+    return "died", SILENT if error is not None and launcher == SLURM else DIED

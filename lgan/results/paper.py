@@ -68,11 +68,11 @@ class Plan:
             place.append(f"data.root={quote(str(own if own.is_dir() else self.data_root))}")
         return [*self.table.overrides(run, method, self.budget, seed), *place, *self.more]
 
-    def outcomes(self, ended: Iterable[tuple[str, Path | None, str]]) -> Outcomes:
+    def outcomes(self, ended: Iterable[tuple[str, str, str | None]]) -> Outcomes:
         """Join what became of the cells, by run and method.
 
         Args:
-            ended: of each cell its name, the folder of a complete run, or why there is none.
+            ended: of each cell its name, its run's folder, and why that is not complete, or None.
         """
         found = {
             (run, method): Outcome(problem=self.table.left_out(run, method, self.budget) or "")
@@ -81,10 +81,10 @@ class Plan:
         }
         for cell, folder, problem in ended:
             run, method, _ = self.cells[cell]
-            if folder is None:
-                found[run, method].problem = problem
+            if problem is None:
+                found[run, method].records.append(RunRecord.load(Path(folder)))
             else:
-                found[run, method].records.append(RunRecord.load(folder))
+                found[run, method].problem = problem
         return found
 
 

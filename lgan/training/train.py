@@ -23,6 +23,7 @@ from lgan.run.folder import RunFolder, register_resolvers
 from lgan.run.lock import run_lock
 from lgan.run.record import FILE_NAME, RunRecord
 from lgan.run.rewinds import Rewinds
+from lgan.run.wandb_logger import with_reachable_server
 from lgan.training import build, fit
 from lgan.training.runner import SequenceRunner
 from lgan.training.settings import check_settings, plain
@@ -90,7 +91,7 @@ def run(
 ) -> None:
     """Train to the end, with all loggers open, and say in the record how it ended."""
     status = "failed"
-    open_loggers = build.build_loggers(loggers.with_reachable_server(config))
+    open_loggers = build.build_loggers(with_reachable_server(config))
     try:
         for logger in open_loggers:
             logger.log_hyperparams(plain(config))

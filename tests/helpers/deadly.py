@@ -18,3 +18,10 @@ class Killed(Callback):
     def on_train_start(self, *_: Any) -> None:
         if self.dies:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Broken(Callback):
+    """A callback with a bug."""
+
+    def on_train_start(self, *_: Any) -> None:
+        raise TypeError("a bug")

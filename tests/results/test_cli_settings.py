@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from lgan.arguments import settings_of
 from lgan.cli.common import config_path
-from lgan.cli.common import settings as checked
 from lgan.cli.export import ExportSettings
-from lgan.cli.paper import PaperSettings
 from lgan.cli.report import ReportSettings
 from lgan.cli.sample import SampleSettings
 from lgan.cli.table import TableSettings
 from lgan.cli.translate import TranslateSettings
 from lgan.errors import ConfigError
+from lgan.launch.paper_cells import PaperSettings
 
 SCRIPTS = {
     "sample": (SampleSettings, {"run": "r"}),
@@ -31,7 +31,7 @@ SCRIPTS = {
 def settings(script: str, **changes):
     kind, given = SCRIPTS[script]
     own = OmegaConf.load(Path(config_path()) / f"{script}.yaml")
-    return checked(kind, OmegaConf.merge(own, given, changes))
+    return settings_of(kind, OmegaConf.merge(own, given, changes))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

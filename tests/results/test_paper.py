@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from paper_cells import build_table
+from paper_table import build_table
 
-from lgan.cli.paper import commands, plan_of, publish
+from lgan.cli.paper import commands, join
 from lgan.errors import ConfigError
 from lgan.launch.compose import compose_run
+from lgan.launch.paper_cells import plan_of
 from lgan.launch.sweep_table import Job
 from lgan.results.paper import quote
 from lgan.results.paper_file import PaperTable
@@ -123,7 +124,7 @@ def test_what_was_not_made_leaves_a_sentence(tmp_path, ask, make_run):
         Job(1, ["cell=digits/sft/1"], "failed", "x", "loss is nan at task 0, step 3"),
         Job(2, ["cell=digits/joint/0"], "no data", "x", "digits are not in <here>."),
     ]
-    rows = lines_of(publish(plan, jobs))
+    rows = lines_of(join(plan, jobs))
     assert rows["A, 1 task", "sft"][:2] == ["90.00", "1"]
     assert rows["A, 1 task", "sft"][4] == "failed: loss is nan at task 0, step 3"
     expected = ["–", "0", "90.00", "–", "no data: digits are not in &lt;here&gt;."]

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from paper_cells import build_table
+from paper_table import build_table
 from PIL import Image
 
-from lgan.cli.paper import commands, plan_of
+from lgan.cli.paper import commands
 from lgan.errors import ConfigError
 from lgan.launch.compose import compose_run
+from lgan.launch.paper_cells import plan_of
 from lgan.results.paper_file import PaperTable
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments" / "dgm"

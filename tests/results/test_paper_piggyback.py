@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from paper_cells import build_table
+from paper_table import build_table
 from PIL import Image
 
 from lgan.launch.compose import compose_run

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from lgan.errors import ConfigError
-from lgan.run.loggers import AppendCSVLogger
+from lgan.run.csv_logger import AppendCSVLogger
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from lgan.cli.paper import plan_of, publish
+from lgan.cli.paper import join
 from lgan.launch.compose import compose_run
+from lgan.launch.paper_cells import plan_of
 from lgan.launch.sweep_table import Job
 
 
@@ -18,4 +19,4 @@ def build_table(config: DictConfig, train: Callable[[DictConfig], Path]) -> str:
     for number, cell in enumerate(plan.cells):
         folder = train(compose_run(plan.overrides(cell)))
         jobs.append(Job(number, [f"cell={cell}"], "complete", str(folder)))
-    return publish(plan, jobs)
+    return join(plan, jobs)

@@ -1,0 +1,108 @@
+"""A paper's table as a sweep: a job for each cell, which is a run on one method and one seed.
+
+conf/paper.yaml asks Hydra's basic sweeper for `cell=NAME,NAME,...`, whatever launcher runs them.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import MinLen
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from lgan.arguments import Text, Texts, settings_of
+from lgan.errors import ConfigError, DataError, LganError
+from lgan.launch.compose import compose_run
+from lgan.launch.job import run_job
+from lgan.launch.sweep import current
+from lgan.launch.sweep_table import Job
+from lgan.results.paper import Plan, quote
+from lgan.results.paper_file import PaperTable
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """What conf/paper.yaml asks for."""
+
+    table: Text
+    budget: Text
+    data_root: Text | None
+    methods: Texts | None
+    seeds: Annotated[list[int], MinLen(1)]
+    runs: Text
+    overrides: list[str]
+    dry_run: bool
+
+
+def plan_of(config: DictConfig) -> Plan:
+    """Return the plan that conf/paper.yaml asks for.
+
+    Raises:
+        ConfigError: a value does not fit.
+    """
+    asked = settings_of(PaperSettings, config)
+    table = PaperTable.load(Path(asked.table))
+    return Plan(
+        table=table,
+        stem=Path(asked.table).stem,
+        budget=asked.budget,
+        methods=table.choose(asked.methods, asked.budget),
+        seeds=asked.seeds,
+        folder=Path(asked.runs),
+        data_root=None if asked.data_root is None else Path(asked.data_root).expanduser(),
+        more=asked.overrides,
+    )
+
+
+def sweep_mode(*, _root_: DictConfig) -> str:
+    """Return Hydra's mode: a sweep, unless there is nothing to train, or a mistake to be told."""
+    try:
+        return "RUN" if _root_.dry_run is True or not plan_of(_root_).cells else "MULTIRUN"
+    except LganError:
+        return "RUN"
+
+
+def sweep_cells(*, _root_: DictConfig) -> str:
+    """Return the names of all cells, as Hydra reads the values of a sweep."""
+    return ",".join(quote(cell) for cell in plan_of(_root_).cells)
+
+
+def compose_cell(config: DictConfig) -> DictConfig:
+    """Return the config of the run that a job makes.
+
+    Raises:
+        DataError: another job of the sweep has found that its data are absent.
+    """
+    plan = plan_of(config)
+    cells = list(plan.cells)
+    if config.cell not in cells:
+        raise ConfigError(f"cell={config.cell} is none of {', '.join(cells)}.")
+    run, method, seed = plan.cells[config.cell]
+    say(f"[{cells.index(config.cell) + 1}/{len(cells)}] {run}, {method}, seed {seed}")
+    notes = current()
+    for job in notes.jobs() if notes else ():
+        if job.status == "no data" and plan.cells[cell_of(job)][0] == run:
+            raise DataError(job.error)
+    return compose_run(plan.overrides(config.cell))
+
+
+def cell_of(job: Job) -> str:
+    """Return the cell that a job was given."""
+    said = OverridesParser.create().parse_overrides(job.overrides)
+    return str(next(each.value() for each in said if each.key_or_group == "cell"))
+
+
+def train_cell(config: DictConfig) -> None:
+    """Train what `compose_cell` returned; stdout is the table's."""
+    with redirect_stdout(sys.stderr):
+        run_job(config)
+
+
+def say(line: str) -> None:
+    """Progress goes to stderr: stdout is the table's."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,98 @@
+"""Weights & Biases, whose troubles cost a warning and not the run."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.errors import warn
+
+PATIENCE = 5.0
+"""Seconds that W&B's server is given to answer."""
+
+
+class LenientWandbLogger(WandbLogger):
+    """W&B's logger, whose troubles cost a warning and not the run.
+
+    Numbers and pictures are handed to W&B's client, which writes them to disk and sends them when
+    it can; before it takes a table it waits for the server's answer.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  (WandbLogger's)
+        super().__init__(**settings)
+        self._refused: set[str] = set()
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log, unless what is of this kind could not be logged before."""
+        import wandb
+
+        is_table = any(isinstance(value, wandb.Table) for value in metrics.values())
+        kind = "tables" if is_table else "numbers and pictures"
+        if kind in self._refused:
+            return
+        try:
+            super().log_metrics(metrics, step)
+        except Exception as error:  # whatever it is, the run is worth more
+            self._refused.add(kind)
+            warn(f"W&B takes no more {kind} of this run, its folder does: {_brief(error)}.")
+
+    def finish(self, status: str) -> None:
+        """End W&B's run, within `logger.finish_timeout` seconds."""
+        run = self.experiment
+        try:
+            run.finish(exit_code=0 if status == "success" else 1)
+        except Exception as error:
+            warn(
+                f"W&B did not take everything: {_brief(error)}; metrics.csv has all numbers, and "
+                f"`wandb sync --include-online {run.settings.sync_dir}` uploads what W&B wrote."
+            )
+
+
+def _brief(error: Exception) -> str:
+    """Return an error's first line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+
+
+def with_reachable_server(config: DictConfig) -> DictConfig:
+    """Return the config, with W&B offline where its server cannot be reached.
+
+    W&B then writes to the run's folder: its own client would keep the run waiting for minutes, and
+    end it then.
+    """
+    section = config.logger
+    if "wandb" in section and not section.wandb.offline and not _reachable(server := _server()):
+        warn(
+            f"{server} cannot be reached, so W&B writes to {section.wandb.save_dir}/wandb; "
+            "`wandb sync` uploads it later (logger.offline=true: without asking)."
+        )
+        config = cast(DictConfig, OmegaConf.merge(config, {"logger": {"wandb": {"offline": True}}}))
+    return config
+
+
+def _server() -> str:
+    """Return the address of W&B's server."""
+    import wandb
+
+    return os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
+
+
+def _reachable(server: str) -> bool:
+    """Return whether a server takes connections; behind a proxy that is for W&B to find out."""
+    if getproxies():
+        return True
+    parts = urlsplit(server)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
+    except OSError:
+        return False
+    return True
