@@ -6,11 +6,11 @@ from typing import Any
 
 import lightning as L
 
-from lgan.callbacks.base import TaskCallback, TaskContext
+from lgan.callbacks.base import BroughtByMethod, TaskContext
 from lgan.errors import RunError
 
 
-class FreezeFilterBank(TaskCallback):
+class FreezeFilterBank(BroughtByMethod):
     """Freeze what a task has learnt, and see that nothing frozen is trained.
 
     Its unconstrained filters are appended to the bank, where there is one.

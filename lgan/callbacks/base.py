@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from lgan.data.datamodule import TaskSequenceDataModule
-from lgan.errors import RunError
+from lgan.errors import ConfigError, RunError
 from lgan.metrics.base import Values
 from lgan.metrics.columns import Column
 
@@ -135,6 +135,22 @@ class TaskCallback(Callback):
 
     def on_task_end(self, context: TaskContext) -> None:
         """Run after a task was fitted and consolidated."""
+
+
+class BroughtByMethod(TaskCallback):
+    """A callback that methods bring (`configure_callbacks`); it acts before all others."""
+
+    def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
+        """Refuse to stand in a config too: it would act twice, or in the other's place.
+
+        Raises:
+            ConfigError: always.
+        """
+        kind = next(k for k in type(self).__mro__ if BroughtByMethod in k.__bases__)
+        raise ConfigError(
+            f"callbacks: {type(self).__name__} is a kind of {kind.__name__}, which methods bring "
+            "themselves; remove it from the callbacks."
+        )
 
 
 def announce(event: str, callbacks: Iterable[Callback], context: TaskContext) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 import lightning as L
 import torch
 
-from lgan.callbacks.base import TaskCallback, TaskContext
-from lgan.errors import ConfigError
+from lgan.callbacks.base import BroughtByMethod, TaskContext
 
 
-class ExpandLayers(TaskCallback):
+class ExpandLayers(BroughtByMethod):
     """Make room for the task that begins."""
 
     def on_task_start(self, context: TaskContext) -> None:
@@ -21,22 +20,8 @@ class ExpandLayers(TaskCallback):
             generator.add_task(task.classes)
 
 
-class CumulateMasks(TaskCallback):
+class CumulateMasks(BroughtByMethod):
     """Protect what older tasks use before each step of the generator; binarise at the border."""
-
-    def setup(self, trainer: L.Trainer, pl_module: Any, stage: str) -> None:  # noqa: ANN401
-        """Refuse another callback of this kind, which would protect in this one's place or twice.
-
-        Raises:
-            ConfigError: the Trainer has a subclass of this one (Lightning replaces the same type).
-        """
-        kinds = [c for c in trainer.callbacks if isinstance(c, CumulateMasks)]  # type: ignore[attr-defined]
-        others = [c for c in kinds if type(c) is not CumulateMasks]
-        if others:
-            raise ConfigError(
-                f"callbacks: {type(others[0]).__name__} is a kind of CumulateMasks, which "
-                f"method={pl_module.name} brings itself; remove it from the callbacks."
-            )
 
     def on_before_optimizer_step(
         self,

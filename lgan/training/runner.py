@@ -88,10 +88,9 @@ class SequenceRunner:
             )
 
     def _run_task(self, task: int) -> None:
-        method, own = self.method, self.method.configure_callbacks()
-        # Of a type that the method brings Lightning keeps the method's, and so do borders.
-        others = [c for c in self.callbacks if type(c) not in map(type, own)]
-        trainer = self._trainer()
+        """Train a task, from the border before it to the one behind it."""
+        method, trainer = self.method, self._trainer()
+        own, others = method.configure_callbacks(), self.callbacks
         # Lightning takes the networks to the device for the fit only; borders need it too.
         method.to(trainer.strategy.root_device)
 

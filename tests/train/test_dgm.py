@@ -74,10 +74,19 @@ class OtherMasks(CumulateMasks):
         """Protect nothing."""
 
 
-def test_another_protection_is_refused(configure) -> None:
-    entry = f"+callbacks.mine._target_={__name__}.OtherMasks"
-    with pytest.raises(ConfigError, match="OtherMasks is a kind of CumulateMasks"):
-        train(configure("method=dgm_w", entry))
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        (f"{__name__}.OtherMasks", "CumulateMasks"),
+        ("lgan.callbacks.masks.CumulateMasks", "CumulateMasks"),
+        ("lgan.callbacks.bank.FreezeFilterBank", "FreezeFilterBank"),
+    ],
+)
+def test_a_second_protection_is_refused(configure, target, kind) -> None:
+    own = [f"+callbacks.mine._target_={target}", f"trust=[{__name__.partition('.')[0]}]"]
+    name = target.rpartition(".")[2]
+    with pytest.raises(ConfigError, match=f"{name} is a kind of {kind}.*; remove it"):
+        train(configure("method=dgm_w", *own))
 
 
 @pytest.mark.parametrize(
