@@ -17,6 +17,7 @@ from benchmarks.common import Row, compose, spread
 from benchmarks.steps import OFF, Interleaved, fit, take_turns
 from lgan.callbacks.base import TaskContext
 from lgan.data.images import ImageSplits, TensorImages
+from lgan.layers.execution import Mode
 from lgan.layers.factorised import FactorisedTranslator
 from lgan.layers.filter_bank import BankSettings
 from lgan.networks.patchgan import PatchGAN
@@ -83,7 +84,7 @@ def bare_steps(generator: nn.Module, discriminator: nn.Module, pairs: Iterator[B
     return step
 
 
-def at_task(plain: nn.Module, task: int, execution: str = "auto") -> FactorisedTranslator:
+def at_task(plain: nn.Module, task: int, execution: Mode = "auto") -> FactorisedTranslator:
     """Return a Piggyback generator that has reached `task`, with a share of 1/4."""
     generator = FactorisedTranslator(plain, BankSettings(execution=execution))
     for index in range(task + 1):
@@ -101,7 +102,7 @@ def step_of(generator: nn.Module, size: int) -> Step:
 
 
 def piggyback(
-    make: Callable[..., nn.Module], size: int, turns: int, execution: str = "auto"
+    make: Callable[..., nn.Module], size: int, turns: int, execution: Mode = "auto"
 ) -> list[tuple[float, float]]:
     """Return seconds of each pair of steps (Full, Piggyback GAN in the fourth task)."""
     full = step_of(make((3, size, size), 1), size)

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from lgan.errors import ConfigError
+from lgan.arguments import Number, Weight
 from lgan.layers.execution import kernel_of, with_tensors, without_tensors
 from lgan.layers.masks import pack_bits, unpack_bits
-from lgan.layers.per_task import LifelongGenerator, LifelongLayer, Linear, PerTask, choice
+from lgan.layers.per_task import LifelongGenerator, LifelongLayer, Linear, PerTask, Start
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,14 @@ class BinaryMaskSettings:
         scaling: of m's gradient: "none", "weight" (by 1 / |w|) or "layer" (by 1 / mean |w|).
         norms: "task": each task has its own; "frozen": the first task's serve all, in eval mode.
         start: whose norms and last layers a task starts with, the "first" or the "previous" task's.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
-    threshold: float = 5e-3
-    value: float = 1e-2
+    threshold: Weight = 5e-3
+    value: Number = 1e-2
     ternary: bool = False
-    scaling: str = "none"
-    norms: str = "task"
-    start: str = "first"
-
-    def __post_init__(self) -> None:
-        if self.threshold < 0:
-            raise ConfigError(f"method.threshold={self.threshold} must be at least 0.")
-        choice("method.scaling", self.scaling, ("none", "weight", "layer"))
-        choice("method.norms", self.norms, ("task", "frozen"))
-        choice("method.start", self.start, ("first", "previous"))
+    scaling: Literal["none", "weight", "layer"] = "none"
+    norms: Literal["task", "frozen"] = "task"
+    start: Start = "first"
 
 
 def signs(m: Tensor, threshold: float, ternary: bool) -> Tensor:

@@ -12,19 +12,19 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, singledispatch
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
-from lgan.layers.per_task import Linear, choice
+from lgan.layers.per_task import Linear
 
 Apply = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 L = TypeVar("L", bound=nn.Module)
 Pair = tuple[int, int]
-MODES = ("auto", "compose", "mix")
+Mode = Literal["auto", "compose", "mix"]
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,10 @@ class Execution:
 
     Args:
         mode: "compose", "mix", or "auto" for the one with fewer multiplications.
-
-    Raises:
-        ConfigError: `mode` is none of these.
     """
 
-    def __init__(self, mode: str = "auto") -> None:
-        self.mode = choice("method.execution", mode, MODES)
+    def __init__(self, mode: Mode = "auto") -> None:
+        self.mode = mode
         self._chosen: dict[tuple[object, ...], str] = {}
 
     def choose(self, x: Tensor, work: Callable[[torch.Size], Work]) -> str:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from lgan.errors import ConfigError, RunError
-from lgan.layers.execution import MODES, Execution, Work, kernel_of, with_tensors, without_tensors
-from lgan.layers.per_task import LifelongLayer, Linear, choice
+from lgan.arguments import Share
+from lgan.errors import RunError
+from lgan.layers.execution import Execution, Mode, Work, kernel_of, with_tensors, without_tensors
+from lgan.layers.per_task import LifelongLayer, Linear, Start
 
 STD = 0.02
 """Spread of fresh filters, pix2pix's."""
@@ -39,26 +40,14 @@ class BankSettings:
         factorise: "all" layers, or "auto": only where a piggyback filter is cheaper than a free
             one, kh * kw * Ci > B; elsewhere each task has its own.
         execution: "auto", "compose" or "mix", see `lgan.layers.execution`.
-
-    Raises:
-        ConfigError: a value is out of range.
     """
 
-    unconstrained: float = 0.25
-    rounding: str = "round"
-    init: str = "warm"
-    start: str = "first"
-    factorise: str = "all"
-    execution: str = "auto"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.unconstrained <= 1:
-            raise ConfigError(f"method.unconstrained={self.unconstrained} must lie in [0, 1].")
-        choice("method.rounding", self.rounding, ("round", "ceil"))
-        choice("method.init", self.init, ("warm", "normal", "scaled"))
-        choice("method.start", self.start, ("first", "previous"))
-        choice("method.factorise", self.factorise, ("all", "auto"))
-        choice("method.execution", self.execution, MODES)
+    unconstrained: Share = 0.25
+    rounding: Literal["round", "ceil"] = "round"
+    init: Literal["warm", "normal", "scaled"] = "warm"
+    start: Start = "first"
+    factorise: Literal["all", "auto"] = "all"
+    execution: Mode = "auto"
 
     def free_filters(self, outputs: int, per_filter: int, bank: int) -> int:
         """Return nu of a layer with Co `outputs` when its bank has `bank` filters."""

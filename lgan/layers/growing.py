@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
-import torch
 from torch import Tensor, nn
 
+from lgan.layers.generator import TaskGenerator
 from lgan.layers.growth import LayerSize, Rule, code_rule, grown_by_units, grown_by_weights
 from lgan.layers.masked import (
     MaskedLayer,
@@ -19,11 +19,10 @@ from lgan.layers.masked import (
     WeightMaskedLayer,
 )
 from lgan.layers.masks import TaskMasks
-from lgan.layers.protocol import bake, replace, task_layers
+from lgan.layers.protocol import replace
 from lgan.networks.chain import Link, chain_of
 from lgan.networks.factory import noise_length
 from lgan.networks.heads import ClassHead, Identity, SharedHead
-from lgan.seeding import mix
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,11 @@ class Settings:
     seed: int = 0
 
 
-@dataclass
-class TaskShape:
-    """What a task's network looks like: its classes and the width of all units."""
-
-    classes: list[int]
-    widths: dict[str, int]
-
-
 def _fresh_norm(width: int, classes: Sequence[int]) -> nn.Module:
     return nn.BatchNorm2d(width)
 
 
-class GrowingGenerator(nn.Module):
+class GrowingGenerator(TaskGenerator):
     """A plain generator, converted: masked layers, a norm and a head for each task.
 
     Args:
@@ -67,13 +58,14 @@ class GrowingGenerator(nn.Module):
     """
 
     def __init__(self, network: nn.Module, settings: Settings) -> None:
-        super().__init__()
+        super().__init__(settings.seed)
         self.chain = chain_of(network)
         self.network, self.settings, self.z_dim = network, settings, noise_length(network)
-        self.tasks: list[TaskShape] = []
         self._first = {link.units: self._outputs(link) for link in self.chain.links}
         self._convert()
         self.layers = {link.layer: self._layer(link) for link in self.chain.links}
+
+    purpose: ClassVar[str] = "grow"
 
     # ----------------------------------------------------------------- what the masks are made of
 
@@ -93,31 +85,14 @@ class GrowingGenerator(nn.Module):
     # --------------------------------------------------------------------------------- the border
 
     @property
-    def committed(self) -> int:
-        """Number of finished tasks."""
-        return len(self.tasks) - any(m.embedding is not None for m in self.masks.values())
-
-    @property
     def widths(self) -> dict[str, int]:
         """Width of all units as they now are."""
-        return self.tasks[-1].widths if self.tasks else self._first
+        return self.tasks[-1]["widths"] if self.tasks else self._first
 
-    def add_task(self, classes: Sequence[int]) -> None:
-        """Widen the network and start a task on it."""
-        self._start(TaskShape(list(classes), self.next_widths() if self.tasks else self._first))
-
-    def commit(self) -> None:
-        """Binarise the current task's masks and freeze its norms and head."""
-        for layer in task_layers(self):
-            layer.commit()
-
-    def bake(self, task: int) -> nn.Module:
-        """Return the plain network of a finished task, in eval mode."""
-        return bake(self.network, task).eval()
-
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return images (B, C, H, W) in [-1, 1] of the current task, under soft masks."""
-        return self.network(z, y)
+    def described(self, classes: Sequence[int]) -> dict[str, Any]:
+        """Return a further task's classes, and the width of all units that it gets."""
+        widths = self.next_widths() if self.tasks else self._first
+        return {"classes": list(classes), "widths": widths}
 
     def protect(self) -> None:
         """Take the gradients away from weights that older tasks use."""
@@ -128,17 +103,6 @@ class GrowingGenerator(nn.Module):
         """Set s of the soft masks."""
         for masks in self.masks.values():
             masks.scale = scale
-
-    def structure(self) -> dict[str, Any]:
-        """Return classes and widths of all tasks, and how many of them are finished."""
-        return {"tasks": [asdict(task) for task in self.tasks], "committed": self.committed}
-
-    def rebuild(self, structure: dict[str, Any]) -> None:
-        """Give a fresh generator the shape of a saved one; its tensors are loaded afterwards."""
-        for index, task in enumerate(structure["tasks"]):
-            self._start(TaskShape(**task))
-            if index < structure["committed"]:
-                self.commit()
 
     # ---------------------------------------------------------------------------------- accounts
 
@@ -204,21 +168,20 @@ class GrowingGenerator(nn.Module):
     def _layer(self, link: Link) -> MaskedLayer:
         return cast(MaskedLayer, self.network.get_submodule(link.layer))
 
-    def _start(self, shape: TaskShape) -> None:
-        index, start = len(self.tasks), self.settings.start if self.tasks else 0.0
-        self.tasks.append(shape)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(mix(self.settings.seed, "grow", index))
-            for link, layer in zip(self.chain.links, self._layers(), strict=True):
-                inputs = layer.weight.shape[layer.in_axis]
-                if link.source is not None:
-                    inputs = shape.widths[link.source]
-                layer.grow(inputs, shape.widths[link.units] * link.per_unit, self.settings.fill)
-                layer.add_task(start)  # type: ignore[operator]
-            for name, units in self.chain.norms.items():
-                self._specific(name).add_task(shape.widths[units], shape.classes, False)
-            width = shape.widths[self.chain.head_source]
-            self._specific(self.chain.head).add_task(width, shape.classes, True)
+    def start_task(self, task: int) -> None:
+        """Widen the network and start the task on it: masks, norms and a head."""
+        classes, widths = self.tasks[task]["classes"], self.tasks[task]["widths"]
+        start = self.settings.start if task else 0.0
+        for link, layer in zip(self.chain.links, self._layers(), strict=True):
+            inputs = layer.weight.shape[layer.in_axis]
+            if link.source is not None:
+                inputs = widths[link.source]
+            layer.grow(inputs, widths[link.units] * link.per_unit, self.settings.fill)
+            layer.add_task(start)  # type: ignore[operator]
+        for name, units in self.chain.norms.items():
+            self._specific(name).add_task(widths[units], classes, False)
+        width = widths[self.chain.head_source]
+        self._specific(self.chain.head).add_task(width, classes, True)
 
     def _layers(self) -> Iterator[MaskedLayer]:
         return iter(self.layers.values())
@@ -299,8 +262,9 @@ class UnitMaskedGenerator(GrowingGenerator):
             newly[name] = int((masks.of(last).cpu() & ~masks.cumulated(tasks=last)).sum())
         return grown_by_units(newly, self.widths)
 
-    def _start(self, shape: TaskShape) -> None:
-        device, start = next(self.parameters()).device, self.settings.start if self.tasks else 0.0
-        super()._start(shape)
+    def start_task(self, task: int) -> None:
+        """Start the units' masks too."""
+        super().start_task(task)
+        device, start = next(self.parameters()).device, self.settings.start if task else 0.0
         for name, masks in self._units.items():
-            masks.add_task((shape.widths[name],), device, start)
+            masks.add_task((self.tasks[task]["widths"][name],), device, start)

@@ -20,6 +20,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from lgan.layers.generator import TaskGenerator
 from lgan.layers.per_task import LINEAR, Linear, last_layers_of
 from lgan.layers.protocol import replace
 from lgan.networks.roles import Translator
@@ -112,7 +113,7 @@ class Columns(nn.Module):
         )
 
 
-class ProgressiveTranslator(nn.Module):
+class ProgressiveTranslator(TaskGenerator):
     """A column per task, each reading those before it.
 
     Args:
@@ -127,30 +128,16 @@ class ProgressiveTranslator(nn.Module):
         super().__init__()
         self.fresh = fresh
         self.last_layers = last_layers_of(network)
-        self.tasks: list[list[int]] = []
-        self.committed = 0
         tape = Tape()
         self.columns = Columns([self._column(network, 0, tape)], tape)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        """Return what the columns have, such as the two halves of CycleGAN's generator."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name == "columns":
-                raise
-            return getattr(self.columns, name)
 
     @property
     def current(self) -> nn.Module:
         """The current task's column, or the last one."""
         return self.columns.columns[-1]
 
-    def add_task(self, classes: Sequence[int] = ()) -> None:
-        """Start a task with a new column."""
-        assert self.committed == len(self.tasks), "the last task was not committed"
-        task = len(self.tasks)
-        self.tasks.append(list(classes))
+    def start_task(self, task: int) -> None:
+        """Make a new column; the first task's was there before."""
         if task:
             device = next(self.parameters()).device
             column = self._column(self.fresh(task), task, self.columns._tape).to(device)
@@ -176,17 +163,6 @@ class ProgressiveTranslator(nn.Module):
             column.train(mode and index >= self.committed)
         return self
 
-    def structure(self) -> dict[str, Any]:
-        """Return the tasks' classes and how many tasks are finished, as plain data."""
-        return {"tasks": [list(t) for t in self.tasks], "committed": self.committed}
-
-    def rebuild(self, structure: dict[str, Any]) -> None:
-        """Give a fresh generator the shape of a saved one; its tensors are loaded afterwards."""
-        for task, classes in enumerate(structure["tasks"]):
-            self.add_task(classes)
-            if task < structure["committed"]:
-                self.commit()
-
     def numbers_of(self, task: int) -> dict[str, int]:
         """Return how many numbers a task added: its column's and its laterals' parameters."""
         column = self.columns.columns[task]
@@ -195,15 +171,6 @@ class ProgressiveTranslator(nn.Module):
         numbers = {"column": sum(n for _, n in named) - laterals, "lateral": laterals}
         statistics = sum(b.numel() for b in column.buffers() if b.is_floating_point())
         return {k: n for k, n in (numbers | {"statistics": statistics}).items() if n}
-
-    def new_parameters(self, task: int) -> int:
-        """Return how many parameters a task added, running statistics left out."""
-        return sum(n for kind, n in self.numbers_of(task).items() if kind != "statistics")
-
-    def stored_parameters(self, tasks: int | None = None) -> int:
-        """Return the parameters kept after the first `tasks` tasks (None: all so far)."""
-        tasks = len(self.tasks) if tasks is None else tasks
-        return sum(map(self.new_parameters, range(tasks)))
 
     @staticmethod
     def _column(network: nn.Module, older: int, tape: Tape) -> nn.Module:

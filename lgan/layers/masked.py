@@ -10,52 +10,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from functools import partial, singledispatch
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
+from lgan.layers.execution import kernel_of
 from lgan.layers.masks import TaskMasks
 from lgan.layers.protocol import TaskLayer
 from lgan.layers.task_modules import TaskModules
 from lgan.networks.heads import ClassHead, SharedHead
-
-Operation = Callable[[Tensor, Tensor], Tensor]
-
-
-@singledispatch
-def operation(layer: nn.Module) -> Operation:
-    """Return `(x, weight) -> y` as a plain layer computes it.
-
-    Raises:
-        ConfigError: layers of this kind cannot be masked.
-    """
-    raise ConfigError(
-        f"network: a {type(layer).__name__} cannot be masked; the layers of a chain must be "
-        "Linear, Conv2d or ConvTranspose2d."
-    )
-
-
-@operation.register
-def _(layer: nn.Linear) -> Operation:
-    return F.linear
-
-
-@operation.register
-def _(layer: nn.Conv2d) -> Operation:
-    return partial(F.conv2d, stride=layer.stride, padding=layer.padding)
-
-
-@operation.register
-def _(layer: nn.ConvTranspose2d) -> Operation:
-    return partial(
-        F.conv_transpose2d,
-        stride=layer.stride,
-        padding=layer.padding,  # type: ignore[arg-type]
-        output_padding=layer.output_padding,  # type: ignore[arg-type]
-    )
 
 
 class MaskedLayer(TaskLayer):
@@ -75,7 +39,7 @@ class MaskedLayer(TaskLayer):
                 f"network: a masked {type(layer).__name__} must have bias=False: a bias is shared "
                 "by all tasks and no mask protects it."
             )
-        self.operation, self.weight = operation(layer), layer.weight
+        self.kernel, self.weight = kernel_of(layer), layer.weight
         self.out_axis = int(isinstance(layer, nn.ConvTranspose2d))
         self._plain = [layer]  # in a list: not a submodule
         self.shapes: list[torch.Size] = []
@@ -110,7 +74,7 @@ class MaskedLayer(TaskLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute as the current task, under its soft mask."""
-        return self.operation(x, self.weight * self.soft_mask())
+        return self.kernel.apply(x, self.weight * self.soft_mask(), None)
 
     def weight_of(self, task: int) -> Tensor:
         """Return the plain weight of a finished task, in that task's shape."""

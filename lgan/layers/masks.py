@@ -9,9 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Gt
 from torch import Tensor, nn
+
+from lgan.arguments import Count, Finite
 
 CLAMP = 50.0
 """HAT's clip of s * e before the hyperbolic cosine."""
@@ -53,10 +57,10 @@ class Annealing:
             "code": (i-1)/I and (b-1)/B, as the digits' code; "code_imagenet": i/I and (b-1)/B.
     """
 
-    scale: float
-    epochs: int
+    scale: Annotated[float, Finite, Gt(1)]
+    epochs: Count
     local: bool = True
-    end: str = "paper"
+    end: Literal["paper", "code", "code_imagenet"] = "paper"
 
     def at(self, step: int, steps: int) -> tuple[float, float]:
         """Return (s_max^i, s) of a step in 0 .. steps - 1."""

@@ -10,32 +10,22 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from lgan.errors import ConfigError, RunError
-from lgan.layers.protocol import TaskLayer, bake, replace, task_layers
+from lgan.errors import ConfigError
+from lgan.layers.generator import TaskGenerator
+from lgan.layers.protocol import TaskLayer, replace
 from lgan.layers.task_modules import TaskModules
 from lgan.networks.roles import Translator
-from lgan.seeding import mix
 
 LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 """Types of the layers that are more than norms."""
 
 Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
-
-
-def choice(key: str, value: str, allowed: Sequence[str]) -> str:
-    """Return `value`.
-
-    Raises:
-        ConfigError: it is not among `allowed`.
-    """
-    if value not in allowed:
-        raise ConfigError(f"{key}={value!r} is unknown; use {' or '.join(map(repr, allowed))}.")
-    return value
+Start = Literal["first", "previous"]
+"""Whose tensors a further task starts with."""
 
 
 class LifelongLayer(TaskLayer):
@@ -61,7 +51,7 @@ class PerTask(TaskModules, LifelongLayer):
     """
 
     def __init__(
-        self, module: nn.Module, start: str = "first", kind: str = "norm", shared: bool = False
+        self, module: nn.Module, start: Start = "first", kind: str = "norm", shared: bool = False
     ) -> None:
         super().__init__(module)
         self.start, self.kind, self.shared = start, kind, shared
@@ -141,7 +131,7 @@ def last_layers_of(network: nn.Module) -> tuple[str, ...]:
     return (found[-1],)
 
 
-class LifelongGenerator(nn.Module):
+class LifelongGenerator(TaskGenerator):
     """A plain generator, converted: what tasks share is frozen after the task that learnt it.
 
     Args:
@@ -154,29 +144,17 @@ class LifelongGenerator(nn.Module):
             cannot be converted.
     """
 
-    def __init__(self, network: nn.Module, start: str = "first", seed: int = 0) -> None:
-        super().__init__()
+    def __init__(self, network: nn.Module, start: Start = "first", seed: int = 0) -> None:
+        super().__init__(seed)
         if owns_tensors(network):
             raise ConfigError(
                 f"network: {type(network).__name__} has parameters or buffers outside its layers, "
                 "which would be shared by all tasks unprotected; move them into a module."
             )
-        self.network, self.seed = network, seed
-        self.start = choice("method.start", start, ("first", "previous"))
+        self.network, self.start = network, start
         self.last_layers = last_layers_of(network)
-        self.tasks: list[list[int]] = []
-        self.committed = 0
         for name, module in list(owners(network, self.last_layers)):
             replace(network, name, self._converted(name, module))
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        """Return what the converted network has, such as the two halves of CycleGAN's generator."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name == "network":
-                raise
-            return getattr(self.network, name)
 
     def convert_layer(self, layer: Linear) -> nn.Module:
         """Return what takes over a linear layer or convolution that is not a last one."""
@@ -190,54 +168,11 @@ class LifelongGenerator(nn.Module):
         """Return what takes over a norm, or any other module that owns tensors."""
         return PerTask(module, self.start)
 
-    def add_task(self, classes: Sequence[int] = ()) -> None:
-        """Start a task; the one before it was committed."""
-        assert self.committed == len(self.tasks), "the last task was not committed"
-        task = len(self.tasks)
-        self.tasks.append(list(classes))
-        if task:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(mix(self.seed, "layers", task))
-                self.start_task(task)
-
     def start_task(self, task: int) -> None:
-        """Make the tensors of a task after the first."""
-        for layer in self.layers():
-            layer.add_task()
-
-    def commit(self) -> None:
-        """Fix for good what the current task has learnt."""
-        for layer in task_layers(self):
-            layer.commit()
-        self.committed = len(self.tasks)
-
-    def bake(self, task: int) -> nn.Module:
-        """Return the plain network of a task, in eval mode; it shares nothing."""
-        return bake(self.network, task).eval()
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Return what the current task's network makes of the inputs, z and y."""
-        return self.network(*inputs)
-
-    def structure(self) -> dict[str, Any]:
-        """Return the tasks' classes and how many tasks are finished, as plain data."""
-        return {"tasks": [list(t) for t in self.tasks], "committed": self.committed}
-
-    def rebuild(self, structure: dict[str, Any]) -> None:
-        """Give a fresh generator the shape of a saved one; its tensors are loaded afterwards.
-
-        Raises:
-            RunError: these settings give another shape.
-        """
-        for task, classes in enumerate(structure["tasks"]):
-            self.add_task(classes)
-            if task < structure["committed"]:
-                self.commit()
-        if self.structure() != structure:
-            raise RunError(
-                "the saved generator has other numbers of filters than these settings give; "
-                "use the method's settings of the run it comes from."
-            )
+        """Make the tensors of a task after the first; those of the first were there before."""
+        if task:
+            for layer in self.layers():
+                layer.add_task()
 
     def layers(self) -> Iterator[LifelongLayer]:
         """Yield each converted layer once."""
@@ -249,15 +184,6 @@ class LifelongGenerator(nn.Module):
         for layer in self.layers():
             total.update(layer.numbers_of(task))
         return {kind: count for kind, count in total.items() if count}
-
-    def new_parameters(self, task: int) -> int:
-        """Return how many parameters a task added, running statistics left out."""
-        return sum(n for kind, n in self.numbers_of(task).items() if kind != "statistics")
-
-    def stored_parameters(self, tasks: int | None = None) -> int:
-        """Return the parameters kept after the first `tasks` tasks (None: all so far)."""
-        tasks = len(self.tasks) if tasks is None else tasks
-        return sum(map(self.new_parameters, range(tasks)))
 
     def _converted(self, name: str, module: nn.Module) -> nn.Module:
         if name in self.last_layers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
@@ -12,12 +12,8 @@ from lgan.callbacks.bank import FreezeFilterBank
 from lgan.callbacks.masks import ExpandLayers
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
-from lgan.layers.growing import GrowingGenerator
-from lgan.layers.lateral import ProgressiveTranslator
-from lgan.layers.per_task import LifelongGenerator
+from lgan.layers.generator import TaskGenerator
 from lgan.methods.base import LifelongGAN
-
-Lifelong = LifelongGenerator | ProgressiveTranslator
 
 
 class TaskNetworks(LifelongGAN):
@@ -44,17 +40,13 @@ class Converted(TaskNetworks):
     Takes the arguments of `LifelongGAN`.
     """
 
+    generator: TaskGenerator
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
         self._baked: dict[int, nn.Module] = {}
         self._trained = 0
-
-    @property
-    def converted(self) -> Lifelong | GrowingGenerator:
-        """The generator, as what it was converted to."""
-        return cast(Lifelong, self.generator)
 
     def begin_task(self, info: TaskInfo) -> None:
         """Drop the baked networks: what they show is to be read off the weights again."""
@@ -84,20 +76,20 @@ class Converted(TaskNetworks):
 
     def network_of(self, task: int) -> nn.Module:
         """Return what draws a task's images: a plain network once the task is finished."""
-        if task >= self.converted.committed:
+        if task >= self.generator.committed:
             return self.generator
         if task not in self._baked:
-            self._baked[task] = self.converted.bake(task).to(self.device)
+            self._baked[task] = self.generator.bake(task).to(self.device)
         return self._baked[task]
 
     def structure(self) -> dict[str, Any]:
         """Add what the generator looks like."""
-        return super().structure() | self.converted.structure()
+        return super().structure() | self.generator.structure()
 
     def rebuild(self, structure: dict[str, Any]) -> None:
         """Give the generator the shape of a saved one."""
         super().rebuild(structure)
-        self.converted.rebuild({key: structure[key] for key in self.converted.structure()})
+        self.generator.rebuild({key: structure[key] for key in self.generator.structure()})
 
 
 class ConvertedGenerator(Converted):
@@ -116,14 +108,9 @@ class ConvertedGenerator(Converted):
         self.inherit_discriminator = inherit_discriminator
         self.generator = self.convert(self.generator)
 
-    def convert(self, network: nn.Module) -> nn.Module:
+    def convert(self, network: nn.Module) -> TaskGenerator:
         """Return a plain generator, converted."""
         raise NotImplementedError
-
-    @property
-    def lifelong(self) -> Lifelong:
-        """The converted generator."""
-        return cast(Lifelong, self.generator)
 
     def configure_callbacks(self) -> list[L.Callback]:
         """Add those that make room in the generator and freeze it."""
@@ -139,7 +126,7 @@ class ConvertedGenerator(Converted):
         """Count what the task added, what is kept of all tasks, and one full network per task."""
         task, full = self.task_index, self.networks.build_generator()
         return super().parameter_counts() | {
-            "trained": self.lifelong.new_parameters(task),
-            "stored": self.lifelong.stored_parameters(task + 1),
+            "trained": self.generator.new_parameters(task),
+            "stored": self.generator.stored_parameters(task + 1),
             "full": (task + 1) * sum(p.numel() for p in full.parameters()),
         }

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from lgan import distributed
 from lgan.arguments import Count, Weight
 from lgan.errors import ConfigError
+from lgan.layers.generator import TaskGenerator
 from lgan.layers.shared import SharedNetwork, SharedTrunk
 from lgan.methods.converted import ConvertedGenerator
 from lgan.methods.fit import Trait
@@ -136,7 +137,7 @@ class Distillation(Snapshot, ConvertedGenerator):
         if not self.auxiliary:
             raise ConfigError("method.auxiliary=[] is empty; use montage, swap or both.")
 
-    def convert(self, network: nn.Module) -> nn.Module:
+    def convert(self, network: nn.Module) -> TaskGenerator:
         """Return the generator with last layers for each task, or as a whole for all tasks."""
         kind = SharedTrunk if self._last_layers == "per_task" else SharedNetwork
         return kind(network, "previous", self.seed)

@@ -12,6 +12,7 @@ from torch import nn
 from lgan.layers.binary_mask import BinaryMaskSettings, MaskedTranslator
 from lgan.layers.factorised import FactorisedTranslator
 from lgan.layers.filter_bank import BankSettings
+from lgan.layers.generator import TaskGenerator
 from lgan.layers.lateral import ProgressiveTranslator
 from lgan.layers.shared import SharedTrunk
 from lgan.methods.converted import ConvertedGenerator
@@ -31,7 +32,7 @@ class PiggybackGAN(ConvertedGenerator):
         self._settings = bank
         super().__init__(**kwargs)
 
-    def convert(self, network: nn.Module) -> nn.Module:
+    def convert(self, network: nn.Module) -> TaskGenerator:
         """Return the generator with filter banks."""
         return FactorisedTranslator(network, self._settings, self.seed)
 
@@ -48,7 +49,7 @@ class PiggybackMask(ConvertedGenerator):
         self._settings = masks
         super().__init__(**kwargs)
 
-    def convert(self, network: nn.Module) -> nn.Module:
+    def convert(self, network: nn.Module) -> TaskGenerator:
         """Return the generator under masks."""
         return MaskedTranslator(network, self._settings, self.seed)
 
@@ -59,7 +60,7 @@ class ProgressiveNets(ConvertedGenerator):
     Takes the arguments of `ConvertedGenerator`.
     """
 
-    def convert(self, network: nn.Module) -> nn.Module:
+    def convert(self, network: nn.Module) -> TaskGenerator:
         """Return the generator as the first column."""
         return ProgressiveTranslator(network, self.networks.build_generator)
 
@@ -73,6 +74,6 @@ class SFTWithHeads(ConvertedGenerator):
         **kwargs: see `ConvertedGenerator`.
     """
 
-    def convert(self, network: nn.Module) -> nn.Module:
+    def convert(self, network: nn.Module) -> TaskGenerator:
         """Return the generator with last layers for each task."""
         return SharedTrunk(network, "previous", self.seed)

@@ -7,7 +7,6 @@ import torch
 from lifelong_generators import NETWORKS, assert_draws, inputs, reloaded, train, train_tasks
 from torch import nn
 
-from lgan.errors import ConfigError
 from lgan.layers.binary_mask import (
     BinaryMaskLayer,
     BinaryMaskSettings,
@@ -126,11 +125,3 @@ def test_second_task_starts_as_the_first(kind) -> None:
     train(generator, kind, 0)
     generator.add_task()
     assert torch.equal(generator.bake(1)(*inputs(kind)), generator.bake(0)(*inputs(kind)))
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"threshold": -1.0}, {"scaling": "w"}, {"norms": "none"}, {"start": "last"}]
-)
-def test_wrong_settings_are_refused(wrong) -> None:
-    with pytest.raises(ConfigError, match=f"method.{next(iter(wrong))}"):
-        BinaryMaskSettings(**wrong)

@@ -198,5 +198,5 @@ def test_tensors_outside_the_layers_are_refused() -> None:
 
 def test_other_settings_than_saved_are_refused() -> None:
     saved = trained("resnet", 2).structure()
-    with pytest.raises(RunError, match="filters"):
+    with pytest.raises(RunError, match="another shape"):
         make("resnet", unconstrained=0.5).rebuild(saved)

@@ -272,22 +272,6 @@ def test_numbers_are_those_of_the_tensors(kind) -> None:
         assert layer.numbers_of(task) == {"mixing": 0} | sizes
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"unconstrained": 1.5},
-        {"rounding": "floor"},
-        {"init": "zeros"},
-        {"start": "last"},
-        {"factorise": "some"},
-        {"execution": "fast"},
-    ],
-)
-def test_wrong_settings_are_refused(wrong) -> None:
-    with pytest.raises(ConfigError, match=f"method.{next(iter(wrong))}"):
-        BankSettings(**wrong)
-
-
 def test_layers_that_cannot_be_mixed_are_refused() -> None:
     with pytest.raises(ConfigError, match="groups=1"):
         FilterBankLayer(nn.Conv2d(4, 4, 3, groups=2), BankSettings())

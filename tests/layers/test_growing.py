@@ -84,7 +84,7 @@ def test_old_tasks_draw_the_same_bits_for_ever(kind, network) -> None:
         learnt.append(images(generator.bake(index), classes))
         for task, before in enumerate(learnt):
             assert torch.equal(images(generator.bake(task), TASKS[task]), before), task
-    widths = [task.widths for task in generator.tasks]
+    widths = [task["widths"] for task in generator.tasks]
     assert widths[-1] != widths[0], "it has grown"
     assert len({image.mean().item() for image in learnt}) == len(TASKS), "and learnt"
     overwrite_unprotected(generator)
@@ -242,7 +242,7 @@ def test_a_network_without_a_chain_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("layer", "sentence"),
-    [(nn.Linear(2, 2), "bias=False"), (nn.Conv1d(2, 2, 1, bias=False), "cannot be masked")],
+    [(nn.Linear(2, 2), "bias=False"), (nn.Conv1d(2, 2, 1, bias=False), "can be converted")],
 )
 def test_layers_that_cannot_be_protected_are_refused(layer, sentence) -> None:
     with pytest.raises(ConfigError, match=sentence):

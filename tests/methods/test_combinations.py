@@ -241,7 +241,7 @@ def test_a_plain_trainer_calls_the_callbacks_that_a_method_brings(data, tmp_path
     for task in range(2):
         data.open(task)
         fit(method, data, tmp_path)
-        assert method.lifelong.committed == len(method.lifelong.tasks) == task + 1
+        assert method.generator.committed == len(method.generator.tasks) == task + 1
     assert not any(p.requires_grad for p in method.generator.parameters()), "all is frozen"
 
 

@@ -121,7 +121,9 @@ def test_the_generator_pays_for_what_it_newly_takes() -> None:
         method.noise.reseed(1)
     method = taxed
     difference = taxed.loss("generator", batch([0] * 4)) - free.loss("generator", batch([0] * 4))
-    alpha = sum(method.generator.widths.values()) / sum(method.generator.tasks[0].widths.values())
+    alpha = sum(method.generator.widths.values()) / sum(
+        method.generator.tasks[0]["widths"].values()
+    )
     assert alpha > 1 and method.alpha() == pytest.approx(alpha)
     expected = 2.0 * alpha * sparsity(method.generator.masks.values())
     torch.testing.assert_close(difference, expected)

@@ -1,0 +1,117 @@
+"""What every converted generator is: tasks that start and end, and a plain network of each.
+
+A method builds a plain generator and converts it. From then on it computes as the current task;
+`bake` gives a finished task's network as a plain one, equal to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lgan.errors import RunError
+from lgan.layers.protocol import bake, task_layers
+from lgan.seeding import mix
+
+
+class TaskGenerator(nn.Module):
+    """A generator whose tensors are those of several tasks; subclasses say which, and how.
+
+    Its converted network is the submodule `network` (of progressive networks, `columns`). What the
+    plain network has, such as its noise length or CycleGAN's two halves, the converted one has too.
+
+    Args:
+        seed: of the tensors that further tasks start with.
+
+    Attributes:
+        tasks: what each task so far is described by: its classes, at least.
+        committed: number of finished tasks.
+    """
+
+    purpose: ClassVar[str] = "layers"
+    """Stands for this kind of generator in the seeds of new tensors."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self.seed, self.committed = seed, 0
+        self.tasks: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        """Return what the converted network has."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            modules = self.__dict__.get("_modules", {})
+            held = modules.get("network", modules.get("columns"))
+            if held is None:
+                raise
+            return getattr(held, name)
+
+    def start_task(self, task: int) -> None:
+        """Make the tensors of the task that was described last, the seed being set."""
+        raise NotImplementedError
+
+    def described(self, classes: Sequence[int]) -> Any:  # noqa: ANN401
+        """Return what describes a further task, as plain data."""
+        return list(classes)
+
+    def add_task(self, classes: Sequence[int] = ()) -> None:
+        """Start a task; the one before it was committed."""
+        assert self.committed == len(self.tasks), "the last task was not committed"
+        self._start(self.described(classes))
+
+    def commit(self) -> None:
+        """Fix for good what the current task has learnt."""
+        for layer in task_layers(self):
+            layer.commit()
+        self.committed = len(self.tasks)
+
+    def bake(self, task: int) -> nn.Module:
+        """Return the plain network of a finished task, in eval mode; it shares nothing."""
+        return bake(self.network, task).eval()
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the current task's images (B, C, H, W) of the inputs, z and y."""
+        return self.network(*inputs)
+
+    def structure(self) -> dict[str, Any]:
+        """Return what describes the tasks, and how many are finished, as plain data."""
+        return {"tasks": list(self.tasks), "committed": self.committed}
+
+    def rebuild(self, structure: dict[str, Any]) -> None:
+        """Give a fresh generator the shape of a saved one; its tensors are loaded afterwards.
+
+        Raises:
+            RunError: these settings give another shape.
+        """
+        for task, description in enumerate(structure["tasks"]):
+            self._start(description)
+            if task < structure["committed"]:
+                self.commit()
+        if self.structure() != structure:
+            raise RunError(
+                "the saved generator has another shape than these settings give; use the method's "
+                "settings of the run it comes from."
+            )
+
+    def numbers_of(self, task: int) -> dict[str, int]:
+        """Return how many numbers a task added, by kind; batch norms' "statistics" among them."""
+        raise NotImplementedError
+
+    def new_parameters(self, task: int) -> int:
+        """Return how many parameters a task added, running statistics left out."""
+        return sum(n for kind, n in self.numbers_of(task).items() if kind != "statistics")
+
+    def stored_parameters(self, tasks: int | None = None) -> int:
+        """Return the parameters kept after the first `tasks` tasks (None: all so far)."""
+        return sum(map(self.new_parameters, range(len(self.tasks) if tasks is None else tasks)))
+
+    def _start(self, description: Any) -> None:  # noqa: ANN401
+        task = len(self.tasks)
+        self.tasks.append(description)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(self.seed, self.purpose, task))
+            self.start_task(task)
