@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.base import Metric, Values
 from lgan.metrics.columns import Column, percent
 from lgan.metrics.evidence import Evidence, fractions
 
@@ -17,8 +15,8 @@ class AccuracyGenerated(Metric):
     It chooses among all classes of the data set. The value over several classes is their mean.
     """
 
-    needs: ClassVar[tuple[Need, ...]] = ("generated", "classifier")
-    columns: ClassVar[tuple[Column, ...]] = (
+    needs = ("generated", "classifier")
+    columns = (
         percent(NAME, f"{NAME}, all classes, %", f"overall.{NAME}", matrix=True),
         percent("accuracy_first_task", f"{NAME}, first task, %", f"first_task.{NAME}"),
         percent("forgetting", f"forgetting ({NAME}), points", f"forgetting.{NAME}", up=False),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from lgan.metrics.accuracy_single_head import accuracy_on_real
-from lgan.metrics.base import Metric, Need, Values
-from lgan.metrics.columns import Column, percent
+from lgan.metrics.base import Metric, Values
+from lgan.metrics.columns import percent
 from lgan.metrics.evidence import Evidence
 
 NAME = "accuracy_reverse"
@@ -23,8 +23,8 @@ class AccuracyReverse(Metric):
         when: after the "last" task, after "every" one, or "never".
     """
 
-    needs: ClassVar[tuple[Need, ...]] = ("generated", "classifier")
-    columns: ClassVar[tuple[Column, ...]] = (percent(NAME, f"{NAME}, %", f"overall.{NAME}"),)
+    needs = ("generated", "classifier")
+    columns = (percent(NAME, f"{NAME}, %", f"overall.{NAME}"),)
 
     def __init__(self, when: When = "last") -> None:
         self.when = when
@@ -33,12 +33,12 @@ class AccuracyReverse(Metric):
         """Return the values, or none if it is not the time."""
         if not (self.when == "every" or (self.when == "last" and evidence.is_last)):
             return Values()
-        reference = evidence.reference
-        classifier = reference.learn(evidence.generated, "reverse classifier")
+        evaluator = evidence.evaluator
+        classifier = evaluator.learn(evidence.generated, "reverse classifier")
         values = accuracy_on_real(evidence, NAME, classifier)
-        ceiling = accuracy_on_real(evidence, NAME, reference.classifier.module)
+        ceiling = accuracy_on_real(evidence, NAME, evaluator.classifier.module)
         # Classes not learnt yet are never right: the value over all is the seen classes' share.
-        share = len(reference.test.of_classes(evidence.classes)) / len(reference.test)
+        share = len(evaluator.test.of_classes(evidence.classes)) / len(evaluator.test)
         values.overall[f"{NAME}_ceiling"] = ceiling.overall[NAME]
         values.overall[f"{NAME}_all_classes"] = values.overall[NAME] * share
         return values

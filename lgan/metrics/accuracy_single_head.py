@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from lgan import distributed
-from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import rank
-from lgan.metrics.columns import Column, percent
+from lgan.metrics.columns import percent
 from lgan.metrics.evidence import Evidence, Head, fractions, share, where
 
 NAME, TOP = "accuracy_single_head", 5
@@ -20,8 +18,8 @@ class AccuracySingleHead(Metric):
     whose class is among the five most likely ones (DGM, Table 2).
     """
 
-    needs: ClassVar[tuple[Need, ...]] = ("head",)
-    columns: ClassVar[tuple[Column, ...]] = (
+    needs = ("head",)
+    columns = (
         percent(NAME, f"{NAME}, %", f"overall.{NAME}", matrix=True),
         percent(f"{NAME}_top5", f"{NAME}, top 5, %", f"overall.{NAME}_top5", matrix=True),
         percent(f"{NAME}_selected",  # what selection=paper adds
@@ -44,9 +42,9 @@ def accuracy_on_real(evidence: Evidence, name: str, classify: Head, top: bool = 
         classify: images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
         top: whether to give `<name>_top5` too, where more classes than five were seen.
     """
-    seen, reference = evidence.classes, evidence.reference
-    test = reference.test.of_classes(seen)
-    ranked = rank(classify, share(test), reference.device, among=seen, most=TOP)
+    seen, evaluator = evidence.classes, evidence.evaluator
+    test = evaluator.test.of_classes(seen)
+    ranked = rank(classify, share(test), evaluator.device, among=seen, most=TOP)
     right = distributed.gather(ranked) == test.labels[:, None]
     counts = {label: len(where(test, label)) for label in seen}
     first = fractions(right[:, 0], test.labels, seen)

@@ -32,32 +32,20 @@ RESIDENT_BYTES = 2 * 1024**3  # larger sets are read batch by batch
 
 @dataclass(frozen=True)
 class ClassifierTraining:
-    """How an evaluation classifier is trained.
+    """How an evaluation classifier is trained."""
 
-    Args:
-        steps: optimizer steps, whatever the size of the data set.
-        batch_size: images per step, clipped to the number of images.
-        learning_rate: Adam's, decayed to 0 along a cosine.
-    """
-
-    steps: Count = 600
-    batch_size: Count = 64
-    learning_rate: Positive = 1e-3
+    steps: Count = 600  # optimizer steps, whatever the size of the data set
+    batch_size: Count = 64  # images per step, clipped to the number of images
+    learning_rate: Positive = 1e-3  # Adam's, decayed to 0 along a cosine
 
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """A frozen classifier and how good it is.
-
-    Args:
-        module: images (B, C, H, W) in [-1, 1] to logits (B, num_classes), in eval mode.
-        accuracy: fraction of the real test images it classifies correctly, over all classes.
-        key: its name in the record, architecture and content key (``small_cnn-1f3a90c2``).
-    """
+    """A frozen classifier, in eval mode, and how good it is on all real test images."""
 
     module: nn.Module
     accuracy: float
-    key: str
+    key: str  # its name in the record, architecture and content key (small_cnn-1f3a90c2)
 
 
 def describe_factory(factory: ClassifierFactory) -> str:
@@ -78,13 +66,8 @@ def train_classifier(
 ) -> nn.Module:
     """Train a fresh classifier in place and return it frozen, in eval mode, on `device`.
 
-    Args:
-        module: maps images (B, C, H, W) in [-1, 1] to logits.
-        images: what to learn, labels included.
-        settings: how long and how fast.
-        seed: seed of the order of images (and of dropout, if any).
-        device: where to train.
-        title: shown beside the progress bar.
+    It maps images (B, C, H, W) in [-1, 1] to logits. The seed is that of the order of images (and
+    of dropout, if any); the title stands beside the progress bar.
     """
     images = _resident(images, torch.device(device))
     module.to(device).train()
@@ -124,29 +107,16 @@ def trained_once(
     """Return the evaluation classifier of a data set, trained the first time it is asked for.
 
     It is kept in ``cache_dir/classifiers`` under a key of the data, the architecture, the settings
-    and the seed, with its test accuracy. Of two processes that train it at once, both use whichever
-    file is there in the end.
-
-    Args:
-        factory: `(image_shape, num_classes) -> nn.Module`.
-        train: real training images.
-        test: real test images; they only measure the accuracy.
-        num_classes: number of logits.
-        settings: how it is trained.
-        seed: seed of initial weights and order.
-        cache_dir: folder of cached results.
-        device: where to train and leave it.
+    and the seed, with its accuracy on the test images, which have no other part in it. Of two
+    processes that train it at once, both use whichever file is there in the end.
     """
     module = build_classifier(factory, train.shape, num_classes, seed)
     shapes = [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]
     parts = (describe_factory(factory), shapes, sorted(asdict(settings).items()), seed)
     digest = key_of("classifier", parts, train.digest(), test.digest())
-    key = f"{_snake_case(type(module).__name__)}-{digest[:8]}"
-    path = (
-        Path(cache_dir)
-        / "classifiers"
-        / f"{_snake_case(type(module).__name__)}-{digest}.safetensors"
-    )
+    name = _snake_case(type(module).__name__)
+    key = f"{name}-{digest[:8]}"
+    path = Path(cache_dir) / f"classifiers/{name}-{digest}.safetensors"
     if read_entry(path) is None:
         log.info("training the evaluation classifier %s once; it is kept in %s", key, path)
         train_classifier(module, train, settings, seed, device, "evaluation classifier")
@@ -160,7 +130,6 @@ def trained_once(
     return TrainedClassifier(module.requires_grad_(False).eval().to(device), accuracy, key)
 
 
-@torch.no_grad()
 def predict(
     classify: Callable[[Tensor], Tensor],
     images: Images,
@@ -168,17 +137,8 @@ def predict(
     among: Sequence[int] | None = None,
     batch_size: int = 500,
 ) -> Tensor:
-    """Return the most likely class of each image, int64 (N,) on the CPU.
-
-    Args:
-        classify: images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
-        images: what to classify.
-        device: where `classify` computes.
-        among: the classes to choose from; None means all.
-        batch_size: images per call.
-    """
-    ranked = rank(classify, images, device, among, most=1, batch_size=batch_size)
-    return ranked.flatten()
+    """Return the most likely class of each image, int64 (N,) on the CPU; see `rank`."""
+    return rank(classify, images, device, among, most=1, batch_size=batch_size).flatten()
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ class Column:
         title: what stands above it.
         of: where its number is found: `overall.NAME` and `row.PATH` in the last task's row,
             `total.NAME` summed over rows, `references.NAME`, or a scalar of a metric's result
-            matrix by its name in `lgan.metrics.matrix` (`forgetting.NAME`).
+            matrix by its name in `lgan.results.matrix` (`forgetting.NAME`).
         better: which way is better, shown as an arrow.
         digits: after the decimal point.
         form: fractions in percent; counts with thousands separators.

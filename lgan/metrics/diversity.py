@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from torch import Tensor
 
-from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.base import Metric, Values
 from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence, where
 
@@ -18,14 +17,12 @@ class Diversity(Metric):
     About 1 is right, 0 a collapse; nan for a class whose real images are all the same.
     """
 
-    needs: ClassVar[tuple[Need, ...]] = ("generated",)
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column("diversity", "diversity (1 = real)", "overall.diversity"),
-    )
+    needs = ("generated",)
+    columns = (Column("diversity", "diversity (1 = real)", "overall.diversity"),)
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the value per class, task and overall."""
-        drawn, real = evidence.generated, evidence.reference.compared
+        drawn, real = evidence.generated, evidence.evaluator.compared
         found = {}
         for label in evidence.classes:
             least = pixel_deviation(real.take(where(real, label)))

@@ -1,31 +1,33 @@
-"""Everything that is measured on tasks 0..t after training task t.
-
-Images are drawn once, classified once and featurised once; each metric of the list measures them.
-"""
+"""Everything that is measured on tasks 0..t after training task t, by a list of metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge
+from torch import Tensor, nn
 
 from lgan.arguments import Count, Whole
 from lgan.data.datamodule import TaskSequenceDataModule
+from lgan.data.images import Images
 from lgan.errors import RunError
+from lgan.metrics import classifier_training as classifiers
 from lgan.metrics.accuracy_reverse import When
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.classifier_training import ClassifierFactory, ClassifierTraining
 from lgan.metrics.columns import Column
-from lgan.metrics.evidence import Evidence, Head, Reference
-from lgan.metrics.features import FeatureExtractor
+from lgan.metrics.evidence import Evidence, Head, flat, where
+from lgan.metrics.features import FeatureExtractor, real_features
 from lgan.metrics.sampling import Sampler
 
 
 class Evaluator:
-    """Measures a method by a list of metrics.
+    """Measures a method by a list of metrics, and has what all measure with.
+
+    Real images, the evaluation classifier and features are made when they are first asked for.
 
     Args:
         classifier: `(image_shape, num_classes) -> nn.Module`, the evaluation classifier.
@@ -43,13 +45,17 @@ class Evaluator:
             data set, so that methods can be compared.
 
     Attributes:
+        data: of the run; there once `prepare` was called.
         references: what the numbers were measured with, for the record; filled by `prepare`.
     """
 
+    data: TaskSequenceDataModule
+    device: torch.device | str
+
     def __init__(
         self,
-        classifier: ClassifierFactory,
-        classifier_training: ClassifierTraining,
+        classifier: classifiers.ClassifierFactory,
+        classifier_training: classifiers.ClassifierTraining,
         extractor: Callable[..., FeatureExtractor] | None,
         metrics: Mapping[str, Metric | None],
         cache_dir: str | Path,
@@ -59,66 +65,102 @@ class Evaluator:
         reference_per_class: Annotated[int, Ge(2)] | None = None,
         seed: Whole = 0,
     ) -> None:
-        self.factory, self.training, self.extractor = classifier, classifier_training, extractor
+        self.factory, self.training = classifier, classifier_training
+        self.make_extractor = extractor
         self.metrics = [metric for metric in metrics.values() if metric is not None]
         self.cache_dir, self.seed = Path(cache_dir).expanduser(), seed
         self.samples_per_class, self.batch_per_class = samples_per_class, batch_per_class
         self.reference_per_class = reference_per_class
         self.references: dict[str, Any] = {}
-        self._reference: Reference | None = None
 
     @property
     def columns(self) -> list[Column]:
         """The columns that the metrics declare."""
         return [column for metric in self.metrics for column in metric.columns]
 
-    def prepare(self, datamodule: TaskSequenceDataModule, device: torch.device | str) -> None:
+    def prepare(self, data: TaskSequenceDataModule, device: torch.device | str) -> None:
         """Train or load the evaluation classifier and the features of the real test images."""
-        self._reference = Reference(
-            datamodule, device, self.factory, self.training, self.extractor, self.cache_dir,
-            self.seed, self.reference_per_class,
-        )  # fmt: skip
-        self.references = self._describe(self._reference)
+        self.data, self.device = data, device
+        needs = {need for metric in self.metrics for need in metric.needs}
+        extractor = self.extractor if self.make_extractor and "features" in needs else None
+        classifier = self.classifier if extractor or "classifier" in needs else None
+        if extractor:
+            _ = self.features  # what cannot be had is known before the first task
+        counts = torch.bincount(self.compared.labels).tolist()
+        self.references = {
+            "classifier": classifier.key if classifier else None,
+            "classifier_test_accuracy": classifier.accuracy if classifier else None,
+            "feature_extractor": extractor.name if extractor else None,
+            "feature_extractor_key": extractor.fingerprint if extractor else None,
+            "samples_per_class": self.samples_per_class,
+            "batch_per_class": self.batch_per_class,
+            "reference_split": "test",
+            "reference_images": {str(label): n for label, n in enumerate(counts) if n},
+        }
 
     def evaluate(
         self, make_sampler: Callable[[], Sampler] | None, head: Head | None, task: int
     ) -> Values:
-        """Measure tasks 0..task.
-
-        Args:
-            make_sampler: returns what maps labels (B,) to images (B, C, H, W) in [-1, 1], each
-                call from new noise; None for a method without a generator.
-            head: the method's own classifier, images (B, C, H, W) to logits (B, num_classes).
-            task: the task that has just been trained, from 0.
+        """Measure tasks 0..task; see `Evidence` for the arguments.
 
         Raises:
             RunError: `prepare` was not called.
             TrainingDivergedError: the generator returns images that are not finite.
         """
-        if self._reference is None:
+        if not self.references:
             raise RunError("Evaluator.prepare must be called before Evaluator.evaluate.")
-        evidence = Evidence(self._reference, task, make_sampler, head, self.samples_per_class,
-                            self.batch_per_class)  # fmt: skip
+        evidence = Evidence(self, task, make_sampler, head)
         values = Values([{} for _ in evidence.tasks])
         for metric in self.metrics:
             if all(evidence.has(need) for need in metric.needs):
                 values.add(metric.measure(evidence))
         return values
 
-    def _describe(self, reference: Reference) -> dict[str, Any]:
-        needs = {need for metric in self.metrics for need in metric.needs}
-        with_features = self.extractor is not None and "features" in needs
-        classifier = reference.classifier if with_features or "classifier" in needs else None
-        if with_features:
-            _ = reference.features  # what cannot be had is known before the first task
-        counts = torch.bincount(reference.compared.labels).tolist()
-        return {
-            "classifier": classifier.key if classifier else None,
-            "classifier_test_accuracy": classifier.accuracy if classifier else None,
-            "feature_extractor": reference.extractor.name if with_features else None,
-            "feature_extractor_key": reference.extractor.fingerprint if with_features else None,
-            "samples_per_class": self.samples_per_class,
-            "batch_per_class": self.batch_per_class,
-            "reference_split": "test",
-            "reference_images": {str(label): n for label, n in enumerate(counts) if n},
-        }
+    @cached_property
+    def tasks(self) -> list[tuple[int, ...]]:
+        """The classes of every task of the sequence."""
+        return [tuple(task.classes) for task in self.data.tasks]
+
+    @cached_property
+    def test(self) -> Images:
+        """The real test images of all tasks."""
+        return self.data.test_images_of(flat(self.tasks))
+
+    @cached_property
+    def compared(self) -> Images:
+        """Those of them that generated images are compared with."""
+        if self.reference_per_class is None:
+            return self.test
+        firsts = [where(self.test, c)[: self.reference_per_class] for c in flat(self.tasks)]
+        return self.test.subset(torch.cat(firsts))
+
+    @cached_property
+    def classifier(self) -> classifiers.TrainedClassifier:
+        """The evaluation classifier of the data set, trained or from the cache."""
+        count = self.data.num_classes
+        train = self.data.training_images_for_evaluation()
+        every = self.data.test_images_of(tuple(range(count)))
+        return classifiers.trained_once(self.factory, train, every, count, self.training,
+                                        self.seed, self.cache_dir, self.device)  # fmt: skip
+
+    @cached_property
+    def extractor(self) -> FeatureExtractor:
+        """What features are taken with."""
+        assert self.make_extractor is not None
+        return self.make_extractor(classifier=self.classifier, device=self.device)
+
+    @cached_property
+    def features(self) -> Tensor:
+        """Features (N, D) of the real images that are compared."""
+        return real_features(self.extractor, self.compared, self.cache_dir)
+
+    def features_of(self, classes: Sequence[int]) -> Tensor:
+        """Return the features of some classes' real images."""
+        return self.features[torch.isin(self.compared.labels, torch.tensor(classes))]
+
+    def learn(self, images: Images, title: str) -> nn.Module:
+        """Return a classifier like the evaluation classifier, trained on other images."""
+        shape, count = images.shape, self.data.num_classes
+        fresh = classifiers.build_classifier(self.factory, shape, count, self.seed)
+        return classifiers.train_classifier(fresh, images, self.training, self.seed, self.device,
+                                            title)  # fmt: skip

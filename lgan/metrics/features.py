@@ -1,4 +1,4 @@
-"""Feature extractors: what FID and its kin are computed on, behind one protocol.
+"""Feature extractors: what FID, KID, precision and recall are computed on, behind one protocol.
 
 A config names a partial that is called with `classifier` (the evaluation classifier) and `device`.
 """
@@ -85,7 +85,7 @@ class InceptionFeatures:
     Args:
         classifier: not used; every extractor is built with the same two arguments.
         device: where to compute.
-        weights: file of weights; None means torch hub's checkpoint folder, filled by download.
+        weights: a file; None means torch hub's checkpoint folder, filled by download.
 
     Raises:
         DataError: the weights are absent, or the file does not hold them.
@@ -138,26 +138,21 @@ def real_features(extractor: FeatureExtractor, images: Images, cache_dir: Path) 
     The key is the extractor's fingerprint and the images' content, so other images, another order
     or other weights are never mistaken for these. Files lie in ``cache_dir/features``.
     """
-    path = (
-        Path(cache_dir)
-        / "features"
-        / f"{key_of(extractor.fingerprint, images.digest())}.safetensors"
-    )
+    key = key_of(extractor.fingerprint, images.digest())
+    path = Path(cache_dir) / f"features/{key}.safetensors"
     features = _recent.get(path)
     if features is None:
         entry = read_entry(path)
-        features = entry[0]["features"] if entry else _extract_all(extractor, images)
-        if entry is None:
+        if entry is not None:
+            features = entry[0]["features"]
+        else:
+            batches = torch.arange(len(images)).split(250)
+            features = torch.cat([extractor(images.take(indices)).cpu() for indices in batches])
             write_entry(path, {"features": features}, {"extractor": extractor.fingerprint})
         while len(_recent) >= _RECENT_ENTRIES:
             del _recent[next(iter(_recent))]
         _recent[path] = features
     return features
-
-
-def _extract_all(extractor: FeatureExtractor, images: Images, batch_size: int = 250) -> Tensor:
-    batches = torch.arange(len(images)).split(batch_size)
-    return torch.cat([extractor(images.take(indices)).cpu() for indices in batches])
 
 
 def _inception_weights(weights: str | None) -> dict[str, Tensor]:
@@ -171,20 +166,13 @@ def _inception_weights(weights: str | None) -> dict[str, Tensor]:
                 URL_INCEPTION_V3, map_location="cpu", check_hash=True, weights_only=True
             )
         return torch.load(weights, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"evaluation.extractor.weights={weights} does not exist; {where}."
-        ) from error
+    except FileNotFoundError:
+        problem = "does not exist"
     except URLError as error:
-        raise DataError(
-            f"{INCEPTION_FILE} is absent and cannot be downloaded ({error.reason}) while "
-            f"evaluation.extractor.weights={weights}; {where}."
-        ) from error
+        problem = f"needs {INCEPTION_FILE}, which cannot be downloaded ({error.reason})"
     except Exception as error:
-        raise DataError(
-            f"evaluation.extractor.weights={weights} cannot be loaded safely as tensors "
-            f"({str(error).splitlines()[0]}); {where}."
-        ) from error
+        problem = f"cannot be loaded safely as tensors ({str(error).splitlines()[0]})"
+    raise DataError(f"evaluation.extractor.weights={weights} {problem}; {where}.")
 
 
 def _digest(state: dict[str, Tensor]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from torch import Tensor
 from torch_fidelity.metric_fid import (
@@ -12,7 +11,7 @@ from torch_fidelity.metric_fid import (
     fid_statistics_to_metric,
 )
 
-from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.base import Metric, Values
 from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence
 
@@ -28,8 +27,8 @@ class FID(Metric):
     few samples: compare at equal numbers only; papers' FIDs need thousands.
     """
 
-    needs: ClassVar[tuple[Need, ...]] = ("generated", "features")
-    columns: ClassVar[tuple[Column, ...]] = (
+    needs = ("generated", "features")
+    columns = (
         _column("afq_{name}", "AFQ of FID ({source})", "afq.{name}"),
         _column("aiq_{name}", "AIQ of FID ({source})", "aiq_mean_of_means.{name}"),
         _column("pooled_{name}", "pooled FID ({source})", "overall.{name}_pooled"),
@@ -37,22 +36,17 @@ class FID(Metric):
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the value per task, their mean, and the pooled one."""
-        name = f"fid_{evidence.reference.extractor.name}"
+        name = f"fid_{evidence.evaluator.extractor.name}"
         values = Values.by_task(name, [fid(*pair) for pair in evidence.feature_pairs()])
-        every = evidence.reference.features_of(evidence.classes)
+        every = evidence.evaluator.features_of(evidence.classes)
         values.overall[f"{name}_pooled"] = fid(evidence.features, every)
         return values
 
 
 def fid(generated: Tensor, real: Tensor) -> float:
-    """Return the distance of Gaussians fitted to two feature sets (Heusel et al. 2017).
+    """Return the distance of Gaussians fitted to (N, D) and (M, D) features (Heusel et al. 2017).
 
-    Args:
-        generated: (N, D) float features.
-        real: (M, D) float features.
-
-    Returns:
-        The distance, at least 0 up to rounding; nan with fewer than two samples on a side.
+    At least 0 up to rounding; nan with fewer than two samples on a side.
     """
     if min(len(generated), len(real)) < 2:
         return math.nan

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from torch import Tensor
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
-from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.base import Metric, Values
 from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence
 from lgan.seeding import mix
@@ -20,17 +19,17 @@ class KID(Metric):
     It is unbiased, and so the better choice below a few thousand samples.
     """
 
-    needs: ClassVar[tuple[Need, ...]] = ("generated", "features")
-    columns: ClassVar[tuple[Column, ...]] = (
+    needs = ("generated", "features")
+    columns = (
         Column("afq_{name}", "AFQ of KID ({source})", "afq.{name}", "lower", 4, hidden=True,
                family="kid_*"),
     )  # fmt: skip
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the value per task and their mean."""
-        seed = mix(evidence.reference.seed, "kid") % 2**32
+        seed = mix(evidence.evaluator.seed, "kid") % 2**32
         found = [kid(drawn, real, seed) for drawn, real in evidence.feature_pairs()]
-        return Values.by_task(f"kid_{evidence.reference.extractor.name}", found)
+        return Values.by_task(f"kid_{evidence.evaluator.extractor.name}", found)
 
 
 def kid(
@@ -38,28 +37,15 @@ def kid(
 ) -> float:
     """Return the mean of unbiased estimates on random subsets (Binkowski et al. 2018).
 
-    Args:
-        generated: (N, D) float features.
-        real: (M, D) float features.
-        seed: seed of the choice of subsets.
-        subsets: number of subsets.
-        subset_size: samples per subset, clipped to N and M.
-
-    Returns:
-        The distance; about 0, negative values included, for equal distributions; nan with fewer
-        than two samples on a side.
+    About 0, negative values included, for (N, D) and (M, D) features of equal distributions; nan
+    with fewer than two samples on a side. A subset has at most N and M samples.
     """
     size = min(subset_size, len(generated), len(real))
     if size < 2:
         return math.nan
     if size == len(generated) == len(real):
         subsets = 1  # every subset is the whole set
-    result = kid_features_to_metric(
-        generated.detach().cpu().double(),
-        real.detach().cpu().double(),
-        kid_subsets=subsets,
-        kid_subset_size=size,
-        rng_seed=seed,
-        verbose=False,
-    )
-    return result[KEY_METRIC_KID_MEAN]
+    sides = (side.detach().cpu().double() for side in (generated, real))
+    found = kid_features_to_metric(*sides, kid_subsets=subsets, kid_subset_size=size,
+                                   rng_seed=seed, verbose=False)  # fmt: skip
+    return found[KEY_METRIC_KID_MEAN]

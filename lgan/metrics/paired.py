@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -11,7 +9,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from lgan import distributed
 from lgan.arguments import Count
 from lgan.data.images import to_float
-from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.base import Metric, Values
 from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence
 
@@ -24,8 +22,8 @@ class PairedDistances(Metric):
         batch: pictures in one call of the generator.
     """
 
-    needs: ClassVar[tuple[Need, ...]] = ("generated", "pairs")
-    columns: ClassVar[tuple[Column, ...]] = (
+    needs = ("generated", "pairs")
+    columns = (
         Column("l1", "L1 to the target, pixel range 2", "overall.l1", "lower", 3, matrix=True),
         Column("ssim", "SSIM to the target", "overall.ssim", "higher", 3, matrix=True),
     )
@@ -41,7 +39,7 @@ class PairedDistances(Metric):
         return Values(found, means)
 
     def _measure(self, evidence: Evidence, task: int) -> dict[str, float]:
-        data, device = evidence.reference.data, evidence.reference.device
+        data, device = evidence.evaluator.data, evidence.evaluator.device
         count, sampler = min(self.pairs, len(data.test_inputs(task))), evidence.sampler()
         labels = torch.full((count,), task, device=device)
         drawn = [sampler(part) for part in labels.split(self.batch)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 from torch import Tensor
 from torch_fidelity.metric_prc import (
@@ -12,7 +11,7 @@ from torch_fidelity.metric_prc import (
     prc_features_to_metric,
 )
 
-from lgan.metrics.base import Metric, Need, Values
+from lgan.metrics.base import Metric, Values
 from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence
 
@@ -20,8 +19,8 @@ from lgan.metrics.evidence import Evidence
 class PrecisionRecall(Metric):
     """Both per task, named with the extractor (`recall_classifier`), and their means."""
 
-    needs: ClassVar[tuple[Need, ...]] = ("generated", "features")
-    columns: ClassVar[tuple[Column, ...]] = tuple(
+    needs = ("generated", "features")
+    columns = tuple(
         Column("afq_{name}", f"AFQ of {name} ({{source}})", "afq.{name}", "higher", 3, hidden=True,
                family=f"{name}_*")
         for name in ("precision", "recall")
@@ -29,7 +28,7 @@ class PrecisionRecall(Metric):
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the values per task and their means."""
-        name = evidence.reference.extractor.name
+        name = evidence.evaluator.extractor.name
         found = [precision_recall(drawn, real) for drawn, real in evidence.feature_pairs()]
         precision, recall = zip(*found, strict=True)
         values = Values.by_task(f"precision_{name}", precision)
@@ -41,23 +40,14 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Return improved precision and recall by nearest neighbours (Kynkaanniemi et al. 2019).
 
-    Args:
-        generated: (N, D) float features.
-        real: (M, D) float features.
-        neighbourhood: k of the k-th nearest neighbour that sets each ball's radius.
-
-    Returns:
-        Precision (generated samples within the real manifold) and recall (the reverse), in [0, 1];
-        nan with `neighbourhood` samples or fewer on a side.
+    Precision is the share of generated samples (N, D) within the manifold of the real ones (M, D),
+    recall the reverse; the k-th nearest neighbour, k = `neighbourhood`, sets each ball's radius.
+    nan with k samples or fewer on a side.
     """
     if min(len(generated), len(real)) <= neighbourhood:
         return math.nan, math.nan
-    result = prc_features_to_metric(
-        generated.float().cpu(),
-        real.float().cpu(),
-        prc_neighborhood=neighbourhood,
-        prc_batch_size=2000,
-        save_cpu_ram=True,
-        verbose=False,
-    )
-    return result[KEY_METRIC_PRECISION], result[KEY_METRIC_RECALL]
+    found = prc_features_to_metric(
+        generated.float().cpu(), real.float().cpu(), prc_neighborhood=neighbourhood,
+        prc_batch_size=2000, save_cpu_ram=True, verbose=False,
+    )  # fmt: skip
+    return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL]

@@ -24,26 +24,15 @@ def generate(
     image_shape: tuple[int, int, int],
     device: torch.device | str,
 ) -> Tensor:
-    """Draw `samples` images of each class, in batches in which every class is present.
+    """Draw `samples` images of each class: uint8 (K, samples, C, H, W) on the CPU.
 
     Each call asks for `batch` images of every class, so that a generator whose norm layers use the
     statistics of a class or of the batch sees the same composition each time; what is over is cut.
     Several ranks share the calls; a sampler that is not a plain function may have a method `skip`,
     which is called in the place of a call that another rank makes.
 
-    Args:
-        sampler: labels (B,) to images (B, C, H, W) in [-1, 1], fresh noise at each call.
-        classes: class ids.
-        samples: images per class.
-        batch: images per class and call.
-        image_shape: (C, H, W) that is expected.
-        device: where the labels are made.
-
-    Returns:
-        uint8 (K, samples, C, H, W) on the CPU, K in the order of `classes`.
-
     Raises:
-        DataError: the sampler returns another shape.
+        DataError: the sampler returns another shape than `image_shape`.
         TrainingDivergedError: an image is not finite.
     """
     labels = torch.tensor(classes, device=device).repeat_interleave(batch)

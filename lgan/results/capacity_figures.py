@@ -6,8 +6,7 @@ recorded what it shows. Numbers of several seeds are averaged.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -24,24 +23,17 @@ from matplotlib.ticker import (
 )
 
 from lgan.results.collect import Group
-from lgan.results.figures import COLOURS, MARKERS, mean_of_known, plain, png, task_axis
-from lgan.run.record import RunRecord, number, value_at
+from lgan.results.figures import MARKERS, TaskLines, mean_of_known, plain, png, task_axis
+from lgan.run.record import number, value_at
 
 WEIGHTS, REST = "parameters.masked_weights", "parameters.norms_heads"
 NEW, OLD, LINE = "#D55E00", "#0072B2", "#000000"
 MOST_LAYERS = 12
 
 
-# ------------------------------------------------------------------------------ values over tasks
-
-
 def series(group: Group, path: str) -> np.ndarray:
     """Mean over seeds of a value in the rows: (T,), NaN where it was not recorded."""
-    size = group.first.num_tasks
-    stack = np.full((len(group.runs), size), np.nan)
-    for line, record in zip(stack, group.records, strict=True):
-        line[: len(record.rows)] = [value_at(row, path) for row in record.rows]
-    return mean_of_known(stack)
+    return _over_seeds(group, lambda row: value_at(row, path))
 
 
 def value_curves(
@@ -55,17 +47,13 @@ def value_curves(
         label: of the axis.
         percent: whether fractions are to be read in percent, from 0 to 100.
     """
-    measured = [(group, line) for group in groups if is_known(line := series(group, path))]
-    if not measured:
-        return None
-    figure, axes = wide()
-    for index, (group, line) in enumerate(measured):
-        draw_line(axes, line, index, group.label)
-    axes.set_ylabel(label)
+    chart = TaskLines(label, percent)
+    for group in groups:
+        if is_known(line := series(group, path)):
+            chart.add(line, group.label)
     if percent:
-        axes.set_ylim(-0.03, 1.03)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    return finish(figure, axes, max(len(line) for _, line in measured))
+        chart.axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    return chart.png()
 
 
 def growth_curve(
@@ -87,38 +75,26 @@ def growth_curve(
         constants: sizes of other networks, by name.
         log: whether the axis of sizes is logarithmic.
     """
-    measured = [(group, line) for group in groups if is_known(line := series(group, path))]
-    if not measured:
-        return None
-    figure, axes = wide()
-    for index, (group, line) in enumerate(measured):
-        colour = draw_line(axes, line, index, group.label)
+    chart = TaskLines("weights")
+    for group in groups:
+        if not is_known(line := series(group, path)):
+            continue
+        colour = chart.add(line, group.label)
         if rest and is_known(more := series(group, rest)):
-            steps = np.arange(1, len(line) + 1)
-            axes.plot(steps, line + more, ":", color=colour, label="  with norms and heads")
+            chart.add(line + more, "  with norms and heads", colour, linestyle=":")
         if worst_case:
-            steps = np.arange(1, len(line) + 1)
-            name = "  linear: t × task 1"
-            axes.plot(steps, line[0] * steps, "--", color=colour, label=name, linewidth=1)
+            linear = line[0] * np.arange(1, len(line) + 1)
+            chart.add(linear, "  linear: t × task 1", colour, linestyle="--", linewidth=1)
     for name, size in (constants or {}).items():
-        axes.axhline(size, color="#7F7F7F", linestyle="-.", label=plain(name))
-    axes.set_ylabel("weights")
+        chart.axes.axhline(size, color="#7F7F7F", linestyle="-.", label=plain(name))
     if log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        chart.axes.set_yscale("log")
+        chart.axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        chart.axes.yaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(FuncFormatter(_short_count))
-    return finish(figure, axes, max(len(line) for _, line in measured), "while training task")
-
-
-def draw_line(axes: Axes, values: np.ndarray, index: int, label: str) -> str:
-    """Draw values over tasks and return their colour."""
-    colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-    steps = np.arange(1, len(values) + 1)
-    axes.plot(steps, values, color=colour, marker=marker, label=plain(label))
-    return colour
+        chart.axes.set_ylim(bottom=0)
+    chart.axes.yaxis.set_major_formatter(FuncFormatter(_short_count))
+    return chart.png("while training task")
 
 
 def is_known(values: np.ndarray) -> bool:
@@ -133,22 +109,11 @@ def _short_count(value: float, _: int = 0) -> str:
     return f"{value:.3g}"
 
 
-def wide() -> tuple[Figure, Axes]:
-    """Return a figure of one panel with room for a legend beside it."""
-    figure = Figure(figsize=(7.5, 4.2), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def finish(figure: Figure, axes: Axes, size: int, label: str = "after training task") -> bytes:
-    """Add the axis of tasks and the legend to a figure of `wide`, and draw it."""
-    task_axis(axes, size)
-    axes.set_xlabel(label)
-    axes.grid(alpha=0.25)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-    return png(figure)
-
-
-# ------------------------------------------------------------------------------- reuse, capacity
+def _over_seeds(group: Group, read: Callable[[dict[str, Any]], float]) -> np.ndarray:
+    stack = np.full((len(group.runs), group.first.num_tasks), np.nan)
+    for line, record in zip(stack, group.records, strict=True):
+        line[: len(record.rows)] = [read(row) for row in record.rows]
+    return mean_of_known(stack)
 
 
 def capacity(group: Group) -> dict[str, dict[str, np.ndarray]]:
@@ -156,25 +121,17 @@ def capacity(group: Group) -> dict[str, dict[str, np.ndarray]]:
 
     Means over seeds. Empty where no row holds `capacity`.
     """
-    layers = list(dict.fromkeys(
-        layer for record in group.records for row in record.rows
-        for layer in row.get("capacity") or {}
-    ))  # fmt: skip
+    rows = [row for record in group.records for row in record.rows]
+    layers = dict.fromkeys(layer for row in rows for layer in row.get("capacity") or {})
+
+    def read(layer: str, name: str) -> np.ndarray:
+        # A layer's name may hold dots, so that it cannot be a part of a path.
+        return _over_seeds(
+            group, lambda row: number(((row.get("capacity") or {}).get(layer) or {}).get(name))
+        )
+
     names = ("reserved", "newly", "reused", "trained_size")
-    return {
-        layer: {
-            # A layer's name may hold dots, so that it cannot be a part of a path.
-            name: mean_of_known(np.array([_of_layer(r, layer, name) for r in group.records]))
-            for name in names
-        }
-        for layer in layers
-    }
-
-
-def _of_layer(record: RunRecord, layer: str, name: str) -> list[float]:
-    found = [number(((row.get("capacity") or {}).get(layer) or {}).get(name))
-             for row in record.rows]  # fmt: skip
-    return found + [math.nan] * (record.num_tasks - len(found))
+    return {layer: {name: read(layer, name) for name in names} for layer in layers}
 
 
 def shares(layers: dict[str, dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -236,9 +193,6 @@ def _layer_lines(axes: Axes, layers: dict[str, dict[str, np.ndarray]]) -> None:
     columns = 1 + (len(layers) > MOST_LAYERS)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), ncols=columns, fontsize=7,
                 frameon=False)  # fmt: skip
-
-
-# --------------------------------------------------------------------------------- mask evolution
 
 
 def mask_evolution(groups: Sequence[Group], task: int = 0) -> bytes | None:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lgan.errors import RunError
 from lgan.metrics.columns import Column
-from lgan.metrics.matrix import SCALARS
+from lgan.results.matrix import SCALARS
 from lgan.run.record import RunRecord, number, value_at
 
 if TYPE_CHECKING:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from lgan.results.capacity_figures import draw_line, finish, is_known, wide
 from lgan.results.collect import Group
+from lgan.results.figures import TaskLines
+from lgan.run.record import RunRecord
 
 SMALLEST_DRIFT = 1e-7  # of pixels in [-1, 1]: about one bit of single precision near 1
+
+
+def of_old_tasks(record: RunRecord, task: int) -> list[dict[str, Any]]:
+    """What a row says of the images of each older task; empty if it says nothing."""
+    known = task < len(record.rows)
+    return (record.rows[task].get("retention") or [])[:task] if known else []
 
 
 def drifts(group: Group, name: str = "max_drift") -> np.ndarray:
@@ -25,15 +33,16 @@ def drifts(group: Group, name: str = "max_drift") -> np.ndarray:
     combine = max if name == "max_drift" else lambda values: sum(values) / len(values)
     line = np.full(group.first.num_tasks, np.nan)
     for task in range(1, len(line)):
-        values = [
-            entry[name]
-            for record in group.records
-            if task < len(record.rows)
-            for entry in (record.rows[task].get("retention") or [])[:task]
-        ]
+        values = [e[name] for record in group.records for e in of_old_tasks(record, task)]
         if values:
             line[task] = combine(values)
     return line
+
+
+def is_exact(group: Group) -> bool:
+    """Whether no image of an old task ever changed by a bit."""
+    tasks = range(group.first.num_tasks)
+    return all(e.get("exact") for r in group.records for t in tasks for e in of_old_tasks(r, t))
 
 
 def drift_curves(groups: Sequence[Group]) -> bytes | None:
@@ -41,19 +50,16 @@ def drift_curves(groups: Sequence[Group]) -> bytes | None:
 
     The axis is logarithmic but for the lowest decade, which ends in an exact zero.
     """
-    measured = [(group, line) for group in groups if is_known(line := drifts(group))]
-    if not measured:
-        return None
-    figure, axes = wide()
-    for index, (group, line) in enumerate(measured):
-        colour = draw_line(axes, line, index, group.label)
-        steps = np.arange(1, len(line) + 1)
-        axes.plot(steps, drifts(group, "mean_drift"), ":", color=colour)
+    chart = TaskLines("drift of old tasks' images (range 2)")
+    for group in groups:
+        if not np.isnan(line := drifts(group)).all():
+            colour = chart.add(line, group.label)
+            chart.add(drifts(group, "mean_drift"), colour=colour, linestyle=":")
+    axes = chart.axes
     axes.set_yscale("symlog", linthresh=SMALLEST_DRIFT, linscale=0.5)
     axes.set_ylim(-0.4 * SMALLEST_DRIFT, 4)
     ticks = [0.0, *(10.0**power for power in range(-7, 1))]
     names = ["0 (exact)", *(f"$10^{{{power}}}$" for power in range(-7, 0)), "1"]
     axes.set_yticks(ticks, names)
     axes.minorticks_off()
-    axes.set_ylabel("drift of old tasks' images (range 2)")
-    return finish(figure, axes, max(len(line) for _, line in measured))
+    return chart.png()

@@ -1,4 +1,4 @@
-"""Figures as PNG bytes: forgetting curves and result matrices.
+"""Figures as PNG bytes: forgetting curves and result matrices, and lines over tasks in general.
 
 `matplotlib.figure.Figure` is used directly: no pyplot, no global state, no display.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -24,6 +25,55 @@ MARKERS = "osD^vP*X<>h"  # not as many as colours: pairs of both repeat only aft
 MAX_TICKS = 12
 
 
+class TaskLines:
+    """A panel of lines over the tasks, with the legend beside it.
+
+    Args:
+        label: of the vertical axis.
+        share: whether that axis holds shares, from 0 to 1.
+        size: width and height in inches.
+    """
+
+    def __init__(
+        self, label: str, share: bool = False, size: tuple[float, float] = (7.5, 4.2)
+    ) -> None:
+        self.figure = Figure(figsize=size, layout="constrained")
+        self.axes = self.figure.add_subplot()
+        self.axes.set_ylabel(label)
+        if share:
+            self.axes.set_ylim(-0.03, 1.03)
+        self.lines, self.tasks = 0, 0
+
+    def add(
+        self,
+        values: np.ndarray,
+        label: str | None = None,
+        colour: Any = None,  # noqa: ANN401  (matplotlib's many ways to name one)
+        first: int = 1,
+        **style: Any,  # noqa: ANN401
+    ) -> str:
+        """Draw values from task `first` on and return their colour; a style of its own is extra."""
+        if not style:
+            style = {"marker": MARKERS[self.lines % len(MARKERS)]}
+            colour = COLOURS[self.lines % len(COLOURS)] if colour is None else colour
+            self.lines += 1
+            self.tasks = max(self.tasks, first - 1 + len(values))
+        steps = np.arange(first, first + len(values))
+        shown = None if label is None else plain(label)
+        self.axes.plot(steps, values, color=colour, label=shown, **style)
+        return colour
+
+    def png(self, label: str = "after training task") -> bytes | None:
+        """Draw the figure; None if it has no lines."""
+        if not self.lines:
+            return None
+        task_axis(self.axes, self.tasks)
+        self.axes.set_xlabel(label)
+        self.axes.grid(alpha=0.25)
+        self.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+        return png(self.figure)
+
+
 def mean_matrix(group: Group, metric: str) -> np.ndarray:
     """Mean over seeds of the result matrix: (T, T), NaN above the diagonal and where missing."""
     size = group.first.num_tasks
@@ -35,56 +85,44 @@ def mean_matrix(group: Group, metric: str) -> np.ndarray:
     return mean_of_known(stack)
 
 
-def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> bytes:
-    """The mean over the tasks seen so far, after each task: a line per method, a band of ±1 sd."""
-    figure = Figure(figsize=(7.5, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    for index, group in enumerate(groups):
+def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> bytes | None:
+    """The mean over the tasks seen so far, after each task: a line per method, a band of ±1 sd.
+
+    Methods of which the metric was not measured are left out.
+    """
+    chart = TaskLines(f"mean {metric} of tasks seen", is_share(metric))
+    for group in groups:
+        if metric not in group.first.metric_names():
+            continue
         curves = _curves(group, metric)
-        steps, colour = np.arange(1, curves.shape[1] + 1), COLOURS[index % len(COLOURS)]
         mean = mean_of_known(curves)
-        marker = MARKERS[index % len(MARKERS)]
-        axes.plot(steps, mean, color=colour, marker=marker, label=plain(group.label))
+        colour = chart.add(mean, group.label)
         if len(curves) > 1:
-            sd = curves.std(axis=0, ddof=1)
-            axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
-    task_axis(axes, max(group.first.num_tasks for group in groups))
-    axes.set_ylabel(f"mean {metric} of tasks seen")
-    _accuracy_axis(axes, metric)
-    axes.grid(alpha=0.25)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-    return png(figure)
+            sd, steps = curves.std(axis=0, ddof=1), np.arange(1, len(mean) + 1)
+            chart.axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15,
+                                    linewidth=0)  # fmt: skip
+    return chart.png()
 
 
-def task_curves(group: Group, metric: str = "accuracy_generated") -> bytes:
+def task_curves(group: Group, metric: str = "accuracy_generated") -> bytes | None:
     """Forgetting curves of one method: each task's value from when it was learnt to the end."""
     matrix = mean_matrix(group, metric)
-    size = len(matrix)
-    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
-    axes = figure.add_subplot()
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, size))
-    for task in range(size):
-        steps = np.arange(task + 1, size + 1)
-        marker = MARKERS[task % len(MARKERS)]
-        label = f"task {task + 1}"
-        axes.plot(steps, matrix[task:, task], color=colours[task], marker=marker, label=label)
-    task_axis(axes, size)
-    axes.set_ylabel(metric)
-    _accuracy_axis(axes, metric)
-    axes.grid(alpha=0.25)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-    return png(figure)
+    chart = TaskLines(metric, is_share(metric), (5.2, 3.4))
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(matrix)))
+    for task, colour in enumerate(colours):
+        chart.add(matrix[task:, task], f"task {task + 1}", colour, first=task + 1)
+    return chart.png()
 
 
 def matrix_heatmap(group: Group, metric: str) -> bytes:
     """The result matrix: rows = after training task t, columns = measured on task j."""
     matrix = mean_matrix(group, metric)
-    size, percent = len(matrix), metric.startswith("accuracy")
+    size, known = len(matrix), matrix[~np.isnan(matrix)]
     side = min(9.0, 1.8 + 0.5 * size)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot()
-    known = matrix[~np.isnan(matrix)]
-    norm = Normalize(0.0, 1.0) if percent else Normalize(*_limits(known))
+    limits = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    norm = Normalize(0.0, 1.0) if is_share(metric) else Normalize(*limits)
     image = axes.imshow(matrix, cmap="viridis", interpolation="nearest", norm=norm)
     figure.colorbar(image, ax=axes, shrink=0.8)
     axes.set_xlabel("measured on task")
@@ -93,7 +131,7 @@ def matrix_heatmap(group: Group, metric: str) -> bytes:
     axes.set_xticks([t - 1 for t in ticks], [str(t) for t in ticks])
     axes.set_yticks([t - 1 for t in ticks], [str(t) for t in ticks])
     if size <= MAX_TICKS:
-        _write_values(axes, matrix, norm, percent)
+        _write_values(axes, matrix, norm, is_share(metric))
     return png(figure)
 
 
@@ -104,7 +142,29 @@ def png(figure: Figure) -> bytes:
     return stream.getvalue()
 
 
-# ---------------------------------------------------------------------------------- line figures
+def is_share(metric: str) -> bool:
+    """Whether a metric is a share in [0, 1]."""
+    return metric.startswith("accuracy")
+
+
+def mean_of_known(values: np.ndarray) -> np.ndarray:
+    """Mean over the first axis without NaN; NaN, and no warning, where there is nothing."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan),
+                     where=known.any(axis=0))  # fmt: skip
+
+
+def task_axis(axes: Axes, size: int) -> None:
+    """Name the horizontal axis after the tasks 1 to `size`."""
+    axes.set_xticks(_ticks(size))
+    axes.set_xlabel("after training task")
+
+
+def plain(text: str) -> str:
+    """A name without matplotlib's mathematics: `$` would start it; a long one is broken."""
+    shown = text if len(text) <= 60 else f"{text[:57]}..."
+    return shown.replace("$", r"\$").replace(" (", "\n(")
 
 
 def _curves(group: Group, metric: str) -> np.ndarray:
@@ -117,48 +177,13 @@ def _curves(group: Group, metric: str) -> np.ndarray:
     return np.array(rows)
 
 
-def mean_of_known(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis without NaN; NaN, and no warning, where there is nothing."""
-    known = ~np.isnan(values)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan),
-                     where=known.any(axis=0))  # fmt: skip
-
-
-def _limits(known: np.ndarray) -> tuple[float, float]:
-    return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-
-
 def _ticks(size: int) -> list[int]:
     return list(range(1, size + 1, math.ceil(size / MAX_TICKS)))
 
 
-def task_axis(axes: Axes, size: int) -> None:
-    """Name the horizontal axis after the tasks 1 to `size`."""
-    axes.set_xticks(_ticks(size))
-    axes.set_xlabel("after training task")
-
-
-def _accuracy_axis(axes: Axes, metric: str) -> None:
-    if metric.startswith("accuracy"):
-        axes.set_ylim(-0.03, 1.03)
-
-
-def _write_values(
-    axes: Axes,
-    matrix: np.ndarray,
-    norm: Normalize,
-    percent: bool,
-) -> None:
+def _write_values(axes: Axes, matrix: np.ndarray, norm: Normalize, percent: bool) -> None:
     for (t, j), value in np.ndenumerate(matrix):
-        if math.isnan(value):
-            continue
-        colour = "black" if norm(value) > 0.6 else "white"
-        text = f"{value * 100:.0f}" if percent else f"{value:.3g}"
-        axes.text(j, t, text, ha="center", va="center", color=colour, fontsize=8)
-
-
-def plain(text: str) -> str:
-    """A name without matplotlib's mathematics: `$` would start it; a long one is broken."""
-    shown = text if len(text) <= 60 else f"{text[:57]}..."
-    return shown.replace("$", r"\$").replace(" (", "\n(")
+        if not math.isnan(value):
+            colour = "black" if norm(value) > 0.6 else "white"
+            text = f"{value * 100:.0f}" if percent else f"{value:.3g}"
+            axes.text(j, t, text, ha="center", va="center", color=colour, fontsize=8)

@@ -7,7 +7,7 @@ import torch
 
 from lgan.callbacks.sources import PictureSource
 from lgan.data.images import TensorImages, to_float
-from lgan.metrics.evidence import Evidence, Reference
+from lgan.metrics.evidence import Evidence
 from lgan.metrics.paired import PairedDistances, paired_distances
 
 CPU = torch.device("cpu")
@@ -51,10 +51,10 @@ def test_each_label_gets_its_tasks_next_picture() -> None:
 
 
 def evidence_of(paired: bool) -> Evidence:
-    data = Pairs(tasks=[SimpleNamespace(classes=(0,)), SimpleNamespace(classes=(1,))])
+    data = Pairs()
     data.paired = paired
-    reference = Reference(data, CPU, None, None, None, None, 0, None)
-    return Evidence(reference, 1, lambda: PictureSource(data, CPU), None, 2, 2)
+    evaluator = SimpleNamespace(data=data, device=CPU)
+    return Evidence(evaluator, 1, lambda: PictureSource(data, CPU), None)
 
 
 def test_every_task_so_far_is_measured_against_its_own_targets() -> None:

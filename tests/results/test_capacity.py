@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lgan.cli.report import save_figures
 from lgan.results import capacity_figures, drift_figures
 from lgan.results.collect import Group, Run, collect
 from lgan.results.columns import default_columns
+from lgan.results.figure_files import save_figures
 from lgan.results.report import render
 from lgan.results.report_capacity import capacity_pictures, disk_table, retention_table
 from lgan.run.record import value_at

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from lgan.errors import DataError
-from lgan.metrics import matrix as m
+from lgan.results import matrix as m
 
 VECTOR = [[10.0], [20.0, 12.0], [40.0, 30.0, 11.0]]
 
@@ -26,7 +26,9 @@ def test_looks_back_by_hand() -> None:
     accuracies = [[0.8], [0.9, 0.7], [0.5, 0.75, 1.0]]
     # task 0 peaked at 0.9 after task 1; task 1 got better, which counts as negative forgetting
     assert m.forgetting(accuracies) == pytest.approx(((0.9 - 0.5) + (0.7 - 0.75)) / 2)
-    assert m.backward_transfer(accuracies) == pytest.approx(((0.5 - 0.8) + (0.75 - 0.7)) / 2)
+    assert m.SCALARS["backward_transfer"](accuracies) == pytest.approx(
+        ((0.5 - 0.8) + (0.75 - 0.7)) / 2
+    )
 
 
 def test_one_task_has_nothing_to_forget() -> None:
@@ -49,10 +51,3 @@ def test_malformed_matrices_are_refused() -> None:
         m.afq([])
     with pytest.raises(DataError, match="Row 1 .* holds 1 values"):
         m.summarise([[1.0], [1.0]])
-
-
-def test_matrix_is_read_from_record_rows() -> None:
-    rows = [{"metrics": [{"a": 1}]}, {"metrics": [{"a": 2, "b": 5}, {"a": 3}]}]
-    assert m.result_matrix(rows, "a") == [[1.0], [2.0, 3.0]]
-    found = m.result_matrix(rows, "b")
-    assert math.isnan(found[0][0]) and found[1][0] == 5 and math.isnan(found[1][1])

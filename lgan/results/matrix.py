@@ -8,8 +8,7 @@ earlier tasks and there is only one task, it is nan. Nan entries make the result
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -27,17 +26,6 @@ def check_matrix(matrix: Matrix) -> None:
             raise DataError(
                 f"Row {t} of the result matrix holds {len(row)} values; row t must hold t + 1."
             )
-
-
-def result_matrix(rows: Sequence[Mapping[str, Any]], metric: str) -> list[list[float]]:
-    """Read one metric's matrix out of the rows of a results.json; absent values become nan.
-
-    Raises:
-        DataError: the rows do not form a lower triangle.
-    """
-    matrix = [[float(task.get(metric, math.nan)) for task in row["metrics"]] for row in rows]
-    check_matrix(matrix)
-    return matrix
 
 
 def average_metric(matrix: Matrix) -> list[float]:
@@ -58,7 +46,6 @@ def aiq_mean_of_means(matrix: Matrix) -> float:
 
 def aiq_flat(matrix: Matrix) -> float:
     """Average incremental quality as the mean over all entries (one public reading of CLoG)."""
-    check_matrix(matrix)
     return _mean(value for row in matrix for value in row)
 
 
@@ -66,6 +53,7 @@ def forgetting_rate(matrix: Matrix) -> float:
     """Mean over j < T of `Q[T][j] - Q[j][j]` (CLoG's FR).
 
     For a metric where lower is better (FID), positive means forgetting; for an accuracy, negative.
+    The same number is backward transfer (Lopez-Paz and Ranzato 2017), read for accuracies.
     """
     return _mean(last - first for first, last in _first_and_last(matrix))
 
@@ -84,48 +72,37 @@ def forgetting(matrix: Matrix) -> float:
 
     For metrics where higher is better; positive means forgetting.
     """
-    check_matrix(matrix)
     *earlier, final = matrix
     best = [np.max([row[j] for row in earlier[j:]]) for j in range(len(earlier))]
     return _mean(top - last for top, last in zip(best, final, strict=False))
 
 
-def backward_transfer(matrix: Matrix) -> float:
-    """Mean over j < T of `Q[T][j] - Q[j][j]` (Lopez-Paz and Ranzato 2017).
-
-    For metrics where higher is better; negative means forgetting. The same number as
-    `forgetting_rate`, which is read with the opposite sign for metrics where lower is better.
-    """
-    return forgetting_rate(matrix)
-
-
 def plasticity(matrix: Matrix) -> float:
     """Mean of `Q[t][t]`: the value of each task right after it was learnt."""
-    check_matrix(matrix)
     return _mean(row[-1] for row in matrix)
 
 
 def first_task(matrix: Matrix) -> float:
-    """Return `Q[T][1]`: what is left of the first task after the last one."""
-    check_matrix(matrix)
+    """Return `Q[T][0]`: what is left of the first task after the last one."""
     return matrix[-1][0]
 
 
 SCALARS = {
-    scalar.__name__: scalar
-    for scalar in (afq, aiq_mean_of_means, aiq_flat, forgetting_rate, relative_forgetting_rate,
-                   forgetting, backward_transfer, plasticity, first_task)
+    "afq": afq, "aiq_mean_of_means": aiq_mean_of_means, "aiq_flat": aiq_flat,
+    "forgetting_rate": forgetting_rate, "relative_forgetting_rate": relative_forgetting_rate,
+    "forgetting": forgetting, "backward_transfer": forgetting_rate, "plasticity": plasticity,
+    "first_task": first_task,
 }  # fmt: skip
 """Every scalar by name; A_t, a list, is left to `average_metric`."""
 
 
 def summarise(matrix: Matrix) -> dict[str, float]:
     """Return every scalar of a matrix by name."""
+    check_matrix(matrix)
     return {name: scalar(matrix) for name, scalar in SCALARS.items()}
 
 
 def _first_and_last(matrix: Matrix) -> list[tuple[float, float]]:
-    check_matrix(matrix)
     return [(matrix[j][j], matrix[-1][j]) for j in range(len(matrix) - 1)]
 
 
