@@ -229,7 +229,8 @@ class LifelongGAN(Saved, Declared):
 
     def setup(self, stage: str) -> None:
         """With a plain Trainer, begin the task that the datamodule has open, or its first."""
-        self._alone = stage == "fit" and self.info is None
+        # What a fit that was broken off has begun is begun again.
+        self._alone = stage == "fit" and (self._alone or self.info is None)
         if self._alone:
             data = cast(Any, self.trainer).datamodule
             if data is None:

@@ -245,6 +245,25 @@ def test_a_plain_trainer_calls_the_callbacks_that_a_method_brings(data, tmp_path
     assert not any(p.requires_grad for p in method.generator.parameters()), "all is frozen"
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_fit_that_was_broken_off_is_begun_again(data, tmp_path, monkeypatch) -> None:
+    method, expected = small(SFT), small(SFT)
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(SFT, "loss", lambda *_: 1 / 0)
+        fit(method, data, tmp_path)
+    assert method.info is not None
+    fit(method, data, tmp_path)
+    fit(expected, data, tmp_path)
+    assert method.info is None and method.step == 4
+    states = (method.state_dict(), expected.state_dict())
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
+
+
+def test_a_plain_trainer_needs_the_datamodule(tmp_path) -> None:
+    with pytest.raises(RunError, match="fit needs datamodule="):
+        fit(small(SFT), None, tmp_path)
+
+
 def test_a_checkpoint_alone_makes_no_method(tmp_path) -> None:
     with pytest.raises(RunError, match=r"lgan.inference.sample.load_run\(FOLDER\)"):
         SFT.load_from_checkpoint(tmp_path / "last.ckpt")
