@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -197,21 +198,16 @@ class PaperTable:
     def overrides(self, run: str, method: str, budget: str, seed: int) -> list[str]:
         """What to say to lgan-train for one run; later overrides win, the budget's come last."""
         chosen = self.budgets[budget]
-        own = [
-            *((chosen.get("runs") or {}).get(run) or []),
-            *((chosen.get("methods") or {}).get(method) or []),
-        ]
-        return [*self.runs[run], *self.methods[method].overrides, *chosen.get("overrides", []),
-                *own, f"seed={seed}"]  # fmt: skip
+        own = [chosen.get("runs", {}).get(run, ()), chosen.get("methods", {}).get(method, ())]
+        parts = [self.runs[run], self.methods[method].overrides, chosen.get("overrides", ()), *own]
+        return [*itertools.chain(*parts), f"seed={seed}"]
 
     def left_out(self, run: str, method: str, budget: str) -> str | None:
         """Why a method is not run on a data set with a budget, as a sentence; None if it is."""
-        entry = self.methods[method]
-        reason = entry.not_run
-        if reason is None and entry.runs is not None and run not in entry.runs:
+        entry, reason = self.methods[method], self.leave_out.get(budget, {}).get(run)
+        if entry.runs is not None and run not in entry.runs:
             reason = "the paper has no number for it"
-        if reason is None:
-            reason = (self.leave_out.get(budget) or {}).get(run)
+        reason = entry.not_run or reason
         return None if reason is None else f"not run here: {' '.join(str(reason).split())}"
 
     def number(self, column: Column, method: str) -> PaperNumber:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,18 +75,9 @@ def find(folder: RunFolder, task: int, say: Say) -> Inside | None:
         RunError: a checkpoint holds more than tensors and plain data: it is not lgan's.
     """
     for path in (folder.last, previous(folder.last)):
-        if not path.exists():
-            continue
-        try:
-            state = load_tensors(path)["lgan"]
-        except (DamagedFileError, KeyError, TypeError):
-            aside = set_aside(path)
-            say(
-                f"{path} is damaged and now called {aside.name}; task {task} goes on from the "
-                "checkpoint before it."
-            )
-            continue
-        if state["task"] == task:
+        then = f"task {task} goes on from the checkpoint before it"
+        whole = _whole(path, say, then, "lgan") if path.exists() else None
+        if whole is not None and (state := whole["lgan"])["task"] == task:
             return Inside(path, state["step"], state["total_steps"])
     return None
 
@@ -101,30 +93,30 @@ def whole_tasks(folder: RunFolder, most: int, say: Say) -> int:
     Raises:
         RunError: a border file holds more than tensors and plain data.
     """
-    count = min(folder.finished_tasks(), most)
-    while count:
-        path = folder.border(count - 1)
-        try:
-            load_tensors(path)
-            break
-        except DamagedFileError:
-            aside = set_aside(path)
-            say(
-                f"{path} is damaged and now called {aside.name}; task {count - 1} is trained again."
-            )
-            count -= 1
-    return count
+    for task in reversed(range(min(folder.finished_tasks(), most))):
+        if _whole(folder.border(task), say, f"task {task} is trained again") is not None:
+            return task + 1
+    return 0
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file to `*.damaged`, or `*.damaged2` and so on; return its new name."""
+def _whole(path: Path, say: Say, then: str, key: str | None = None) -> dict[str, Any] | None:
+    """Return the content of a file, which has a key; a damaged one is renamed and None returned.
+
+    Its new name is `*.damaged`, or `*.damaged2` and so on.
+    """
+    content: Any = None
+    with suppress(DamagedFileError):
+        content = load_tensors(path)
+    if isinstance(content, dict) and (key is None or key in content):
+        return content
     number, aside = 1, path.with_name(f"{path.name}.damaged")
     while aside.exists():
         number += 1
         aside = path.with_name(f"{path.name}.damaged{number}")
     with disk_errors(path):
         os.replace(path, aside)
-    return aside
+    say(f"{path} is damaged and now called {aside.name}; {then}.")
+    return None
 
 
 def clear(folder: RunFolder) -> None:

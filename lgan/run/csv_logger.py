@@ -26,21 +26,12 @@ class AppendCSVLogger(Logger):
     """
 
     COLUMNS = ("step", "name", "value")
+    name, version = "csv", ""  # of one file per run
 
     def __init__(self, folder: str | Path) -> None:
         super().__init__()
         self.path = Path(folder) / "metrics.csv"
         self._rewound: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The logger's name."""
-        return "csv"
-
-    @property
-    def version(self) -> str:
-        """There is one file per run."""
-        return ""
 
     @property
     def save_dir(self) -> str:

@@ -61,7 +61,8 @@ def _take(folder: Path) -> IO[str]:
         warn(f"{folder} is on a file system without locks: do not start the same run twice.")
     with disk_errors(path):
         file.truncate(0)
-        json.dump({"pid": os.getpid(), "host": platform.node(), "since": _now()}, file)
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        json.dump({"pid": os.getpid(), "host": platform.node(), "since": now}, file)
         file.flush()
     return file
 
@@ -75,7 +76,3 @@ def _refusal(folder: Path, file: IO[str]) -> str:
         who = "another process"
     file.close()
     return f"{folder} is being trained by {who}; wait for it or stop it. Nothing was changed."
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S")

@@ -69,20 +69,18 @@ def with_reachable_server(config: DictConfig) -> DictConfig:
     end it then.
     """
     section = config.logger
-    if "wandb" in section and not section.wandb.offline and not _reachable(server := _server()):
+    if "wandb" not in section or section.wandb.offline:
+        return config
+    import wandb
+
+    server = os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
+    if not _reachable(server):
         warn(
             f"{server} cannot be reached, so W&B writes to {section.wandb.save_dir}/wandb; "
             "`wandb sync` uploads it later (logger.offline=true: without asking)."
         )
         config = cast(DictConfig, OmegaConf.merge(config, {"logger": {"wandb": {"offline": True}}}))
     return config
-
-
-def _server() -> str:
-    """Return the address of W&B's server."""
-    import wandb
-
-    return os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
 
 
 def _reachable(server: str) -> bool:
