@@ -15,6 +15,8 @@ from lgan.training.fit import check_config
 
 SHAPES = {"digits": ((1, 8, 8), 10), "mnist": ((1, 32, 32), 10), "photos": ((3, 64, 64), 4)}
 
+CYCLE = ("data.paired=false", "network=cycle_resnet6", "objective=cyclegan")
+
 
 def checked(data: str, *overrides: str, shape: Any = None) -> None:
     register_resolvers()
@@ -57,6 +59,23 @@ def test_what_goes_together_passes(data: str, overrides: tuple[str, ...]) -> Non
         ("digits", ("network=mergan32",), None, "32x32 images but the data are 8x8"),
         ("digits", ("method=full_half", "network.generator.width=5"), None, "width=0.5"),
         ("digits", ("objective=pix2pix",), None, "pix2pix translates pictures, and .*MLPGenerator"),
+        ("photos", ("data.paired=false",), None, "pix2pix learns from pairs, .*data.paired=false"),
+        (
+            "digits",
+            ("network=unet64", "objective=pix2pix"),
+            (3, 64, 64),
+            "data=digits has classes to draw, and objective=pix2pix needs pictures to translate",
+        ),
+        (
+            "photos",
+            ("network=bicycle64", "objective=bicyclegan", "training.batch_size=3"),
+            None,
+            "training.batch_size=3: objective=bicyclegan needs a multiple of 2",
+        ),
+        ("digits", ("method=joint_classifier", "method.init_from=a.pth"), None, "no generator"),
+        ("digits", ("method=piggyback_gan", "selection=paper"), None, "needs a classifier over"),
+        ("digits", ("method=dgm_w", "network=digits"), None, "MLPGenerator declares no chain"),
+        ("photos", ("method=ewc_gan", *CYCLE), None, "a composite of forward_ and backward_"),
     ],
 )
 def test_what_does_not_is_refused(data: str, overrides: Any, shape: Any, reason: str) -> None:
