@@ -169,7 +169,7 @@ class DGM(ClassifierReplay):
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the classifier's cross entropy, the critic's or the generator's loss."""
         if player == "classifier":
-            return F.cross_entropy(self.judge(batch["x"])[1], batch["y"])
+            return F.cross_entropy(self.score_seen(batch["x"])[1], batch["y"])
         fixed = self.statistics == "classifier"
         with fixed_statistics(self.discriminator) if fixed else nullcontext():
             loss = self._adversarial_loss(player, batch)
@@ -178,7 +178,7 @@ class DGM(ClassifierReplay):
             loss = loss + self.sparsity_weight * self.alpha() * regulariser
         return loss
 
-    def judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def score_seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the discriminator's scores and logits, -inf for classes not seen yet.
 
         This equals a head that is widened at each task: what is left out takes no part in the
@@ -246,7 +246,7 @@ class DGM(ClassifierReplay):
     def _adversarial_loss(self, player: str, batch: Batch) -> Tensor:
         objective = copy.copy(cast(ACGAN, self.objective))
         objective.class_weight = self._class_weight() if player == "generator" else 0.0
-        return objective.loss(player, self.generator, self.judge, batch, self.noise)
+        return objective.loss(player, self.generator, self.score_seen, batch, self.noise)
 
     def _class_weight(self) -> float:
         if self.generator_class_weight is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +14,15 @@ from lgan.data.images import to_uint8
 from lgan.errors import DataError, TrainingDivergedError
 
 Sampler = Callable[[Tensor], Tensor]
+
+
+@runtime_checkable
+class Skipping(Protocol):
+    """A sampler that can pass over a call without drawing."""
+
+    def skip(self, labels: Tensor) -> None:
+        """Pass over the inputs of a call."""
+        ...
 
 
 @torch.no_grad()
@@ -40,7 +50,7 @@ def generate(
     drawn = torch.empty(0, len(classes), batch, *image_shape, dtype=torch.uint8)
     for call in calls:
         if call not in distributed.share_of(calls):
-            getattr(sampler, "skip", sampler)(labels)
+            (sampler.skip if isinstance(sampler, Skipping) else sampler)(labels)
             continue
         images = sampler(labels)
         if images.shape != (len(labels), *image_shape):

@@ -85,7 +85,7 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     name: ClassVar[str] = "bicyclegan"
     composites = (BicycleGenerator, BicycleDiscriminator)
     instead: ClassVar[str] = (
-        "network=bicycle256 or its like, or objective=pix2pix for a single translator"
+        "network=bicycle256 or the like, or objective=pix2pix for a single translator"
     )
     needs_pairs: ClassVar[bool] = True
     batch_multiple: ClassVar[int] = 2
@@ -131,8 +131,8 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
         half = half_of(batch)
         made = self.made_without_gradient(generator, batch, noise)
         first, second = batch["x"][:half], batch["x"][half:]
-        encoded = self.judge(discriminator.encoded, first, made["encoded"])
-        random = self.judge(discriminator.random, second, made["random"])
+        encoded = self.tell_apart(discriminator.encoded, first, made["encoded"])
+        random = self.tell_apart(discriminator.random, second, made["random"])
         return (self._weights(batch, encoded) * (encoded + random)).sum()
 
     def generator_loss(

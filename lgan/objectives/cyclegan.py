@@ -45,7 +45,7 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
 
     name: ClassVar[str] = "cyclegan"
     composites = (CycleGenerator, CycleDiscriminator)
-    instead: ClassVar[str] = "network=cycle_resnet6 or its like, or objective=pix2pix for pairs"
+    instead: ClassVar[str] = "network=cycle_resnet6 or the like, or objective=pix2pix for pairs"
     order: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
 
     def __init__(
@@ -77,8 +77,8 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
         """Return the loss of both discriminators, a scalar; the pools take the new pictures."""
         made = self.made_without_gradient(generator, batch, noise)
         fakes = {side: pool.query(made[side], noise) for side, pool in self.pools.items()}
-        target = self.judge(discriminator.target, batch["x"], fakes["target"])
-        source = self.judge(discriminator.source, batch["z"], fakes["source"])
+        target = self.tell_apart(discriminator.target, batch["x"], fakes["target"])
+        source = self.tell_apart(discriminator.source, batch["z"], fakes["source"])
         return weighted_sum(batch, target + source)
 
     def generator_loss(

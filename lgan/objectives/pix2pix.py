@@ -54,7 +54,7 @@ class Pix2Pix(Translation[Translator, PictureDiscriminator]):
     ) -> Tensor:
         """Return the discriminator's loss, a scalar; no gradient reaches the generator."""
         fake = self.made_without_gradient(generator, batch, noise)["fake"]
-        return weighted_sum(batch, self.judge(discriminator, batch["x"], fake, batch["z"]))
+        return weighted_sum(batch, self.tell_apart(discriminator, batch["x"], fake, batch["z"]))
 
     def generator_loss(
         self, generator: Translator, discriminator: PictureDiscriminator, batch: Batch, noise: Noise

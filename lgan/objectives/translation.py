@@ -135,7 +135,7 @@ class Translation(Objective[G, D]):
             made = self.made(generator, batch, noise)
         return {key: tensor.detach() for key, tensor in made.items()}
 
-    def judge(
+    def tell_apart(
         self, discriminator: nn.Module, real: Tensor, fake: Tensor, *condition: Tensor
     ) -> Tensor:
         """Return a discriminator's loss per sample (B,), d_weight * (real + fake)."""

@@ -75,7 +75,7 @@ def _check_built(config: DictConfig, method: LifelongGAN) -> None:
             callback.check(method, None)
     try:
         with torch.device("meta"):
-            try_out(method, data.batch_size // processes)
+            try_out(method, max(1, data.batch_size // processes))
     except RuntimeError as error:
         if "meta" not in str(error):
             raise
@@ -140,7 +140,7 @@ def try_out(method: LifelongGAN, size: int) -> None:
             _expect("network.generator", generator(z, batch["y"], *codes), shape)
             for player in ("discriminator", "generator"):
                 objective.loss(player, generator, discriminator, batch, noise)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         if "meta" in str(error):
             raise
         more = "; raise training.batch_size" if "more than 1 value" in str(error) else ""

@@ -104,7 +104,7 @@ def test_replays_are_the_old_tasks_binary_networks() -> None:
 
 def test_the_classifier_sees_seen_classes_only() -> None:
     method = enter(make(), 1)
-    logits = method.judge(batch([0] * 3)["x"])[1]
+    logits = method.score_seen(batch([0] * 3)["x"])[1]
     assert torch.isinf(logits[:, [1, 2]]).all() and torch.isfinite(logits[:, [0, 3]]).all()
     loss = method.loss("classifier", batch([0, 3, 0]))
     raw = method.discriminator(batch([0, 3, 0])["x"])[1][:, [0, 3]]
