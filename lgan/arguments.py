@@ -89,9 +89,11 @@ class Parameter:
 def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
     """Return the named parameters of a function or class, and whether it takes any others too.
 
-    Parameters that a constructor hands on as `**kwargs` are those of the classes above it.
+    Parameters that a constructor hands on as `**kwargs` are those of the classes above it; what
+    Lightning does with them (DDPStrategy: wraps a network) cannot be told.
     """
     found: dict[str, Parameter] = {}
+    elsewhere = False
     for function in _constructors(target):
         further = False
         for name, parameter in list(inspect.signature(function).parameters.items()):
@@ -100,8 +102,9 @@ def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], boo
             elif name != "self" and name not in found:
                 required = parameter.default is parameter.empty
                 found[name] = Parameter(_resolved(function, parameter.annotation), required)
+        elsewhere |= further and function.__module__.startswith("lightning.")
         if not further:
-            return found, False
+            return found, elsewhere
     return found, True
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import pytest
+from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import OmegaConf
 
 from lgan.arguments import (
@@ -63,6 +64,7 @@ def test_arguments_that_are_handed_on_are_those_of_the_classes_above() -> None:
     assert {"leak", "settle", "replay", "seed"} <= set(known)
     assert not others
     assert known["name"].required and not known["leak"].required
+    assert parameters_of(DDPStrategy)[1], "it wraps a network with the others"
 
 
 def config(**section: Any):
