@@ -20,7 +20,7 @@ from torch import Tensor
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.errors import ConfigError, RunError
 from lgan.metrics.base import Values
-from lgan.metrics.columns import Column
+from lgan.run.columns import Column
 
 
 class Learner(Protocol):

@@ -14,7 +14,7 @@ from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import Source, evaluation_source
 from lgan.metrics.base import Values
 from lgan.metrics.evaluator import Evaluator
-from lgan.metrics.sampling import Sampler
+from lgan.metrics.evidence import Sampler
 from lgan.run.loggers import log_matrix
 from lgan.seeding import Noise
 

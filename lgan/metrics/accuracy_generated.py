@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.columns import Column, percent
 from lgan.metrics.evidence import Evidence, fractions
+from lgan.run.columns import Column, percent
 
 NAME = "accuracy_generated"
 

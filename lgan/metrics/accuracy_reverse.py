@@ -6,8 +6,8 @@ from typing import Literal
 
 from lgan.metrics.accuracy_single_head import accuracy_on_real
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.columns import percent
 from lgan.metrics.evidence import Evidence
+from lgan.run.columns import percent
 
 NAME = "accuracy_reverse"
 When = Literal["last", "every", "never"]
@@ -31,7 +31,10 @@ class AccuracyReverse(Metric):
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the values, or none if it is not the time."""
-        if not (self.when == "every" or (self.when == "last" and evidence.is_last)):
+        if not (
+            self.when == "every"
+            or (self.when == "last" and evidence.tasks == evidence.evaluator.tasks)
+        ):
             return Values()
         evaluator = evidence.evaluator
         classifier = evaluator.learn(evidence.generated, "reverse classifier")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from lgan import distributed
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import rank
-from lgan.metrics.columns import percent
 from lgan.metrics.evidence import Evidence, Head, fractions, share, where
+from lgan.run.columns import percent
 
 NAME, TOP = "accuracy_single_head", 5
 
@@ -36,11 +36,7 @@ class AccuracySingleHead(Metric):
 def accuracy_on_real(evidence: Evidence, name: str, classify: Head, top: bool = False) -> Values:
     """Return the accuracy on real test images, the classes seen so far to choose from.
 
-    Args:
-        evidence: of a border.
-        name: of the value.
-        classify: images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
-        top: whether to give `<name>_top5` too, where more classes than five were seen.
+    With `top` also `<name>_top5`, where more classes than five were seen.
     """
     seen, evaluator = evidence.classes, evidence.evaluator
     test = evaluator.test.of_classes(seen)

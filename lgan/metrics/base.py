@@ -9,20 +9,18 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from lgan.errors import ConfigError
-from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence
+from lgan.run.columns import Column
 
 Need = Literal["generated", "head", "classifier", "features", "pairs"]
 
 
 @dataclass
 class Values:
-    """What was measured after task t; plain numbers, ready for results.json.
+    """What was measured after task t, as in results.json.
 
-    Args:
-        metrics: for each task j <= t its values by name; empty where there are none per task.
-        overall: values over all classes seen so far.
-        per_class: values by name and class id (as a string).
+    `metrics` has for each task j <= t its values by name, or is empty; `overall` those over all
+    classes seen so far; `per_class` values by name and class id (as a string).
     """
 
     metrics: list[dict[str, float]] = field(default_factory=list)
@@ -37,13 +35,9 @@ class Values:
         tasks: Iterable[Sequence[int]],
         weights: Mapping[int, int] | None = None,
     ) -> Values:
-        """Return a value known per class, with its means over each task's classes and over all.
+        """Return values by class id, with their means over each task's classes and over all.
 
-        Args:
-            name: of the value.
-            values: class id to value.
-            tasks: the classes of each task.
-            weights: class id to number of images, for a mean over images; None: all equal.
+        With `weights`, numbers of images by class id, means are over images.
         """
         return cls(
             [{name: _mean(values, classes, weights)} for classes in tasks],
@@ -100,8 +94,6 @@ def _mean(
     values: Mapping[int, float], classes: Iterable[int], weights: Mapping[int, int] | None
 ) -> float:
     """Return the mean over classes, weighted if asked to; classes of weight 0 do not count."""
-    kept = [(label, weights[label] if weights else 1) for label in classes]
-    total = sum(weight for _, weight in kept)
-    if total == 0:
-        return math.nan
-    return sum(values[label] * weight for label, weight in kept if weight) / total
+    kept = {label: weights[label] if weights else 1 for label in classes}
+    total = sum(kept.values())
+    return sum(values[c] * kept[c] for c in kept if kept[c]) / total if total else math.nan

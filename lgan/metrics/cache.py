@@ -29,12 +29,12 @@ def key_of(*parts: object) -> str:
 
 def read_entry(path: Path) -> Entry | None:
     """Return the tensors and metadata of a cached file; None where it is absent or unreadable."""
-    if not path.exists():
-        return None
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, dict(file.metadata() or {})
+    except FileNotFoundError:
+        return None
     except (SafetensorError, OSError) as error:
         log.warning("The cached file %s cannot be read (%s); it is computed anew.", path, error)
         return None

@@ -69,7 +69,8 @@ def train_classifier(
     It maps images (B, C, H, W) in [-1, 1] to logits. The seed is that of the order of images (and
     of dropout, if any); the title stands beside the progress bar.
     """
-    images = _resident(images, torch.device(device))
+    if images.num_bytes <= RESIDENT_BYTES:
+        images = TensorImages(images.all().to(device), images.labels)
     module.to(device).train()
     optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
@@ -114,13 +115,15 @@ def trained_once(
     shapes = [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]
     parts = (describe_factory(factory), shapes, sorted(asdict(settings).items()), seed)
     digest = key_of("classifier", parts, train.digest(), test.digest())
-    name = _snake_case(type(module).__name__)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(module).__name__)
+    name = name.lower()
     key = f"{name}-{digest[:8]}"
     path = Path(cache_dir) / f"classifiers/{name}-{digest}.safetensors"
     if read_entry(path) is None:
         log.info("training the evaluation classifier %s once; it is kept in %s", key, path)
         train_classifier(module, train, settings, seed, device, "evaluation classifier")
-        accuracy = accuracy_on(module, test, device)
+        right = predict(module, test, device) == test.labels
+        accuracy = right.double().mean().item()
         if read_entry(path) is None:  # else another process was first: its file is everyone's
             write_entry(path, module.state_dict(), {"accuracy": repr(accuracy), "key": key})
     entry = read_entry(path)
@@ -135,10 +138,9 @@ def predict(
     images: Images,
     device: torch.device | str,
     among: Sequence[int] | None = None,
-    batch_size: int = 500,
 ) -> Tensor:
     """Return the most likely class of each image, int64 (N,) on the CPU; see `rank`."""
-    return rank(classify, images, device, among, most=1, batch_size=batch_size).flatten()
+    return rank(classify, images, device, among, most=1).flatten()
 
 
 @torch.no_grad()
@@ -152,15 +154,8 @@ def rank(
 ) -> Tensor:
     """Return each image's most likely classes, best first, int64 (N, min(most, K)) on the CPU.
 
-    Of equal logits the class that comes first wins.
-
-    Args:
-        classify: images (B, C, H, W) in [-1, 1] to logits (B, num_classes).
-        images: what to classify.
-        device: where `classify` computes.
-        among: the K classes to choose from; None means all.
-        most: at most so many classes per image.
-        batch_size: images per call.
+    `classify` maps images (B, C, H, W) in [-1, 1] to logits (B, num_classes). Chosen is among K
+    classes, None meaning all; of equal logits the class that comes first wins.
     """
     found = [torch.empty(0, dtype=torch.int64)]
     for indices in torch.arange(len(images)).split(batch_size):
@@ -169,11 +164,6 @@ def rank(
         order = logits[:, allowed].argsort(dim=1, descending=True, stable=True)
         found.append(allowed[order[:, :most]])
     return torch.cat(found)
-
-
-def accuracy_on(module: nn.Module, images: Images, device: torch.device | str) -> float:
-    """Return the fraction of images whose most likely class, among all, is their label."""
-    return (predict(module, images, device) == images.labels).double().mean().item()
 
 
 def _shuffled(count: int, settings: ClassifierTraining, seed: int) -> Iterator[Tensor]:
@@ -188,12 +178,6 @@ def _shuffled(count: int, settings: ClassifierTraining, seed: int) -> Iterator[T
         epoch += 1
 
 
-def _resident(images: Images, device: torch.device) -> Images:
-    if images.num_bytes > RESIDENT_BYTES:
-        return images
-    return TensorImages(images.all().to(device), images.labels)
-
-
 @contextmanager
 def _isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's global generators inside the block and put them back after it."""
@@ -203,7 +187,3 @@ def _isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -7,8 +7,8 @@ import math
 from torch import Tensor
 
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence, where
+from lgan.run.columns import Column
 
 
 class Diversity(Metric):
@@ -32,12 +32,8 @@ class Diversity(Metric):
 
 
 def pixel_deviation(images: Tensor) -> float:
-    """Return the standard deviation over images (unbiased), averaged over pixels and channels.
+    """Return the standard deviation over uint8 images (N, C, H, W), the mean over pixels.
 
-    Args:
-        images: uint8 (N, C, H, W) of one class.
-
-    Returns:
-        The deviation in grey levels, 0 to 255; nan with fewer than two images.
+    It is unbiased and in grey levels, 0 to 255; nan with fewer than two images.
     """
     return images.double().flatten(1).std(dim=0).mean().item() if len(images) > 1 else math.nan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,10 +19,8 @@ from lgan.errors import RunError
 from lgan.metrics import classifier_training as classifiers
 from lgan.metrics.accuracy_reverse import When
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.columns import Column
-from lgan.metrics.evidence import Evidence, Head, flat, where
+from lgan.metrics.evidence import Evidence, Head, Sampler, where
 from lgan.metrics.features import FeatureExtractor, real_features
-from lgan.metrics.sampling import Sampler
 
 
 class Evaluator:
@@ -43,10 +42,6 @@ class Evaluator:
             compared with generated ones; None means all.
         seed: seed of the classifiers and of KID; one seed for all runs means one classifier per
             data set, so that methods can be compared.
-
-    Attributes:
-        data: of the run; there once `prepare` was called.
-        references: what the numbers were measured with, for the record; filled by `prepare`.
     """
 
     data: TaskSequenceDataModule
@@ -71,12 +66,8 @@ class Evaluator:
         self.cache_dir, self.seed = Path(cache_dir).expanduser(), seed
         self.samples_per_class, self.batch_per_class = samples_per_class, batch_per_class
         self.reference_per_class = reference_per_class
-        self.references: dict[str, Any] = {}
-
-    @property
-    def columns(self) -> list[Column]:
-        """The columns that the metrics declare."""
-        return [column for metric in self.metrics for column in metric.columns]
+        self.references: dict[str, Any] = {}  # for the record, filled by `prepare`
+        self.columns = [column for metric in self.metrics for column in metric.columns]
 
     def prepare(self, data: TaskSequenceDataModule, device: torch.device | str) -> None:
         """Train or load the evaluation classifier and the features of the real test images."""
@@ -124,14 +115,15 @@ class Evaluator:
     @cached_property
     def test(self) -> Images:
         """The real test images of all tasks."""
-        return self.data.test_images_of(flat(self.tasks))
+        return self.data.test_images_of(list(chain.from_iterable(self.tasks)))
 
     @cached_property
     def compared(self) -> Images:
         """Those of them that generated images are compared with."""
         if self.reference_per_class is None:
             return self.test
-        firsts = [where(self.test, c)[: self.reference_per_class] for c in flat(self.tasks)]
+        labels = chain.from_iterable(self.tasks)
+        firsts = [where(self.test, label)[: self.reference_per_class] for label in labels]
         return self.test.subset(torch.cat(firsts))
 
     @cached_property

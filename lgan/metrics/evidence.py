@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from lgan import distributed
-from lgan.data.images import Images, TensorImages
+from lgan.data.images import Images, TensorImages, to_uint8
+from lgan.errors import DataError, TrainingDivergedError
 from lgan.metrics.classifier_training import predict
 from lgan.metrics.features import extract
-from lgan.metrics.sampling import Sampler, generate
 
 if TYPE_CHECKING:
     from lgan.metrics.evaluator import Evaluator
 
 Head = Callable[[Tensor], Tensor]
+Sampler = Callable[[Tensor], Tensor]
+
+
+@runtime_checkable
+class Skipping(Protocol):
+    """A sampler that can pass over a call without drawing."""
+
+    def skip(self, labels: Tensor) -> None:
+        """Pass over the inputs of a call."""
 
 
 @dataclass
@@ -47,12 +58,7 @@ class Evidence:
     @property
     def classes(self) -> list[int]:
         """All classes seen so far, in the order of tasks."""
-        return flat(self.tasks)
-
-    @property
-    def is_last(self) -> bool:
-        """Whether no task comes after this one."""
-        return self.task == len(self.evaluator.tasks) - 1
+        return list(chain.from_iterable(self.tasks))
 
     def has(self, need: str) -> bool:
         """Return whether something that a metric needs is there."""
@@ -69,7 +75,7 @@ class Evidence:
 
     @cached_property
     def generated(self) -> TensorImages:
-        """uint8 images of all classes so far (see `lgan.metrics.sampling.generate`)."""
+        """uint8 images of all classes so far (see `generate`)."""
         by, seen = self.evaluator, self.classes
         images = generate(self.sampler(), seen, by.samples_per_class, by.batch_per_class,
                           by.test.shape, by.device)  # fmt: skip
@@ -95,9 +101,46 @@ class Evidence:
             yield drawn, self.evaluator.features_of(classes)
 
 
-def flat(tasks: Sequence[tuple[int, ...]]) -> list[int]:
-    """Return all tasks' classes."""
-    return [label for classes in tasks for label in classes]
+@torch.no_grad()
+def generate(
+    sampler: Sampler,
+    classes: Sequence[int],
+    samples: int,
+    batch: int,
+    image_shape: tuple[int, int, int],
+    device: torch.device | str,
+) -> Tensor:
+    """Draw `samples` images of each class: uint8 (K, samples, C, H, W) on the CPU.
+
+    Each call asks for `batch` images of every class, so that a generator whose norm layers use the
+    statistics of a class or of the batch sees the same composition each time; what is over is cut.
+    Several ranks share the calls; one that `skip`s does so where another rank makes the call.
+
+    Raises:
+        DataError: the sampler returns another shape than `image_shape`.
+        TrainingDivergedError: an image is not finite.
+    """
+    labels = torch.tensor(classes, device=device).repeat_interleave(batch)
+    calls = range(math.ceil(samples / batch))
+    drawn = torch.empty(0, len(classes), batch, *image_shape, dtype=torch.uint8)
+    for call in calls:
+        if call not in distributed.share_of(calls):
+            (sampler.skip if isinstance(sampler, Skipping) else sampler)(labels)
+            continue
+        images = sampler(labels)
+        if images.shape != (len(labels), *image_shape):
+            raise DataError(
+                f"The sampler returned images of shape {tuple(images.shape)} for {len(labels)} "
+                f"labels; expected {(len(labels), *image_shape)}."
+            )
+        if not torch.isfinite(images).all():
+            raise TrainingDivergedError(
+                "The generator returns images that are not finite, so they cannot be evaluated; "
+                "lower training.learning_rate or look at the losses."
+            )
+        own = to_uint8(images.float()).cpu().unflatten(0, (len(classes), batch))
+        drawn = torch.cat([drawn, own[None]])
+    return distributed.gather(drawn).transpose(0, 1).flatten(1, 2)[:, :samples]
 
 
 def where(images: Images, label: int) -> Tensor:

@@ -12,12 +12,8 @@ from torch_fidelity.metric_fid import (
 )
 
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence
-
-
-def _column(key: str, title: str, of: str) -> Column:
-    return Column(key, title, of, "lower", matrix=True, family="fid_*")
+from lgan.run.columns import Column
 
 
 class FID(Metric):
@@ -28,11 +24,14 @@ class FID(Metric):
     """
 
     needs = ("generated", "features")
-    columns = (
-        _column("afq_{name}", "AFQ of FID ({source})", "afq.{name}"),
-        _column("aiq_{name}", "AIQ of FID ({source})", "aiq_mean_of_means.{name}"),
-        _column("pooled_{name}", "pooled FID ({source})", "overall.{name}_pooled"),
-    )
+    columns = tuple(
+        Column(f"{key}_{{name}}", f"{title} FID ({{source}})", of, "lower", matrix=True,
+               family="fid_*")
+        for key, title, of in (
+            ("afq", "AFQ of", "afq.{name}"), ("aiq", "AIQ of", "aiq_mean_of_means.{name}"),
+            ("pooled", "pooled", "overall.{name}_pooled"),
+        )
+    )  # fmt: skip
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the value per task, their mean, and the pooled one."""

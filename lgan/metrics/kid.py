@@ -8,8 +8,8 @@ from torch import Tensor
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence
+from lgan.run.columns import Column
 from lgan.seeding import mix
 
 

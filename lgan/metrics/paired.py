@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
@@ -10,8 +12,8 @@ from lgan import distributed
 from lgan.arguments import Count
 from lgan.data.images import to_float
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence
+from lgan.run.columns import Column
 
 
 class PairedDistances(Metric):
@@ -48,15 +50,10 @@ class PairedDistances(Metric):
 
 
 def paired_distances(outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return the mean absolute error and the structural similarity of two sets of pictures.
+    """Return the distances of pictures (N, C, H, W) in [-1, 1] from their targets.
 
-    Args:
-        outputs: (N, C, H, W) in [-1, 1].
-        targets: the same shape; picture i belongs to output i.
-
-    Returns:
-        `l1`, in units of the pixel range [-1, 1], and `ssim`, at most 1 (Wang et al. 2004).
+    `l1` is the mean absolute error, in units of that range, and `ssim` the structural similarity,
+    at most 1 (Wang et al. 2004).
     """
-    similarity = structural_similarity_index_measure(outputs, targets, data_range=2.0)
-    assert isinstance(similarity, Tensor)
+    similarity = cast(Tensor, structural_similarity_index_measure(outputs, targets, data_range=2.0))
     return {"l1": float((outputs - targets).abs().mean()), "ssim": float(similarity)}

@@ -12,8 +12,8 @@ from torch_fidelity.metric_prc import (
 )
 
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.columns import Column
 from lgan.metrics.evidence import Evidence
+from lgan.run.columns import Column
 
 
 class PrecisionRecall(Metric):

@@ -1,6 +1,6 @@
 """The columns of the comparison table, bound to the records that fill them.
 
-What a metric's columns are called and hold, the metric declares (`lgan.metrics.columns`) and the
+What a metric's columns are called and hold, the metric declares (`lgan.run.columns`) and the
 record keeps, so that metrics from other packages have theirs. A column holds numbers that may be
 compared: distances between features get one for each extractor, number of samples and reference.
 """
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from lgan.errors import RunError
-from lgan.metrics.columns import Column
 from lgan.results.matrix import SCALARS
+from lgan.run.columns import Column
 from lgan.run.record import RunRecord, number, value_at
 
 if TYPE_CHECKING:

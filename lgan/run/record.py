@@ -23,7 +23,7 @@ class RunRecord:
     Accuracies are fractions in [0, 1]. `rows[t]["metrics"][j]` holds the metrics of task j after
     training task t (j <= t), `rows[t]["overall"]` those over all classes seen so far. `rewinds` are
     those of `lgan.run.rewinds`, `events` say what went wrong and what was done about it, `columns`
-    what tables show of the metrics (`lgan.metrics.columns.Column`; older records have none).
+    what tables show of the metrics (`lgan.run.columns.Column`; older records have none).
     """
 
     data: str

@@ -12,7 +12,7 @@ from sklearn.datasets import load_sample_image
 
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
-from lgan.metrics.efficientnet import EfficientNetLite0Features
+from lgan.metrics.features import EfficientNetLite0Features
 
 
 @pytest.fixture(scope="module")

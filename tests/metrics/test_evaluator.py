@@ -20,13 +20,12 @@ from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import ClassifierTraining
 from lgan.metrics.diversity import Diversity
 from lgan.metrics.evaluator import Evaluator
-from lgan.metrics.evidence import Evidence
+from lgan.metrics.evidence import Evidence, generate
 from lgan.metrics.features import ClassifierFeatures
 from lgan.metrics.fid import FID
 from lgan.metrics.kid import KID
 from lgan.metrics.paired import PairedDistances
 from lgan.metrics.precision_recall import PrecisionRecall
-from lgan.metrics.sampling import generate
 
 CLASSES = 5  # one of them, 4, is in no task
 TASKS = [SimpleNamespace(classes=(2, 0)), SimpleNamespace(classes=(1, 3))]

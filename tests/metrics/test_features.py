@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
 
@@ -33,27 +32,18 @@ class MeanFeatures:
         return torch.stack([mean, mean**2], dim=1)
 
 
-@pytest.fixture(autouse=True)
-def forget_recent() -> Iterator[None]:
-    f._recent.clear()
-    yield
-    f._recent.clear()
-
-
 def pictures(count: int = 5, seed: int = 0) -> TensorImages:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (count, 1, 2, 2), dtype=torch.uint8, generator=generator)
     return TensorImages(images, torch.arange(count) % 2)
 
 
-def test_real_features_are_read_from_memory_then_disk(tmp_path: Path) -> None:
+def test_real_features_are_read_from_disk(tmp_path: Path) -> None:
     first, second = MeanFeatures(), MeanFeatures()
     found = real_features(first, pictures(), tmp_path)
     assert torch.equal(found, MeanFeatures()(pictures().images))
     assert torch.equal(real_features(second, pictures(), tmp_path), found)
     assert len(list((tmp_path / "features").iterdir())) == 1
-    f._recent.clear()  # as in another process
-    assert torch.equal(real_features(second, pictures(), tmp_path), found)
     assert (first.seen, second.seen) == (5, 0)
 
 
@@ -65,12 +55,6 @@ def test_other_images_subset_or_weights_have_their_own_features(tmp_path: Path) 
     real_features(other, pictures(), tmp_path)
     assert (extractor.seen, other.seen) == (12, 5)
     assert torch.equal(subset, MeanFeatures()(pictures().images[[3, 1]]))
-
-
-def test_memory_of_features_is_bounded(tmp_path: Path) -> None:
-    for seed in range(12):
-        real_features(MeanFeatures(), pictures(seed=seed), tmp_path)
-    assert len(f._recent) == f._RECENT_ENTRIES
 
 
 def test_extraction_in_batches_equals_one_call() -> None:
