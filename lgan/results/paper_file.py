@@ -196,9 +196,12 @@ class PaperTable:
         return list(methods or self.methods)
 
     def overrides(self, run: str, method: str, budget: str, seed: int) -> list[str]:
-        """What to say to lgan-train for one run; later overrides win, the budget's come last."""
+        """What to say to lgan-train for one run; later overrides win, the budget's come last.
+
+        Of those of a budget the data set's are the last: they say what its data allow.
+        """
         chosen = self.budgets[budget]
-        own = [chosen.get("runs", {}).get(run, ()), chosen.get("methods", {}).get(method, ())]
+        own = [chosen.get("methods", {}).get(method, ()), chosen.get("runs", {}).get(run, ())]
         parts = [self.runs[run], self.methods[method].overrides, chosen.get("overrides", ()), *own]
         return [*itertools.chain(*parts), f"seed={seed}"]
 

@@ -1,0 +1,147 @@
+"""Everything that is shipped makes a run that can be trained, or is refused with a reason.
+
+Every data set of conf/ with every method, preset and budget, and every cell of every table of
+experiments/: composed, and held against each other by `check_config`, without data.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.cli.common import config_path
+from lgan.errors import ConfigError
+from lgan.results.paper_file import PaperTable
+from lgan.run.folder import register_resolvers
+from lgan.training.fit import check_config
+
+CONF = Path(config_path())
+EXPERIMENTS = CONF.parent / "experiments"
+PICTURES = {
+    "cifar10": ((3, 32, 32), 10),
+    "digits": ((1, 8, 8), 10),
+    "facades_maps": ((3, 128, 128), 2),
+    "fashion_mnist": ((1, 32, 32), 10),
+    "image_folder": ((3, 32, 32), 10),
+    "imagenet50": ((3, 32, 32), 50),
+    "lsun": ((3, 64, 64), 4),
+    "mnist": ((1, 32, 32), 10),
+    "paired_folders": ((3, 256, 256), 2),
+    "photos": ((3, 64, 64), 4),
+    "piggyback_paired": ((3, 256, 256), 4),
+    "piggyback_style": ((3, 256, 256), 2),
+    "piggyback_unpaired": ((3, 256, 256), 4),
+    "svhn": ((3, 32, 32), 10),
+    "unpaired_folders": ((3, 256, 256), 2),
+}
+"""Shape of the pictures and number of classes (of a translation: of tasks) of each data set."""
+UNPAIRED = {"unpaired_folders", "piggyback_unpaired", "piggyback_style"}
+PAIRED = {"paired_folders", "piggyback_paired", "facades_maps", "photos"}
+CLASSES = PICTURES.keys() - UNPAIRED - PAIRED
+DRAW = {"dgr", "dgm_w", "dgm_a", "joint_classifier", "mergan_jtr"}
+REFUSED = {
+    **dict.fromkeys(CLASSES, {"lifelong_gan"}),  # it distils a translator,
+    **dict.fromkeys(PAIRED, DRAW),
+    **dict.fromkeys(UNPAIRED, DRAW | {"lifelong_gan"}),  # and one direction only
+}
+"""The methods that a data set's kind of task is refused with."""
+BUDGETS = ("paper", "cpu", "smoke")
+
+
+def names(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def pictures_of(config: DictConfig) -> tuple[tuple[int, int, int], int]:
+    """Return shape and count, where an override has changed the size or the tasks."""
+    (channels, height, width), count = PICTURES[config.data.name]
+    size = config.data.splits.get("size", height)
+    return (channels, size, size * width // height), count
+
+
+def composed(*overrides: str) -> DictConfig:
+    register_resolvers()
+    with initialize_config_dir(config_path(), version_base="1.3"):
+        config = compose("train", list(overrides))
+    OmegaConf.resolve(config)
+    return config
+
+
+def refusal(config: DictConfig) -> str:
+    """Return why a config is refused, or an empty text."""
+    try:
+        check_config(config, *pictures_of(config))
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def test_every_data_set_is_here() -> None:
+    assert names("data") == sorted(PICTURES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", sorted(PICTURES))
+def test_every_method_on_every_data_set(data: str) -> None:
+    """With both presets, and with each budget in turn."""
+    for place, method in enumerate(names("method")):
+        built: list[Any] = []
+        for preset, budget in (("code", BUDGETS[place % 3]), ("paper", BUDGETS[(place + 1) % 3])):
+            config = composed(
+                f"data={data}", f"method={method}", f"preset={preset}", f"budget={budget}"
+            )
+            assert (config.preset.name, config.budget) == (preset, budget)
+            parts = {key: config[key] for key in ("method", "objective", "network")}
+            if parts in built:  # the presets agree
+                continue
+            built.append(parts)
+            reason = refusal(config)
+            if method in REFUSED[data]:
+                assert re.match(f"method={method} does not go with ", reason), (method, reason)
+            else:
+                assert reason == "", (method, preset, budget)
+
+
+def tables(paper: str) -> list[PaperTable]:
+    paths = sorted((EXPERIMENTS / paper).glob("*.yaml"))
+    return [PaperTable.load(path) for path in paths if path.stem not in ("paper", "budgets")]
+
+
+def budgets() -> list[tuple[str, str]]:
+    papers = sorted(path.parent.name for path in EXPERIMENTS.glob("*/paper.yaml"))
+    return [(paper, budget) for paper in papers for budget in tables(paper)[0].budgets]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("paper", "budget"), budgets())
+def test_every_cell_of_every_table(paper: str, budget: str) -> None:
+    """Tables of a paper share runs: each is checked once."""
+    cells: set[tuple[str, ...]] = set()
+    for table in tables(paper):
+        for run in table.runs if budget in table.budgets else ():
+            for method in table.methods:
+                if table.left_out(run, method, budget) is None:
+                    cells.add(tuple(table.overrides(run, method, budget, 0)))
+    assert cells
+    for overrides in sorted(cells):
+        assert refusal(composed(*overrides)) == "", overrides
+
+
+@pytest.mark.slow
+def test_what_selects_by_validation_images_has_some() -> None:
+    """MNIST's and CIFAR-10's are held out by their own configs; ImageNet-50's code selects none."""
+    seen: set[str] = set()
+    for table in tables("dgm"):
+        for run in set(table.runs) - seen:
+            seen.add(run)
+            said = table.overrides(run, "dgm_w", "paper_code", 0)
+            config = composed(*said)
+            if run == "imagenet50":
+                assert "selection" not in config.callbacks
+            else:
+                assert "selection" in config.callbacks and config.data.splits.validation > 0
