@@ -47,7 +47,7 @@ DRAW = {"dgr", "dgm_w", "dgm_a", "joint_classifier", "mergan_jtr"}
 REFUSED = {
     **dict.fromkeys(CLASSES, {"lifelong_gan"}),  # it distils a translator,
     **dict.fromkeys(PAIRED, DRAW),
-    **dict.fromkeys(UNPAIRED, DRAW | {"lifelong_gan"}),  # and one direction only
+    **dict.fromkeys(UNPAIRED, DRAW | {"ewc_gan", "lifelong_gan"}),  # and no composite
 }
 """The methods that a data set's kind of task is refused with."""
 BUDGETS = ("paper", "cpu", "smoke")
