@@ -31,12 +31,9 @@ class AccuracyReverse(Metric):
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the values, or none if it is not the time."""
-        if not (
-            self.when == "every"
-            or (self.when == "last" and evidence.tasks == evidence.evaluator.tasks)
-        ):
-            return Values()
         evaluator = evidence.evaluator
+        if self.when == "never" or (self.when == "last" and evidence.tasks != evaluator.tasks):
+            return Values()
         classifier = evaluator.learn(evidence.generated, "reverse classifier")
         values = accuracy_on_real(evidence, NAME, classifier)
         ceiling = accuracy_on_real(evidence, NAME, evaluator.classifier.module)

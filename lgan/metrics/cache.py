@@ -1,7 +1,6 @@
-"""A folder of results that are costly to compute, named by what they were computed from.
+"""Results that are costly to compute, as safetensors files named by what they were made from.
 
-Files are safetensors, written under a name of this process only and then renamed: two processes
-that compute the same thing at once both leave a whole file.
+Two processes that compute the same thing at once both leave a whole file.
 """
 
 from __future__ import annotations

@@ -117,9 +117,8 @@ class InceptionFeatures:
 class EfficientNetLite0Features:
     """The 1,280 pooled features of EfficientNet-lite0 (Tan and Le 2019); grey is repeated to RGB.
 
-    For photographs, where Inception's weights are absent. The weights (Apache-2.0, 17 MB) come
-    inside a package, so that nothing is downloaded at run time. Numbers on them are named
-    `fid_efficientnet_lite0`, never FID.
+    For photographs, where Inception's weights are absent: these (Apache-2.0, 17 MB) come inside a
+    package. Numbers on them are named `fid_efficientnet_lite0`, never FID.
 
     Raises:
         ConfigError: the package with the network and its weights is not installed.

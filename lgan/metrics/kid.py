@@ -37,8 +37,8 @@ def kid(
 ) -> float:
     """Return the mean of unbiased estimates on random subsets (Binkowski et al. 2018).
 
-    About 0, negative values included, for (N, D) and (M, D) features of equal distributions; nan
-    with fewer than two samples on a side. A subset has at most N and M samples.
+    About 0, also negative, for (N, D) and (M, D) features of equal distributions; nan with fewer
+    than two samples on a side. A subset has at most N and M samples.
     """
     size = min(subset_size, len(generated), len(real))
     if size < 2:

@@ -5,11 +5,7 @@ from __future__ import annotations
 import math
 
 from torch import Tensor
-from torch_fidelity.metric_prc import (
-    KEY_METRIC_PRECISION,
-    KEY_METRIC_RECALL,
-    prc_features_to_metric,
-)
+from torch_fidelity import metric_prc as prc
 
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.evidence import Evidence
@@ -46,8 +42,8 @@ def precision_recall(
     """
     if min(len(generated), len(real)) <= neighbourhood:
         return math.nan, math.nan
-    found = prc_features_to_metric(
+    found = prc.prc_features_to_metric(
         generated.float().cpu(), real.float().cpu(), prc_neighborhood=neighbourhood,
         prc_batch_size=2000, save_cpu_ram=True, verbose=False,
     )  # fmt: skip
-    return found[KEY_METRIC_PRECISION], found[KEY_METRIC_RECALL]
+    return found[prc.KEY_METRIC_PRECISION], found[prc.KEY_METRIC_RECALL]

@@ -96,12 +96,6 @@ SCALARS = {
 """Every scalar by name; A_t, a list, is left to `average_metric`."""
 
 
-def summarise(matrix: Matrix) -> dict[str, float]:
-    """Return every scalar of a matrix by name."""
-    check_matrix(matrix)
-    return {name: scalar(matrix) for name, scalar in SCALARS.items()}
-
-
 def _first_and_last(matrix: Matrix) -> list[tuple[float, float]]:
     return [(matrix[j][j], matrix[-1][j]) for j in range(len(matrix) - 1)]
 

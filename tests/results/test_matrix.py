@@ -32,7 +32,7 @@ def test_looks_back_by_hand() -> None:
 
 
 def test_one_task_has_nothing_to_forget() -> None:
-    found = m.summarise([[0.5]])
+    found = {name: scalar([[0.5]]) for name, scalar in m.SCALARS.items()}
     backwards = {"forgetting_rate", "relative_forgetting_rate", "forgetting", "backward_transfer"}
     assert {name for name, value in found.items() if math.isnan(value)} == backwards
     assert {found[name] for name in set(found) - backwards} == {0.5}
@@ -50,4 +50,4 @@ def test_malformed_matrices_are_refused() -> None:
     with pytest.raises(DataError, match="empty"):
         m.afq([])
     with pytest.raises(DataError, match="Row 1 .* holds 1 values"):
-        m.summarise([[1.0], [1.0]])
+        m.afq([[1.0], [1.0]])

@@ -20,6 +20,7 @@ from lgan.results.tables import (
     markdown,
     to_csv,
 )
+from lgan.run.record import RunRecord
 
 
 def cell(table: Table, label: str, key: str):
@@ -166,3 +167,34 @@ def test_escapes():
         r"50\% \{a\}\textbackslash{}\textasciitilde{}\textasciicircum{}\$\#"
     )
     assert [escape_csv(text) for text in ("=1+1", "@x", "sft")] == ["'=1+1", "'@x", "sft"]
+
+
+def keep(folder: Path, columns: list, **measured: float) -> None:
+    """Let a run's record keep columns, as runs write it now."""
+    record = RunRecord.load(folder)
+    record.rows[1]["overall"] |= measured
+    record.columns = columns
+    record.save(folder)
+
+
+def test_a_record_says_itself_which_columns_its_metrics_have(make_run, tmp_path):
+    known = [{"key": "edges", "title": "edges, %", "of": "overall.edges", "form": "percent",
+              "digits": 2, "better": "lower"},
+             {"key": "quiet", "title": "quiet", "of": "overall.quiet", "hidden": True}]  # fmt: skip
+    keep(make_run("mine"), known, edges=0.125, quiet=3.0)
+    make_run("older")  # its record keeps no columns
+    [table] = comparison_tables(collect(tmp_path))
+    assert table.titles[table.keys.index("edges")] == "edges, % ↓"
+    assert cell(table, "mine", "edges").text == "12.50"
+    assert cell(table, "older", "edges").text == "–"
+    assert cell(table, "older", "accuracy_generated").text == "65.0"
+    assert "quiet" not in table.keys
+    [asked] = comparison_tables(collect(tmp_path), ["quiet"])
+    assert cell(asked, "mine", "quiet").text == "3.00"
+
+
+@pytest.mark.parametrize("column", [{"key": "a"}, {"key": "a", "title": "a", "of": 3}, "a"])
+def test_damaged_columns_are_named(make_run, tmp_path, column):
+    keep(make_run("mine"), [column])
+    with pytest.raises(RunError, match="results.json is damaged: columns.0"):
+        comparison_tables(collect(tmp_path))
