@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
-from lgan.cli.common import config_path, run_script
+from lgan.cli.common import config_path, friendly_errors, run_script
 from lgan.launch.compose import compose_run
 from lgan.launch.paper_cells import (
     cell_of,
@@ -66,7 +66,7 @@ def main() -> None:
     register()
     run_app(
         lambda: run_script(_run, "paper", path=None),
-        then=lambda config, jobs: print(join(plan_of(config), jobs), end=""),
+        then=friendly_errors(lambda config, jobs: print(join(plan_of(config), jobs), end="")),
         file=sys.stderr,
     )
 
