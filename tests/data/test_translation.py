@@ -82,7 +82,7 @@ def grey(pictures: Tensor) -> list[int]:
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_left_is_a_and_right_is_b(pairs: Path, in_memory: bool) -> None:
     data = module(paired_folders, pairs, in_memory=in_memory)
-    assert data.image_shape == (3, SIZE, SIZE) and data.pictures and data.paired
+    assert data.image_shape == (3, SIZE, SIZE) and data.task_kind == "pictures" and data.paired
     assert data.class_names == ("one", "two")
     assert [task.classes for task in data.tasks] == [(0,), (1,)]
     assert grey(data.test_inputs(0)) == [30, 31, 32, 33, 34], "A to B: the left half is the input"
