@@ -21,6 +21,7 @@ from lgan.arguments import (
     check_value,
     key_of,
 )
+from lgan.errors import ConfigError
 from lgan.training.build import METHOD_KEYS
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[^/]*[^/.][^/]*$")]
@@ -47,6 +48,10 @@ SETTINGS: dict[str, Any] = {
 """Keys whose values nothing that is built says the range of."""
 
 
+ENTRIES = ("callbacks", "evaluation.metrics")
+"""Groups of named entries, each of which builds something."""
+
+
 def check_settings(config: DictConfig) -> None:
     """Check every value of a config against what is done and built with it.
 
@@ -61,6 +66,12 @@ def check_settings(config: DictConfig) -> None:
         values = OmegaConf.select(config, section) if section else config
         if values is not None and name in values:
             check_value(key_of(config, path), annotation, plain(values[name]))
+    for group in ENTRIES:
+        for name, entry in (OmegaConf.select(config, group) or {}).items():
+            if entry is not None and (not OmegaConf.is_dict(entry) or "_target_" not in entry):
+                raise ConfigError(
+                    f"{group}.{name}={entry} must be a section with a _target_, or null."
+                )
     for group in config:
         check_section(config, str(group), METHOD_KEYS if group == "method" else {})
 
