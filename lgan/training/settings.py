@@ -72,8 +72,8 @@ def check_settings(config: DictConfig) -> None:
                 raise ConfigError(
                     f"{group}.{name}={entry} must be a section with a _target_, or null."
                 )
-    for group in config:
-        check_section(config, str(group), METHOD_KEYS if group == "method" else {})
+    for part in map(str, config):
+        check_section(config, part, METHOD_KEYS if part == "method" else {})
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
