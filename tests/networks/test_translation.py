@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
 from counting import count_parameters
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -26,6 +25,7 @@ from lgan.networks.resnet_translator import ResnetBlock, ResnetTranslator
 from lgan.networks.roles import Translator
 from lgan.networks.translation import from_netg, init_normal, to_netg
 from lgan.networks.unet import UnetGenerator
+from lgan.run.folder import register_resolvers
 
 RGB256, SMALL = (3, 256, 256), (3, 32, 32)
 SIDES = {8: 256, 7: 128, 6: 64}
@@ -490,7 +490,9 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_network_files_play_together(name) -> None:
     side, generator_count, discriminator_count = CONFIGS[name]
-    config = OmegaConf.load(Path(config_path(), "network", f"{name}.yaml"))
+    register_resolvers()
+    with initialize_config_dir(config_path(), version_base="1.3"):
+        config = compose("train", [f"network={name}"]).network
     assert config.name == name
     pictures = torch.zeros(2, 3, side, side, device="meta")
     y = torch.zeros(2, dtype=torch.int64, device="meta")
