@@ -1,7 +1,7 @@
 """Several processes that train one network: who am I, and what do the others have.
 
 Every function is a matter of course in a single process: rank 0 of 1, nothing to wait for. Rows of
-a global batch are dealt out like cards: rank r holds rows r, r + N, r + 2N, ... of it. A part that
+a global batch are taken in turn: rank r holds rows r, r + N, r + 2N, ... of it. A part that
 stands first in the global batch then stands first in every rank's share.
 """
 
@@ -122,7 +122,7 @@ def all_values(value: Any) -> list[Any]:  # noqa: ANN401
 
 
 def spread(function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
-    """Return what a function makes of each item, the work dealt out over the ranks.
+    """Return what a function makes of each item, the work shared out over the ranks.
 
     Args:
         function: called with an item; what it returns can be pickled, tensors are on the CPU.

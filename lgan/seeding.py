@@ -20,7 +20,7 @@ def mix(*keys: int | str) -> int:
 
 
 class Noise:
-    """A source of noise that is drawn for the global batch and dealt out by rank.
+    """A source of noise that is drawn for the global batch and sliced by rank.
 
     N ranks that each ask for ``B / N`` rows see together what one rank sees that asks for ``B``:
     rank r gets rows r, r + N, ..., as the loader deals out the data. What stands first in a batch

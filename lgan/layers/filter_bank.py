@@ -54,7 +54,7 @@ class BankSettings:
         if self.factorise == "auto" and per_filter <= bank:
             return outputs
         exact = self.unconstrained * outputs
-        # 0.1 * 30 and the like may lie a rounding error above the whole number meant.
+        # Products such as 0.1 * 30 may lie a rounding error above the whole number meant.
         return math.ceil(exact - 1e-9) if self.rounding == "ceil" else math.floor(exact + 0.5)
 
 

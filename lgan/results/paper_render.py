@@ -128,7 +128,7 @@ def _remark(reading: Reading, paper: PaperNumber, same: bool) -> str:
 
 
 def _classifier_lines(outcomes: Outcomes) -> list[str]:
-    """How good the judges are: accuracy on real test images, and the numbers of samples."""
+    """Return how good the evaluation classifiers are on real test images, and sample sizes."""
     lines = []
     for (run, _), outcome in outcomes.items():
         for record in outcome.records:

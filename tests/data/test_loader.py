@@ -65,7 +65,7 @@ def test_ranks_see_together_what_one_sees(make_images: Make) -> None:
             for key in ("x", "y"):
                 parts = [loader[step][draw][key] for loader in two]
                 assert [len(part) for part in parts] == [4, 4]
-                # Dealt out like cards.
+                # Each rank takes every N-th row.
                 dealt = torch.stack(parts, dim=1).flatten(0, 1)
                 assert torch.equal(dealt, one[step][draw][key])
 

@@ -1,4 +1,4 @@
-"""How a global batch is dealt out, by hand."""
+"""How a global batch is shared out, by hand."""
 
 from __future__ import annotations
 
