@@ -163,7 +163,9 @@ def _tell_apart(groups: Sequence[Group]) -> None:
         shown = _shown_keys(differing)
         for index, group in enumerate(members):
             group.differing = {key: _plain(column[index]) for key, column in differing.items()}
-            group.label = _label(group.first.method, group.differing, shown)
+            names = {PRESET_KEY: "preset"}
+            parts = [f"{names.get(key, key)}={group.differing[key]}" for key in shown]
+            group.label = group.first.method + (f" ({', '.join(parts)})" if parts else "")
 
 
 def _shown_keys(differing: dict[str, tuple]) -> list[str]:
@@ -195,11 +197,6 @@ def _independent(differing: dict[str, tuple]) -> list[str]:
 
 def _distinct(differing: dict[str, tuple], keys: Sequence[str]) -> int:
     return len(set(zip(*(differing[key] for key in keys), strict=True))) if keys else 1
-
-
-def _label(method: str, differing: dict[str, str], shown: Sequence[str]) -> str:
-    parts = [f"{'preset' if key == PRESET_KEY else key}={differing[key]}" for key in shown]
-    return f"{method} ({', '.join(parts)})" if parts else method
 
 
 def _drop_doubles(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -171,14 +170,10 @@ def _cell(images: np.ndarray | None, count: int, shape: tuple[int, ...]) -> np.n
 def _draw_grid(
     canvas: list[list[np.ndarray]], names: Sequence[str], heads: Sequence[str], scale: int
 ) -> bytes:
-    cells = [[_resize(cell, scale, len(canvas[0])) for cell in row] for row in canvas]
-    height, width = cells[0][0].shape[:2]
-    total_height, total_width = (height + GAP) * len(cells), (width + GAP) * len(cells[0])
-    page = np.full((total_height, total_width, 3), 255, np.uint8)
-    for i, row in enumerate(cells):
-        for j, cell in enumerate(row):
-            top, left = i * (height + GAP), j * (width + GAP)
-            page[top : top + height, left : left + width] = cell
+    cells = np.array([[_resize(cell, scale, len(canvas[0])) for cell in row] for row in canvas])
+    height, width = cells.shape[2:4]
+    gaps = ((0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0))
+    page = np.concatenate(np.concatenate(np.pad(cells, gaps, constant_values=255), 1), 1)
     rows = [(i * (height + GAP) + height / 2, name) for i, name in enumerate(names)]
     columns = [(j * (width + GAP) + width / 2, head) for j, head in enumerate(heads)]
     return _label_page(page, rows, columns)
@@ -209,17 +204,13 @@ def _label_page(
     axes.set_xticks([x for x, _ in columns], [name for _, name in columns])
     axes.set_yticks([y for y, _ in rows], [_short(name).replace("$", r"\$") for _, name in rows])
     axes.xaxis.tick_top()
-    _name_columns(axes, width, next(x for x, head in columns if head not in PAIRED_HEADS))
+    first = next(x for x, head in columns if head not in PAIRED_HEADS)  # of the outputs
+    axes.annotate("after training task", (first / width, 1.0), xytext=(-6, 18),
+                  xycoords="axes fraction", textcoords="offset points", fontsize=9)  # fmt: skip
     axes.tick_params(length=0, labelsize=8)
     for spine in axes.spines.values():
         spine.set_visible(False)
     return png(figure)
-
-
-def _name_columns(axes: Axes, width: int, first: float) -> None:
-    """Write above the first column of outputs what the numbers count."""
-    axes.annotate("after training task", (first / width, 1.0), xytext=(-6, 18),
-                  xycoords="axes fraction", textcoords="offset points", fontsize=9)  # fmt: skip
 
 
 def _short(name: str) -> str:

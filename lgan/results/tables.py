@@ -51,16 +51,12 @@ def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -
     """
     if not found.groups:
         raise RunError("there is no complete run to tabulate. " + " ".join(found.warnings))
-    if columns:
-        _check_keys(columns, [run.record for group in found.groups for run in group.runs])
-    return [_comparison(name, found.of_data(name), columns) for name in found.data_names]
-
-
-def _check_keys(keys: Sequence[str], records: Sequence[RunRecord]) -> None:
-    known = [column.key for column in default_columns(records)]
-    for key in keys:
+    every = [record for group in found.groups for record in group.records]
+    known = [column.key for column in default_columns(every)] if columns else []
+    for key in columns or ():
         if key not in known:
             raise ConfigError(f"columns: '{key}' is none of {', '.join(known)}.")
+    return [_comparison(name, found.of_data(name), columns) for name in found.data_names]
 
 
 def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) -> Table:
@@ -77,9 +73,9 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
         ]
         for group in groups
     ]
-    titles = ["method", "declares", "seeds", *(column.title for column in filled)]
-    table_keys = ["method", "declares", "seeds", *(column.key for column in filled)]
-    return Table(data, titles, table_keys, rows, _notes(groups))
+    fixed = ["method", "declares", "seeds"]
+    titles = [*fixed, *(column.title for column in filled)]
+    return Table(data, titles, [*fixed, *(c.key for c in filled)], rows, _notes(groups))
 
 
 def over_seeds(records: Sequence[RunRecord], column: TableColumn) -> Cell:
@@ -136,20 +132,11 @@ def markdown(tables: Iterable[Table]) -> str:
 
 
 def _markdown(table: Table) -> str:
-    lines = [f"### {escape_markdown(table.title)}", ""]
-    lines.append(_markdown_row(table.titles))
-    lines.append(_markdown_rule(table))
-    lines += [_markdown_row([cell.text for cell in row]) for row in table.rows]
-    lines += ["", *(f"- {escape_markdown(note)}" for note in table.notes), ""]
-    return "\n".join(lines)
-
-
-def _markdown_row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(escape_markdown(text) for text in texts) + " |"
-
-
-def _markdown_rule(table: Table) -> str:
-    return "|" + "|".join("---:" if n else "---" for n in _numeric(table)) + "|"
+    head, *rows = (f"| {' | '.join(map(escape_markdown, row))} |" for row in _texts(table))
+    rule = "|" + "|".join("---:" if n else "---" for n in _numeric(table)) + "|"
+    notes = (f"- {escape_markdown(note)}" for note in table.notes)
+    title = f"### {escape_markdown(table.title)}"
+    return "\n".join([title, "", head, rule, *rows, "", *notes, ""])
 
 
 def latex(tables: Iterable[Table]) -> str:
@@ -159,17 +146,14 @@ def latex(tables: Iterable[Table]) -> str:
 
 def _latex(table: Table) -> str:
     spec = "".join("r" if numeric else "l" for numeric in _numeric(table))
+    # Braces keep a leading "[" from being read as the optional argument of the line break before.
+    cells = ([f"{{{escape_latex(text)}}}" for text in row] for row in _texts(table))
+    head, *rows = (" & ".join(row) + r" \\" for row in cells)
     lines = ["\\begin{table}", "\\centering", f"\\caption{{{escape_latex(table.title)}}}"]
-    lines += [f"\\begin{{tabular}}{{{spec}}}", "\\toprule", _latex_row(table.titles), "\\midrule"]
-    lines += [_latex_row([cell.text for cell in row]) for row in table.rows]
+    lines += [f"\\begin{{tabular}}{{{spec}}}", "\\toprule", head, "\\midrule", *rows]
     lines += ["\\bottomrule", "\\end{tabular}"]
     lines += [f"\\par\\footnotesize {escape_latex(note)}" for note in table.notes]
     return "\n".join([*lines, "\\end{table}", ""])
-
-
-def _latex_row(texts: Sequence[str]) -> str:
-    # Braces keep a leading "[" from being read as the optional argument of the line break before.
-    return " & ".join(f"{{{escape_latex(text)}}}" for text in texts) + r" \\"
 
 
 def to_csv(tables: Iterable[Table]) -> str:
@@ -205,6 +189,10 @@ def _csv_number(key: str, cell: Cell) -> dict[str, str]:
         return {key: str(cell.n)}
     sd = "" if cell.sd is None else repr(cell.sd)
     return {key: repr(cell.mean), f"{key}_sd": sd, f"{key}_n": str(cell.n)}
+
+
+def _texts(table: Table) -> list[list[str]]:
+    return [table.titles, *([cell.text for cell in row] for row in table.rows)]
 
 
 def _numeric(table: Table) -> list[bool]:
