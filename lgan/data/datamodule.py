@@ -171,9 +171,6 @@ class TaskSequenceDataModule(L.LightningDataModule):
             index: the task to be trained.
             cumulative: open it to tasks ``0 .. index``, for joint training. This breaks the rule
                 that a task sees its own data only; a method that asks for it declares so.
-
-        Raises:
-            ConfigError: there is no such task.
         """
         task = self.sequence[index]
         classes = self.sequence.seen(index) if cumulative else task.classes
@@ -197,11 +194,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self.splits.test.of_classes(self.sequence[index].classes)
 
     def test_inputs(self, index: int) -> Tensor:
-        """Return the test inputs of one translation task, uint8 (N, C, H, W).
-
-        Raises:
-            ConfigError: the tasks are no translations.
-        """
+        """Return the test inputs of one translation task, uint8 (N, C, H, W)."""
         raise ConfigError(f"data={self.name} has classes to draw, no pictures to translate.")
 
     def test_images_of(self, classes: Sequence[int]) -> Images:
@@ -217,12 +210,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self.splits.train
 
     def train_dataloader(self) -> BatchLoader:
-        """Return this rank's batches of the open task (of all up to it if cumulative).
-
-        Raises:
-            TaskAccessError: no task is open.
-            ConfigError: the batch cannot be shared out evenly over the ranks.
-        """
+        """Return this rank's batches of the open task (of all up to it if cumulative)."""
         info = self.info
         images = info.images
         if self.trainer:

@@ -75,11 +75,7 @@ def image_folder(
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Return the names of the class folders in `folder`, sorted.
-
-    Raises:
-        DataError: there are none.
-    """
+    """Return the names of the class folders in `folder`, sorted."""
     names = (
         [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
         if folder.is_dir()
@@ -95,11 +91,7 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def read_classes(folders: Sequence[Path], decoder: Decoder) -> FileImages:
-    """Return the pictures of `folders`; those of the i-th folder have label i.
-
-    Raises:
-        DataError: a folder is absent or holds no picture.
-    """
+    """Return the pictures of `folders`; those of the i-th folder have label i."""
     found = [_pictures(folder) for folder in folders]
     labels = [torch.full((len(paths),), label) for label, paths in enumerate(found)]
     return FileImages([path for paths in found for path in paths], torch.cat(labels), decoder)
@@ -112,11 +104,7 @@ def hold_out_files(images: FileImages, fraction: float, seed: int) -> tuple[File
 
 
 def check_splits(splits: ImageSplits) -> ImageSplits:
-    """Check the header of every file, and return the splits.
-
-    Raises:
-        DataError: a file is no picture; the message names it.
-    """
+    """Check the header of every file, and return the splits."""
     for part in (splits.train, splits.validation, splits.test):
         if isinstance(part, FileImages):
             part.check()

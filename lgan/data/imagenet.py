@@ -75,9 +75,6 @@ def choose_classes(names: Sequence[str], classes: Sequence[str] | None) -> list[
     Args:
         names: all class folders, sorted.
         classes: the names wanted, or None.
-
-    Raises:
-        ConfigError: `classes` is empty or names one twice.
     """
     if classes is None:
         return paper_classes(names) if len(names) == ALL_CLASSES else list(names)

@@ -150,14 +150,10 @@ class FileImages(Images):
         self.shape = decoder.shape
 
     def take(self, indices: Tensor) -> Tensor:
-        """Decode the pictures at `indices`.
-
-        Raises:
-            DataError: a file cannot be decoded; the message names it.
-        """
+        """Decode the pictures at `indices`."""
         if not len(indices):
             return torch.empty(0, *self.shape, dtype=torch.uint8)
-        return torch.stack([decode(self.paths[i], self.decoder) for i in indices.tolist()])
+        return torch.stack([self._decoded(i) for i in indices.tolist()])
 
     def subset(self, indices: Tensor) -> FileImages:
         """Return the files at `indices`; nothing is decoded."""
@@ -165,13 +161,12 @@ class FileImages(Images):
         return FileImages(chosen, self.labels[indices], self.decoder)
 
     def check(self) -> None:
-        """Read the header of every file.
-
-        Raises:
-            DataError: a file is no picture; the message names it.
-        """
+        """Read the header of every file."""
         for _ in _threaded(check_header, self.paths, "checking pictures"):
             pass
+
+    def _decoded(self, index: int) -> Tensor:
+        return decode(self.paths[index], self.decoder)
 
     @cached_property
     def _digest(self) -> str:
@@ -190,11 +185,7 @@ class FileImages(Images):
         return self._digest
 
     def load(self) -> TensorImages:
-        """Decode every picture into memory; a second call in this process reuses the first.
-
-        Raises:
-            DataError: a file cannot be decoded; the message names it.
-        """
+        """Decode every picture into memory; a second call in this process reuses the first."""
         stamps = tuple((path, _stamp(path)) for path in self.paths)
         return TensorImages(_decode_all(stamps, self.decoder), self.labels)
 
@@ -217,11 +208,15 @@ class ImageSplits:
 @lru_cache(maxsize=3)
 def _decode_all(stamps: tuple[tuple[Path, tuple[int, int]], ...], decoder: Decoder) -> Tensor:
     """Decode files into uint8 ``(N, C, H, W)``; the stamps make a changed file a new key."""
-    images = torch.empty(len(stamps), *decoder.shape, dtype=torch.uint8)
-    decoded = _threaded(
-        lambda path: decode(path, decoder), [path for path, _ in stamps], "decoding pictures"
-    )
-    for row, image in enumerate(decoded):
+    return in_threads(lambda stamp: decode(stamp[0], decoder), stamps, decoder.shape)
+
+
+def in_threads(
+    work: Callable[[Item], Tensor], items: Sequence[Item], shape: tuple[int, int, int]
+) -> Tensor:
+    """Return the pictures that ``work(item)`` makes, uint8 ``(N, *shape)``, each written once."""
+    images = torch.empty(len(items), *shape, dtype=torch.uint8)
+    for row, image in enumerate(_threaded(work, items, "decoding pictures")):
         images[row] = image
     return images
 

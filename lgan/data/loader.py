@@ -8,6 +8,7 @@ r, r + N, ... of each batch, as `lgan.seeding.Noise` deals out noise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ def first_attempt(task: int, step: int) -> tuple[str | int, ...]:
     return ()
 
 
+@dataclass(eq=False)
 class BatchLoader:
     """A stateful iterable over one task: one item per generator step.
 
@@ -49,20 +51,17 @@ class BatchLoader:
         ConfigError: the batch is larger than the data, or cannot be shared out evenly.
     """
 
-    def __init__(
-        self,
-        images: Images,
-        batch_size: int,
-        draws: int,
-        steps: int,
-        seed: int,
-        task: int,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        check_batch_size(batch_size, len(images), task, world)
-        self.images, self.batch_size, self.draws, self.steps = images, batch_size, draws, steps
-        self.seed, self.task, self.rank, self.world = seed, task, rank, world
+    images: Images
+    batch_size: int
+    draws: int
+    steps: int
+    seed: int
+    task: int
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        check_batch_size(self.batch_size, len(self.images), self.task, self.world)
         self.step = 0
         self._permutation: tuple[Any, Tensor] = (None, torch.empty(0, dtype=torch.int64))
         self.again: Again = first_attempt
@@ -109,35 +108,11 @@ class BatchLoader:
         return self._permutation[1]
 
 
+@dataclass(eq=False)
 class StreamingLoader(BatchLoader):
-    """The same items, bit for bit, decoded ahead by worker processes.
+    """The same items, bit for bit, decoded ahead by worker processes; 0 decodes in this one."""
 
-    Args:
-        images: the task's training pictures.
-        batch_size: as for `BatchLoader`.
-        draws: as for `BatchLoader`.
-        steps: as for `BatchLoader`.
-        seed: as for `BatchLoader`.
-        task: as for `BatchLoader`.
-        rank: as for `BatchLoader`.
-        world: as for `BatchLoader`.
-        num_workers: worker processes; 0 decodes in this one.
-    """
-
-    def __init__(
-        self,
-        images: Images,
-        batch_size: int,
-        draws: int,
-        steps: int,
-        seed: int,
-        task: int,
-        rank: int = 0,
-        world: int = 1,
-        num_workers: int = 0,
-    ) -> None:
-        super().__init__(images, batch_size, draws, steps, seed, task, rank, world)
-        self.num_workers = num_workers
+    num_workers: int = 0
 
     def _items(self) -> Iterator[list[Batch]]:
         loader: DataLoader = DataLoader(
@@ -152,11 +127,7 @@ class StreamingLoader(BatchLoader):
 
 
 def check_batch_size(batch_size: int, count: int, task: int, world: int = 1) -> None:
-    """Refuse a batch that `count` pictures cannot fill or `world` ranks cannot share evenly.
-
-    Raises:
-        ConfigError: so it is.
-    """
+    """Refuse a batch that `count` pictures cannot fill or `world` ranks cannot share evenly."""
     if not 1 <= batch_size <= count:
         raise ConfigError(
             f"training.batch_size={batch_size} must lie between 1 and {count}, the number of "

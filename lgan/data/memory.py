@@ -22,9 +22,6 @@ class ExemplarMemory:
             when new ones come, so the bound holds at any time.
         ratio: share of each class's training pictures, in (0, 1].
         seed: fixes the choice.
-
-    Raises:
-        ConfigError: none or several bounds are given, or the bound is out of range.
     """
 
     def __init__(
@@ -87,9 +84,6 @@ class ExemplarMemory:
 
         Returns:
             uint8 ``(count, C, H, W)`` and int64 ``(count,)``, on the CPU.
-
-        Raises:
-            ValueError: the memory is empty.
         """
         held = self.images()
         rows = noise.integers(len(held), count).cpu()
@@ -115,11 +109,7 @@ class ExemplarMemory:
         return self.images().take(ends[where] + rows)
 
     def images(self) -> TensorImages:
-        """Return all exemplars, class after class.
-
-        Raises:
-            ValueError: the memory is empty.
-        """
+        """Return all exemplars, class after class."""
         if not self._kept:
             raise ValueError("the memory is empty: add a finished task's pictures first")
         if self._all is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import singledispatch
 from pathlib import Path
 
@@ -16,12 +15,11 @@ import torch
 from torch import Tensor
 
 from lgan.data.decoding import Decoder, fit_picture, open_picture
-from lgan.data.images import FileImages, Images, TensorImages
+from lgan.data.images import FileImages, Images, TensorImages, in_threads
 from lgan.errors import DataError
 from lgan.seeding import mix
 
 INPUT, TARGET = slice(0, 3), slice(3, 6)
-_CHUNK = 64  # files per piece of work
 
 
 @singledispatch
@@ -63,16 +61,6 @@ class PairFiles(FileImages):
         self.reverse, self.which = tuple(reverse), which
         self.shape = (len(range(6)[which]), decoder.size, decoder.size)
 
-    def take(self, indices: Tensor) -> Tensor:
-        """Decode the pairs at `indices`.
-
-        Raises:
-            DataError: a file cannot be decoded, or cannot be cut in two halves of equal width.
-        """
-        if not len(indices):
-            return torch.empty(0, *self.shape, dtype=torch.uint8)
-        return torch.stack([self._pair(i) for i in indices.tolist()])
-
     def subset(self, indices: Tensor) -> PairFiles:
         """Return the files at `indices`; nothing is decoded."""
         chosen = [self.paths[i] for i in indices.tolist()]
@@ -83,23 +71,15 @@ class PairFiles(FileImages):
         return PairFiles(self.paths, self.labels, self.decoder, self.reverse, which)
 
     def load(self) -> TensorImages:
-        """Decode all into memory.
-
-        Raises:
-            DataError: as for `take`.
-        """
-        images = torch.empty(len(self), *self.shape, dtype=torch.uint8)
-        pieces = torch.arange(len(self)).split(_CHUNK)
-        with ThreadPoolExecutor() as pool:
-            for rows, decoded in zip(pieces, pool.map(self.take, pieces), strict=True):
-                images[rows] = decoded
+        """Decode all into memory."""
+        images = in_threads(self._decoded, range(len(self)), self.shape)
         return TensorImages(images, self.labels)
 
     def digest(self) -> str:
         """Return the sha256 of the files' bytes, labels, directions and the decoder's settings."""
         return _hash(super().digest(), repr((self.reverse, self.which)))
 
-    def _pair(self, index: int) -> Tensor:
+    def _decoded(self, index: int) -> Tensor:
         path = self.paths[index]
         picture = open_picture(path, self.decoder.channels)
         check_width(path, picture.width)
@@ -209,11 +189,7 @@ def unpaired(pairs: Images) -> UnpairedImages:
 
 
 def check_width(path: Path, width: int) -> None:
-    """Refuse a picture that cannot be cut in two halves.
-
-    Raises:
-        DataError: so it is.
-    """
+    """Refuse a picture that cannot be cut in two halves."""
     if width % 2:
         raise DataError(
             f"{path} is {width} pixels wide and cannot be cut in two halves; a pair is one picture "

@@ -97,9 +97,6 @@ def photos(
 
     Returns:
         Splits of uint8 pairs ``(6, size, size)``, input first; no validation part.
-
-    Raises:
-        ConfigError: a task is unknown or named twice.
     """
     _check(tasks)
     train = _cut(tasks, "train", train_pairs, size, seed)

@@ -74,9 +74,6 @@ def in_order(
     Args:
         entries: see `task_folders`.
         tasks: names of entries; None for all, as they stand.
-
-    Raises:
-        ConfigError: a name is none of the entries', or stands twice.
     """
     if tasks is None:
         return list(entries)
@@ -89,11 +86,7 @@ def in_order(
 
 
 def read_parts(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
-    """Return the pictures of `folders`, labelled by place in the list; None is left out.
-
-    Raises:
-        DataError: a folder holds no picture.
-    """
+    """Return the pictures of `folders`, labelled by place in the list; None is left out."""
     found = {
         task: read_classes([folder], decoder).paths
         for task, folder in enumerate(folders)

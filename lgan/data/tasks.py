@@ -84,11 +84,7 @@ class TaskSequence:
         return len(self.tasks)
 
     def __getitem__(self, index: int) -> Task:
-        """Return task `index`.
-
-        Raises:
-            ConfigError: there is no such task.
-        """
+        """Return task `index`."""
         if not 0 <= index < len(self.tasks):
             raise ConfigError(
                 f"task={index} does not exist: the sequence has {len(self)} tasks, "

@@ -12,11 +12,11 @@ import shutil
 import socket
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from torch import Tensor
 from torchvision import datasets
 
 from lgan.arguments import Count, Whole
-from lgan.data.images import Images, ImageSplits, TensorImages
+from lgan.data.images import ImageSplits, TensorImages
 from lgan.data.splitting import hold_out, limit_per_class
 from lgan.errors import ConfigError, DataError
 
@@ -46,8 +46,22 @@ class _Source:
     """How torchvision reads a set, and the files it can be made from, relative to the root."""
 
     name: str
+    kind: Callable[..., Any]
     archives: tuple[str, ...]
-    read: Callable[[str, bool], _Loaded]
+    class_names: tuple[str, ...] | None = _DIGITS  # None: as the files say
+    parts: tuple[bool | str, bool | str] = (True, False)
+    channels_first: Callable[[Any], Any] = lambda data: data
+
+    def read(self, root: str, download: bool) -> _Loaded:
+        train, test = (self.kind(root, part, download=download) for part in self.parts)
+        names = self.class_names or tuple(train.classes)
+        return _Loaded(self._images(train), self._images(test), names)
+
+    def _images(self, part: Any) -> TensorImages:  # noqa: ANN401
+        # torchvision has turned label 10, SVHN's zero, into 0.
+        labels = part.labels if hasattr(part, "labels") else part.targets
+        pixels = np.ascontiguousarray(self.channels_first(part.data))
+        return TensorImages(torch.from_numpy(pixels), torch.as_tensor(labels))
 
 
 def mnist(
@@ -66,10 +80,9 @@ def mnist(
         train_limit_per_class: keep only the first so many training pictures of each class.
 
     Raises:
-        ConfigError: a value is out of range.
         DataError: the files are absent and cannot be downloaded.
     """
-    return _mnist_like(_MNIST, root, resize, validation, train_limit_per_class)
+    return _splits(_MNIST, root, validation, train_limit_per_class, _RESIZES[resize])
 
 
 def fashion_mnist(
@@ -78,19 +91,8 @@ def fashion_mnist(
     validation: Whole = 5000,
     train_limit_per_class: Count | None = None,
 ) -> ImageSplits:
-    """Fashion-MNIST, split and resized like `mnist`; files in ``FashionMNIST/raw``.
-
-    Args:
-        root: folder with ``FashionMNIST/raw/*``, unpacked or not; None for the cache.
-        resize: "pad" or "bilinear".
-        validation: the first so many training pictures are held out.
-        train_limit_per_class: keep only the first so many training pictures of each class.
-
-    Raises:
-        ConfigError: a value is out of range.
-        DataError: the files are absent and cannot be downloaded.
-    """
-    return _mnist_like(_FASHION, root, resize, validation, train_limit_per_class)
+    """Fashion-MNIST; everything as for `mnist`, with the files in ``FashionMNIST/raw``."""
+    return _splits(_FASHION, root, validation, train_limit_per_class, _RESIZES[resize])
 
 
 def svhn(
@@ -109,10 +111,9 @@ def svhn(
         seed: fixes the held-out pictures; independent of the run's seed.
 
     Raises:
-        ConfigError: a value is out of range.
         DataError: the files are absent and cannot be downloaded.
     """
-    return _stratified(_SVHN, root, validation, train_limit_per_class, seed)
+    return _splits(_SVHN, root, validation, train_limit_per_class, seed=seed)
 
 
 def cifar10(
@@ -130,10 +131,9 @@ def cifar10(
         seed: fixes the held-out pictures; independent of the run's seed.
 
     Raises:
-        ConfigError: a value is out of range.
         DataError: the files are absent and cannot be downloaded.
     """
-    return _stratified(_CIFAR10, root, validation, train_limit_per_class, seed)
+    return _splits(_CIFAR10, root, validation, train_limit_per_class, seed=seed)
 
 
 def cache_dir() -> Path:
@@ -141,48 +141,31 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lgan" / "data"
 
 
-def _mnist_like(
-    source: _Source, root: str | None, resize: str, validation: int, limit: int | None
-) -> ImageSplits:
-    loaded = _obtain(source, root)
-    train, test = (
-        TensorImages(_RESIZES[resize](part.images), part.labels)
-        for part in (loaded.train, loaded.test)
-    )
-    _check_validation(validation, train)
-    rows = torch.arange(len(train))
-    return _assemble(source.name, loaded, train, test, rows[validation:], rows[:validation], limit)
-
-
-def _stratified(
-    source: _Source, root: str | None, validation: int, limit: int | None, seed: int
-) -> ImageSplits:
-    loaded = _obtain(source, root)
-    _check_validation(validation, loaded.train)
-    fraction = validation / len(loaded.train)
-    kept, held = hold_out(loaded.train.labels, fraction, seed)
-    return _assemble(source.name, loaded, loaded.train, loaded.test, kept, held, limit)
-
-
-def _assemble(
-    name: str,
-    loaded: _Loaded,
-    train: Images,
-    test: Images,
-    kept: Tensor,
-    held: Tensor,
+def _splits(
+    source: _Source,
+    root: str | None,
+    validation: int,
     limit: int | None,
+    resize: Callable[[Tensor], Tensor] | None = None,
+    seed: int | None = None,
 ) -> ImageSplits:
-    limited = kept[limit_per_class(train.labels[kept], limit)]
-    return ImageSplits(name, train.subset(limited), train.subset(held), test, loaded.class_names)
-
-
-def _check_validation(validation: int, train: Images) -> None:
-    if not 0 <= validation < len(train):
+    """Hold `validation` training pictures out: of each class by a seed, or the first ones."""
+    loaded = _obtain(source, root)
+    train, test = loaded.train, loaded.test
+    if resize:
+        train, test = (TensorImages(resize(part.images), part.labels) for part in (train, test))
+    if validation >= len(train):
         raise ConfigError(
             f"data.splits.validation={validation} must lie between 0 and {len(train) - 1}, one "
             "less than the number of training pictures."
         )
+    if seed is None:
+        held, kept = torch.arange(len(train)).tensor_split([validation])
+    else:
+        kept, held = hold_out(train.labels, validation / len(train), seed)
+    limited = kept[limit_per_class(train.labels[kept], limit)]
+    parts = train.subset(limited), train.subset(held), test
+    return ImageSplits(source.name, *parts, loaded.class_names)
 
 
 def _pad(images: Tensor) -> Tensor:
@@ -254,52 +237,21 @@ def _impatient() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _read_mnist(root: str, download: bool) -> _Loaded:
-    return _read_idx(datasets.MNIST, root, download, _DIGITS)
-
-
-def _read_fashion(root: str, download: bool) -> _Loaded:
-    return _read_idx(datasets.FashionMNIST, root, download, tuple(datasets.FashionMNIST.classes))
-
-
-def _read_idx(
-    kind: type[datasets.MNIST], root: str, download: bool, names: tuple[str, ...]
-) -> _Loaded:
-    train, test = (kind(root, train=part, download=download) for part in (True, False))
-    return _Loaded(
-        TensorImages(train.data.unsqueeze(1), train.targets),
-        TensorImages(test.data.unsqueeze(1), test.targets),
-        names,
-    )
-
-
-def _read_svhn(root: str, download: bool) -> _Loaded:
-    train, test = (datasets.SVHN(root, part, download=download) for part in ("train", "test"))
-    # torchvision has turned label 10, SVHN's zero, into 0.
-    return _Loaded(
-        _channels_first(train.data, train.labels), _channels_first(test.data, test.labels), _DIGITS
-    )
-
-
-def _read_cifar10(root: str, download: bool) -> _Loaded:
-    train, test = (datasets.CIFAR10(root, train=part, download=download) for part in (True, False))
-    return _Loaded(
-        _channels_first(train.data.transpose(0, 3, 1, 2), train.targets),
-        _channels_first(test.data.transpose(0, 3, 1, 2), test.targets),
-        tuple(train.classes),
-    )
-
-
-def _channels_first(images: np.ndarray, labels: Sequence[int] | np.ndarray) -> TensorImages:
-    return TensorImages(torch.from_numpy(np.ascontiguousarray(images)), torch.as_tensor(labels))
-
-
-def _idx_archives(kind: type[datasets.MNIST]) -> tuple[str, ...]:
-    return tuple(f"{kind.__name__}/raw/{name}" for name, _ in kind.resources)
+def _idx(name: str, kind: type[datasets.MNIST], class_names: tuple[str, ...]) -> _Source:
+    archives = tuple(f"{kind.__name__}/raw/{file}" for file, _ in kind.resources)
+    return _Source(name, kind, archives, class_names, channels_first=lambda data: data[:, None])
 
 
 _RESIZES: dict[str, Callable[[Tensor], Tensor]] = {"pad": _pad, "bilinear": _bilinear}
-_MNIST = _Source("mnist", _idx_archives(datasets.MNIST), _read_mnist)
-_FASHION = _Source("fashion_mnist", _idx_archives(datasets.FashionMNIST), _read_fashion)
-_SVHN = _Source("svhn", ("train_32x32.mat", "test_32x32.mat"), _read_svhn)
-_CIFAR10 = _Source("cifar10", (datasets.CIFAR10.filename,), _read_cifar10)
+_MNIST = _idx("mnist", datasets.MNIST, _DIGITS)
+_FASHION = _idx("fashion_mnist", datasets.FashionMNIST, tuple(datasets.FashionMNIST.classes))
+_SVHN = _Source(
+    "svhn", datasets.SVHN, ("train_32x32.mat", "test_32x32.mat"), parts=("train", "test")
+)
+_CIFAR10 = _Source(
+    "cifar10",
+    datasets.CIFAR10,
+    (datasets.CIFAR10.filename,),
+    class_names=None,
+    channels_first=lambda data: data.transpose(0, 3, 1, 2),
+)

@@ -17,12 +17,7 @@ from lgan.errors import ConfigError
 from lgan.networks.patchgan import patch_layers, require_patch
 from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.networks.shapes import ImageShape
-from lgan.networks.translation import (
-    LEAK,
-    NormKind,
-    init_normal,
-    make_norm,
-)
+from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm
 from lgan.networks.unet import Downs, unet_widths
 
 

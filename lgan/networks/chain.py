@@ -71,11 +71,7 @@ class Growable(Protocol):
 
 
 def chain_of(network: nn.Module) -> Chain:
-    """Return a network's chain.
-
-    Raises:
-        ConfigError: it declares none, so it cannot grow.
-    """
+    """Return a network's chain."""
     if not isinstance(network, Growable):
         raise ConfigError(
             f"network: {type(network).__name__} declares no chain of layers, so its layers cannot "

@@ -54,9 +54,6 @@ class SmallCNN(Classifier):
     Args:
         width: channels of the first convolution, a multiple of 8.
         feature_dim: length of the features; short ones need fewer samples for a Fréchet distance.
-
-    Raises:
-        ConfigError: a side is under 8 (after averaging).
     """
 
     def __init__(

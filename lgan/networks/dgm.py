@@ -48,11 +48,7 @@ def smallest_side(image_shape: ImageShape) -> int:
 
 
 def doublings(image_shape: ImageShape, base_side: int, network: str) -> int:
-    """Return how often `base_side` is doubled to give the images' side.
-
-    Raises:
-        ConfigError: the images are not square, or their side is no such number.
-    """
+    """Return how often `base_side` is doubled to give the images' side."""
     _, height, width = image_shape
     count = round(math.log2(height / base_side))
     if height != width or count < 2 or base_side * 2**count != height:
@@ -76,9 +72,6 @@ class DGMGenerator(nn.Module):
         base_side: side of the first maps; None for `smallest_side`, 4 for 32x32 images.
         init: "xavier" (DGMw's code) or "normal" (DGMa's).
         head_per: one head per "task", or per "class".
-
-    Raises:
-        ConfigError: the images do not fit, or the noise is too short for the classes.
     """
 
     def __init__(

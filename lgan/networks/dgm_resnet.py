@@ -63,9 +63,6 @@ class DGMResNetGenerator(nn.Module):
             code has 100 for 50 classes, which leaves 28 of 128 random.
         head_per: one head per "class", as the code has it, or per "task".
         init: "xavier" (the code's) or "normal".
-
-    Raises:
-        ConfigError: the images do not fit, or the one-hot class does not fit into the noise.
     """
 
     def __init__(

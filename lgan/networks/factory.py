@@ -63,11 +63,7 @@ class NetworkFactory:
         return replace(self, generator=_narrowed(self.generator, factor))
 
     def build_generator(self, task: int = 0) -> nn.Module:
-        """Return a fresh generator; `task` picks its initial weights.
-
-        Raises:
-            ConfigError: what the first task is to start with does not fit.
-        """
+        """Return a fresh generator; `task` picks its initial weights."""
         generator = self.build(self.generator, "generator", task)
         if task == 0:
             initialise(generator, self.pretrained)

@@ -38,11 +38,7 @@ def patch_layers(inputs: int, ndf: int, n_layers: int, norm: NormKind) -> nn.Seq
 
 
 def require_patch(height: int, width: int, n_layers: int) -> None:
-    """Refuse pictures too small for a single score.
-
-    Raises:
-        ConfigError: no score would be left of the smaller side.
-    """
+    """Refuse pictures too small for a single score."""
     least = 3 * 2**n_layers
     if min(height, width) < least:
         raise ConfigError(
@@ -52,11 +48,7 @@ def require_patch(height: int, width: int, n_layers: int) -> None:
 
 
 def with_condition(images: Tensor, condition: Tensor | None, conditional: bool) -> Tensor:
-    """Return what a discriminator looks at: condition and images as channels, or images alone.
-
-    Raises:
-        ConfigError: a condition is missing, or there is one that nothing looks at.
-    """
+    """Return what a discriminator looks at: condition and images as channels, or images alone."""
     if conditional != (condition is not None):
         raise ConfigError(
             f"network.discriminator.conditional={conditional} does not fit the objective, which "
@@ -102,9 +94,6 @@ class PatchGAN(PictureDiscriminator):
         Args:
             images: true or generated pictures.
             condition: the input pictures (B, inputs, H, W), if it is conditional.
-
-        Raises:
-            ConfigError: there is a condition but it is not conditional, or the other way round.
         """
         return self.model(with_condition(images, condition, self.conditional))
 

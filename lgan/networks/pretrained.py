@@ -67,11 +67,7 @@ def read_checkpoint(path: str | Path) -> Pretrained:
 
 
 def read_checkpoints(paths: str | Sequence[str] | None) -> tuple[Pretrained, ...]:
-    """Read one checkpoint, a list of them, or none.
-
-    Raises:
-        ConfigError: see `read_checkpoint`.
-    """
+    """Read one checkpoint, a list of them, or none."""
     if paths is None:
         return ()
     return tuple(map(read_checkpoint, [paths] if isinstance(paths, str) else paths))
@@ -101,9 +97,6 @@ def load_fitting(network: nn.Module, checkpoint: Pretrained) -> None:
 
     Two things may be absent, since zeros stand for them without any change of what is computed:
     biases (pix2pix has none before a batch norm) and batch norms' count of batches.
-
-    Raises:
-        ConfigError: keys are missing or unexpected, or shapes differ.
     """
     own, found = network.state_dict(), dict(checkpoint.state)
     for name in own.keys() - found.keys():

@@ -11,11 +11,7 @@ from torch import Tensor, nn
 from lgan.arguments import Count
 from lgan.networks.roles import Translator
 from lgan.networks.shapes import ImageShape
-from lgan.networks.translation import (
-    NormKind,
-    init_normal,
-    make_norm,
-)
+from lgan.networks.translation import NormKind, init_normal, make_norm
 
 DROPOUT = 0.5
 
@@ -95,11 +91,7 @@ class ResnetTranslator(Translator):
         init_normal(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """Return pictures (B, C, H, W) in [-1, 1] from pictures z (B, inputs, H, W); y is not used.
-
-        Raises:
-            ConfigError: a side of z is no multiple of 4, or less than 8.
-        """
+        """Return pictures (B, C, H, W) in [-1, 1] of pictures z (B, inputs, H, W); y is unused."""
         self.require_size(z.shape[-2], z.shape[-1])
         return self.model(z)
 

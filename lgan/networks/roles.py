@@ -74,11 +74,7 @@ class Translator(nn.Module):
         return whole and min(height, width) >= self.least
 
     def require_size(self, height: int, width: int) -> None:
-        """Refuse pictures of a size that does not fit; they need not be square.
-
-        Raises:
-            ConfigError: a side is no multiple of `multiple`, or less than `least`.
-        """
+        """Refuse pictures of a size that does not fit; they need not be square."""
         # While a network is traced the sizes are tensors, and were checked before.
         if not torch.jit.is_tracing() and not self.fits(height, width):
             least = f" and at least {self.least}" if self.least > self.multiple else ""

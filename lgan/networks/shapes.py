@@ -8,11 +8,7 @@ ImageShape = tuple[int, int, int]
 
 
 def require_side(image_shape: ImageShape, side: int, network: str) -> None:
-    """Refuse images that are not `side` x `side`.
-
-    Raises:
-        ConfigError: `image_shape` (C, H, W) has another height or width.
-    """
+    """Refuse images that are not `side` x `side`."""
     _, height, width = image_shape
     if (height, width) != (side, side):
         raise ConfigError(
