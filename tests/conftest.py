@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 import torch
 from borders import begin
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from short_runs import SHORT
 from torch import Tensor, nn
 
+from lgan.cli.common import config_path
 from lgan.methods.base import LifelongGAN
 from lgan.networks.factory import NetworkFactory
 from lgan.objectives.acgan import ACGAN
 from lgan.objectives.adversarial import Wasserstein
+from lgan.run.folder import register_resolvers
 
 torch.set_num_threads(1)
 
@@ -84,3 +89,22 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real data beside the repository (../shared/data)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """Return a cache that all tests share, so that the classifier is trained once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def configure(tmp_path: Path, cache: Path) -> Callable[..., DictConfig]:
+    """Return a composer of short digit runs in tmp_path."""
+
+    def configure(*overrides: str) -> DictConfig:
+        register_resolvers()
+        places = [f"paths.runs={tmp_path}/runs", f"paths.cache={cache}"]
+        with initialize_config_dir(config_path(), version_base="1.3"):
+            return compose("train", [*places, *SHORT, *overrides])
+
+    return configure

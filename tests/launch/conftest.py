@@ -12,12 +12,6 @@ import pytest
 from sweep_table import SHORT
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Path:
-    """Return a cache that all tests share, so that the classifier is trained once."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def sweep(tmp_path: Path, cache: Path) -> Callable[..., subprocess.CompletedProcess]:
     """Return a function that runs a sweep of short digit runs into tmp_path/runs."""
