@@ -228,11 +228,7 @@ def check_arguments(
     target: Callable[..., Any],
     besides: Mapping[str, Any] = NOTHING,
 ) -> None:
-    """Check the plain values of a section against the annotations of what is built with them.
-
-    Raises:
-        ConfigError: names the key as a user sets it, its value and what would be right.
-    """
+    """Check the plain values of a section against the annotations of what is built with them."""
     known, others = parameters_of(target)
     known |= {name: Parameter(annotation, False) for name, annotation in besides.items()}
     section = OmegaConf.select(config, path)
@@ -252,11 +248,7 @@ def _hint(path: str, name: str, known: Collection[str]) -> str:
 
 
 def check_value(key: str, annotation: Any, value: Any) -> None:  # noqa: ANN401
-    """Raise unless a plain value is what an annotation says.
-
-    Raises:
-        ConfigError: names the key, the value and what would be right.
-    """
+    """Raise unless a plain value is what an annotation says."""
     right = refusal(annotation, value)
     if right is not None:
         shown = "null" if value is None else value
@@ -290,9 +282,6 @@ def settings_of(kind: type[S], config: DictConfig) -> S:
     """Return a config's values as an instance of a dataclass; further keys are left out.
 
     Where a list is asked for, one value is a list of one.
-
-    Raises:
-        ConfigError: a value is absent or senseless; its key is named.
     """
     given: dict[str, Any] = {}
     for key, annotation in get_type_hints(kind, include_extras=True).items():

@@ -17,11 +17,7 @@ class FreezeFilterBank(BroughtByMethod):
     """
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
-        """Check that the optimizer holds live parameters of the generator only.
-
-        Raises:
-            RunError: it holds a tensor that a finished task uses.
-        """
+        """Check that the optimizer holds live parameters of the generator only."""
         live = {id(p) for p in pl_module.generator.parameters() if p.requires_grad}
         held = [p for group in trainer.optimizers[0].param_groups for p in group["params"]]
         if any(id(p) not in live for p in held):

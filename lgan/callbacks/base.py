@@ -86,22 +86,14 @@ class TaskContext:
         return {key: value for key, value in row.items() if value != {}}
 
     def record(self, **parts: Any) -> None:  # noqa: ANN401  (whatever JSON can hold)
-        """Add parts to the task's row, in whatever order callbacks stand.
-
-        Raises:
-            RunError: the row has such a part already.
-        """
+        """Add parts to the task's row, in whatever order callbacks stand."""
         for name, part in parts.items():
             if name in self.row:
                 raise RunError(f"'{name}' of task {self.task} is recorded twice.")
             self._parts[name] = part
 
     def record_values(self, values: Values, columns: Iterable[Column] = ()) -> None:
-        """Add what was measured to the task's row, and what tables show of it.
-
-        Raises:
-            ConfigError: something was measured twice.
-        """
+        """Add what was measured to the task's row, and what tables show of it."""
         self._values.add(values)
         self.columns += [c for c in map(asdict, columns) if c not in self.columns]
 
@@ -125,9 +117,7 @@ class TaskCallback(Callback):
     def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
         """Raise a ConfigError if the callback cannot do its work; called before a run begins.
 
-        Args:
-            method: built.
-            datamodule: None where only what the method tells is asked, without data.
+        Where `datamodule` is None, only what the method tells is asked, without data.
         """
 
     def on_task_start(self, context: TaskContext) -> None:
@@ -141,11 +131,7 @@ class BroughtByMethod(TaskCallback):
     """A callback that methods bring (`configure_callbacks`); it acts before all others."""
 
     def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
-        """Refuse to stand in a config too: it would act twice, or in the other's place.
-
-        Raises:
-            ConfigError: always.
-        """
+        """Refuse to stand in a config too: it would act twice, or in the other's place."""
         kind = next(k for k in type(self).__mro__ if BroughtByMethod in k.__bases__)
         raise ConfigError(
             f"callbacks: {type(self).__name__} is a kind of {kind.__name__}, which methods bring "
@@ -156,6 +142,4 @@ class BroughtByMethod(TaskCallback):
 def announce(event: str, callbacks: Iterable[Callback], context: TaskContext) -> None:
     """Call a hook of `TaskCallback` of all callbacks that have it, in order."""
     for callback in callbacks:
-        hook = getattr(callback, event, None)
-        if hook is not None:
-            hook(context)
+        getattr(callback, event, lambda _: None)(context)

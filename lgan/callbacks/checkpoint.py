@@ -53,8 +53,7 @@ class StepCheckpoint(Checkpoint):
 
     def _affordable(self) -> bool:
         """Return whether enough time has passed since the last checkpoint, as rank 0 sees it."""
-        if self.share is None or self._took < DEAR:
-            affordable = True
-        else:
-            affordable = time.monotonic() - self._written >= self._took / self.share
-        return distributed.from_main(affordable)
+        passed = time.monotonic() - self._written
+        return distributed.from_main(
+            self.share is None or self._took < DEAR or passed >= self._took / self.share
+        )

@@ -29,7 +29,5 @@ class CountParameters(TaskCallback):
     def on_task_end(self, context: TaskContext) -> None:
         """Add the counts to the task's row and log them."""
         context.record(parameters=context.method.parameter_counts())
-        numbers: dict[str, float] = {}
-        for key in ACCOUNTS:
-            numbers |= flat(key, context.row.get(key, {}))
-        context.log(numbers)
+        parts = [flat(key, context.row.get(key, {})) for key in ACCOUNTS]
+        context.log({name: number for part in parts for name, number in part.items()})

@@ -40,15 +40,14 @@ class SequenceProgress(ProgressBar):
         """Open the bar at the first task, and name the task."""
         tasks = context.datamodule.num_tasks
         if self._bar is None:
-            total = tasks * context.datamodule.steps
             self._bar = tqdm(
-                total=total,
+                total=tasks * context.datamodule.steps,
                 initial=context.step,
                 unit="step",
                 disable=not (self._on and distributed.is_main()),
-                leave=True,
             )
-        classes = ",".join(context.datamodule.class_names[c] for c in self._classes(context))
+        task = context.datamodule.sequence.tasks[context.task]
+        classes = ",".join(context.datamodule.class_names[c] for c in task.classes)
         self._bar.set_description(
             f"{context.method.name}: task {context.task + 1}/{tasks} ({classes[:24]})"
         )
@@ -74,7 +73,3 @@ class SequenceProgress(ProgressBar):
                 refresh=False,
             )
             self._bar.update(method.total_steps - self._bar.n)
-
-    @staticmethod
-    def _classes(context: TaskContext) -> tuple[int, ...]:
-        return context.datamodule.sequence.tasks[context.task].classes

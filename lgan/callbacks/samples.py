@@ -108,18 +108,15 @@ class FixedNoiseSamples(TaskCallback):
         path = folder / "learnt.pt"
         learnt = [*self._learnt(path, drawn[:-1]), drawn[-1]]
         save_tensors(path, {"images": learnt})
-        rows = []
-        for now, then in zip(drawn, learnt, strict=True):
-            drift = (now - then).abs()
-            rows.append(
-                {
-                    "digest": digest(now),
-                    "exact": digest(now) == digest(then),
-                    "max_drift": float(drift.max()),
-                    "mean_drift": float(drift.mean()),
-                }
-            )
-        return rows
+        return [
+            {
+                "digest": digest(now),
+                "exact": digest(now) == digest(then),
+                "max_drift": float((now - then).abs().max()),
+                "mean_drift": float((now - then).abs().mean()),
+            }
+            for now, then in zip(drawn, learnt, strict=True)
+        ]
 
     @staticmethod
     def _learnt(path: Path, drawn: list[Tensor]) -> list[Tensor]:

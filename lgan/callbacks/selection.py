@@ -25,10 +25,6 @@ def undisturbed(module: nn.Module, device: torch.device) -> Iterator[None]:
 
     Every submodule's own mode and the global random numbers are put back; there are no gradients,
     and in evaluation mode no running statistics are updated.
-
-    Args:
-        module: what is looked at.
-        device: where it is.
     """
     modes = {part: part.training for part in module.modules()}
     accelerators = [device] if device.type == "cuda" else []
@@ -66,11 +62,7 @@ class SelectByValidation(TaskCallback):
         self._test: list[Images] = []
 
     def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
-        """Refuse a run without a classifier or without validation images of every task.
-
-        Raises:
-            ConfigError: what is needed is absent.
-        """
+        """Refuse a run without a classifier or without validation images of every task."""
         if not method.has_classifier:
             raise ConfigError(
                 f"selection=paper needs a classifier over all classes, which method={method.name} "
@@ -128,8 +120,8 @@ class SelectByValidation(TaskCallback):
 
     def _accuracy(self, method: Learner, tasks: Sequence[Images]) -> float:
         """Return the mean over tasks of the fraction of images whose class is found."""
-        found = [
-            (predict(method.classify, images, method.device, self._classes) == images.labels)
-            for images in tasks
-        ]
-        return sum(right.double().mean().item() for right in found) / len(found)
+        total = 0.0
+        for images in tasks:
+            found = predict(method.classify, images, method.device, self._classes)
+            total += (found == images.labels).double().mean().item()
+        return total / len(tasks)

@@ -50,16 +50,11 @@ class StopOnSignal(Checkpoint):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Steps are over: from now on a signal ends the run at once."""
-        self._over()
-
-    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:  # noqa: ANN401
-        """Training is over in another way."""
-        watch = signals.current()
-        if watch is not None and not isinstance(exception, signals.StopBySignal):
-            watch.train(False)
-
-    @staticmethod
-    def _over() -> None:
         watch = signals.current()
         if watch is not None:
             watch.train(False)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:  # noqa: ANN401
+        """Training is over in another way."""
+        if not isinstance(exception, signals.StopBySignal):
+            self.on_train_end(trainer, pl_module)

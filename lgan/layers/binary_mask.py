@@ -169,9 +169,6 @@ class MaskedTranslator(LifelongGenerator):
         network: a plain translator or label-conditioned generator; it is converted in place.
         settings: how masks are learnt.
         seed: see `LifelongGenerator`.
-
-    Raises:
-        ConfigError: see `LifelongGenerator`.
     """
 
     def __init__(self, network: nn.Module, settings: BinaryMaskSettings, seed: int = 0) -> None:

@@ -118,11 +118,7 @@ class Execution:
 
 @singledispatch
 def kernel_of(layer: nn.Module) -> Kernel:
-    """Return what a plain layer computes.
-
-    Raises:
-        ConfigError: a layer of this kind has no filters.
-    """
+    """Return what a plain layer computes."""
     raise ConfigError(
         f"network: a {type(layer).__name__} has no filters; only Linear, Conv2d and "
         "ConvTranspose2d can be converted."

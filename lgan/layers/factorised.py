@@ -20,9 +20,6 @@ class FactorisedTranslator(LifelongGenerator):
         network: a plain translator or label-conditioned generator; it is converted in place.
         settings: lambda, initialisation, and what is factorised.
         seed: of the new tensors of later tasks.
-
-    Raises:
-        ConfigError: see `LifelongGenerator`.
     """
 
     def __init__(self, network: nn.Module, settings: BankSettings, seed: int = 0) -> None:

@@ -146,11 +146,7 @@ class FilterBankLayer(LifelongLayer):
         return {"unconstrained": list(self.counts), "finished": self.finished}
 
     def rebuild(self, structure: dict[str, Any]) -> None:
-        """Give a fresh layer the shape of a saved one; its tensors are loaded afterwards.
-
-        Raises:
-            RunError: these settings give another shape.
-        """
+        """Give a fresh layer the shape of a saved one; its tensors are loaded afterwards."""
         for task in range(len(structure["unconstrained"])):
             if task:
                 self.add_task()

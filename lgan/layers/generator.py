@@ -82,11 +82,7 @@ class TaskGenerator(nn.Module):
         return {"tasks": list(self.tasks), "committed": self.committed}
 
     def rebuild(self, structure: dict[str, Any]) -> None:
-        """Give a fresh generator the shape of a saved one; its tensors are loaded afterwards.
-
-        Raises:
-            RunError: these settings give another shape.
-        """
+        """Give a fresh generator the shape of a saved one; its tensors are loaded afterwards."""
         for task, description in enumerate(structure["tasks"]):
             self._start(description)
             if task < structure["committed"]:

@@ -52,9 +52,6 @@ class GrowingGenerator(TaskGenerator):
     Args:
         network: a plain generator that declares its `chain`; it is converted in place.
         settings: what happens at a border.
-
-    Raises:
-        ConfigError: the network declares no chain, or a layer of it cannot be masked.
     """
 
     def __init__(self, network: nn.Module, settings: Settings) -> None:

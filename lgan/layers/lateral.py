@@ -119,9 +119,6 @@ class ProgressiveTranslator(TaskGenerator):
     Args:
         network: the first task's plain translator or generator; it is converted in place.
         fresh: task -> the plain network that a further task's column is made from.
-
-    Raises:
-        ConfigError: the network has no linear layer and no convolution.
     """
 
     def __init__(self, network: nn.Module, fresh: Callable[[int], nn.Module]) -> None:

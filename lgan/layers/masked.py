@@ -27,9 +27,6 @@ class MaskedLayer(TaskLayer):
 
     Args:
         layer: the plain layer that is taken over; it has no bias, which no mask would protect.
-
-    Raises:
-        ConfigError: the layer has a bias, or is of another kind.
     """
 
     def __init__(self, layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> None:

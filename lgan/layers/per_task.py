@@ -113,9 +113,6 @@ def last_layers_of(network: nn.Module) -> tuple[str, ...]:
 
     Those that a translator, or each of its halves, declares; where none are declared, the linear
     layer or convolution that was registered last.
-
-    Raises:
-        ConfigError: there is no such layer.
     """
     if isinstance(network, Translator) and network.last_layers:
         return network.last_layers

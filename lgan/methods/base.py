@@ -65,10 +65,6 @@ class LifelongGAN(Saved, Declared):
         seed: training seed; every random number is a function of (seed, purpose, task, step).
         test_mode: how translators draw: "eval", or "paper" (pix2pix's): as in training, with
             dropout and the batch's statistics.
-
-    Raises:
-        ConfigError: the method, the objective, the networks or the test mode do not go together,
-            or the methods that a class combines.
     """
 
     cumulative_data: ClassVar[bool] = False
@@ -167,12 +163,7 @@ class LifelongGAN(Saved, Declared):
         return self.objective.loss(player, *networks, batch, self.noise)
 
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return images (B, C, H, W) in [-1, 1] of classes `labels` (B,).
-
-        Args:
-            z: noise (B * noise_rows, z_dim).
-            labels: classes (B,), all of them learnt.
-        """
+        """Return images (B, C, H, W) in [-1, 1] of learnt classes (B,) from z (B * rows, z_dim)."""
         return self.infer(self.generator, z, labels)
 
     def infer(self, network: nn.Module, z: Tensor, labels: Tensor) -> Tensor:
@@ -202,11 +193,10 @@ class LifelongGAN(Saved, Declared):
 
     def parameter_counts(self) -> dict[str, int]:
         """Count numbers: trained in this task, stored to generate, discriminator, all in all."""
-        trained = sum(p.numel() for p in self.generator.parameters() if p.requires_grad)
-        stored = sum(p.numel() for p in self.generator.parameters())
+        kept = list(self.generator.parameters())
         return {
-            "trained": trained,
-            "stored": stored,
+            "trained": sum(p.numel() for p in kept if p.requires_grad),
+            "stored": sum(p.numel() for p in kept),
             "discriminator": sum(p.numel() for p in self.discriminator.parameters()),
             "total": sum(tensor.numel() for tensor in self.state_dict().values()),
         }
@@ -221,6 +211,11 @@ class LifelongGAN(Saved, Declared):
     def old_classes(self) -> list[int]:
         """Classes of the tasks before the current one, in task order."""
         return [c for classes in self.task_classes[: self.task_index] for c in classes]
+
+    @property
+    def seen_classes(self) -> list[int]:
+        """Classes of the tasks up to the current one, in task order."""
+        return [*self.old_classes, *self.task_classes[self.task_index]]
 
     def sample(self, labels: Tensor, noise: Noise) -> Tensor:
         """Return images of classes `labels` (B,) from fresh noise."""
@@ -305,28 +300,21 @@ class LifelongGAN(Saved, Declared):
     def check_finite(self, weights: bool = False, limit: float = math.inf) -> None:
         """Raise if a loss, or (on demand) a weight of any player, is no longer finite on any rank.
 
-        Args:
-            weights: whether to look at the weights too.
-            limit: losses beyond it have exploded and count as not finite.
-
-        Raises:
-            TrainingDivergedError: names player, task and step; raised on every rank.
+        A loss whose size is beyond `limit` counts as not finite. The error is raised on every rank.
         """
-        losses = {name: float(loss) for name, loss in self.losses.items()}
-        bad = {
-            f"loss of the {name}": f"is {loss:g}"
-            for name, loss in losses.items()
+        bad = [
+            f"loss of the {name} is {loss:g}"
+            for name, loss in ((name, float(loss)) for name, loss in self.losses.items())
             if not (math.isfinite(loss) and abs(loss) <= limit)
-        }
+        ]
         if weights:
-            bad |= {
-                f"{name}'s {key}": "is not finite"
+            bad += [
+                f"{name}'s {key} is not finite"
                 for name, network in self.players.items()
                 for key, p in network.named_parameters()
                 if not torch.isfinite(p).all()
-            }
-        first = next((f"{what} {how}" for what, how in bad.items()), None)
-        found = [what for what in distributed.all_values(first) if what is not None]
+            ]
+        found = [*filter(None, distributed.all_values(bad[0] if bad else None))]
         if found:
             raise TrainingDivergedError(
                 f"the {found[0]} at task {self.task_index}, step {self.step}; "

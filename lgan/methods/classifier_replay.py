@@ -36,9 +36,6 @@ class ClassifierReplay(Converted):
         real_ratio: share of real pictures kept of old classes, r; null for none.
         real_total: real pictures kept in all, K; null for none.
         **kwargs: see `LifelongGAN`.
-
-    Raises:
-        ConfigError: both kinds of real pictures are asked for.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("tasks that come one by one",)

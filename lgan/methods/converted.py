@@ -59,11 +59,7 @@ class Converted(TaskNetworks):
         self._baked = {}
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Return fresh optimizers, without weight decay on the generator.
-
-        Raises:
-            ConfigError: the optimizer decays weights, which would move those that are protected.
-        """
+        """Return fresh optimizers, without weight decay on the generator."""
         optimizers = super().configure_optimizers()
         for group in optimizers[0].param_groups:
             if group.get("weight_decay"):

@@ -24,13 +24,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lgan.arguments import Number, PartShare, Positive, Weight
 from lgan.callbacks.masks import CumulateMasks, ExpandLayers
 from lgan.data.tasks import TaskInfo
+from lgan.layers import growing
 from lgan.layers.disk import disk_bytes
-from lgan.layers.growing import (
-    GrowingGenerator,
-    Settings,
-    UnitMaskedGenerator,
-    WeightMaskedGenerator,
-)
+from lgan.layers.growing import GrowingGenerator, Settings
 from lgan.layers.growth import code_rule, paper_rule
 from lgan.layers.masks import Annealing, sparsity
 from lgan.methods.classifier_replay import ClassifierReplay
@@ -43,14 +39,13 @@ BINS = 10
 @contextmanager
 def fixed_statistics(network: nn.Module) -> Iterator[None]:
     """Leave the running statistics of batch norms as they are."""
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
+    momenta = {norm: norm.momentum for norm in network.modules() if isinstance(norm, _BatchNorm)}
+    for norm in momenta:
         norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum in momenta.items():
             norm.momentum = momentum
 
 
@@ -76,11 +71,7 @@ class DGM(ClassifierReplay):
             critic moves the trunk under it, and its accuracy swings by tens of points from step to
             step (papers/dgm.md 6.4; the code, with 0, picks the best epoch by real data instead).
         clip: largest norm of the generator's gradient, after the compensation.
-        networks: see `LifelongGAN`; the generator must declare its chain.
-        **kwargs: see `ClassifierReplay` and `LifelongGAN`.
-
-    Raises:
-        ConfigError: the network cannot grow.
+        **kwargs: see `ClassifierReplay`; the generator must declare its chain.
     """
 
     generator: GrowingGenerator
@@ -185,9 +176,8 @@ class DGM(ClassifierReplay):
         softmax and gets no gradient.
         """
         score, logits = self.discriminator(images)
-        seen = torch.tensor([*self.old_classes, *self.task_classes[self.task_index]])
         mask = torch.full((logits.shape[1],), -torch.inf)
-        mask[seen] = 0.0
+        mask[self.seen_classes] = 0.0
         return score, logits + mask.to(logits.device)
 
     def alpha(self) -> float:
@@ -228,16 +218,14 @@ class DGM(ClassifierReplay):
 
     def report(self) -> dict[str, Any]:
         """Return capacity, disk space and the course of the masks over the task."""
-        edges = [i / BINS for i in range(BINS + 1)]
-        nonzero = [sum(fractions[BINS // 2 :]) for fractions in self.evolution]
         return super().report() | {
             "capacity": self.generator.capacity(),
             "disk": disk_bytes(self.generator),
             "mask_evolution": {
                 "epochs": list(range(len(self.evolution))),
-                "edges": edges,
+                "edges": [i / BINS for i in range(BINS + 1)],
                 "fractions": self.evolution,
-                "nonzero": nonzero,
+                "nonzero": [sum(fractions[BINS // 2 :]) for fractions in self.evolution],
             },
         }
 
@@ -280,7 +268,7 @@ class DGMw(DGM):
 
     def convert(self, network: nn.Module, settings: Settings) -> GrowingGenerator:
         """Return the generator under masks of weights."""
-        return WeightMaskedGenerator(network, settings)
+        return growing.WeightMaskedGenerator(network, settings)
 
 
 class DGMa(DGM):
@@ -298,4 +286,4 @@ class DGMa(DGM):
 
     def convert(self, network: nn.Module, settings: Settings) -> GrowingGenerator:
         """Return the generator under masks of units."""
-        return UnitMaskedGenerator(network, settings, self._leaks)
+        return growing.UnitMaskedGenerator(network, settings, self._leaks)

@@ -28,14 +28,8 @@ def assign_by_label(predicted: Tensor, requested: Tensor) -> Tensor:
     """Pick for each requested class an image that was predicted to be of it.
 
     Each image is used at most once, in the order given; requests that no image is left for get
-    the images left over (and will be wrong).
-
-    Args:
-        predicted: classes (P,) of the images at hand, P >= R.
-        requested: classes (R,).
-
-    Returns:
-        Indices (R,) into the images.
+    the images left over (and will be wrong). Of classes predicted (P,) and requested (R,), with
+    P >= R, it returns indices (R,) into the images.
     """
     chosen = torch.full_like(requested, -1)
     for label in requested.unique():
@@ -149,10 +143,7 @@ class DGR(LifelongGAN):
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images that the solver takes for `labels`, picked from len(z) images."""
         images = self.generator(z, torch.zeros(len(z), dtype=torch.long, device=z.device))
-        seen = torch.tensor(
-            [c for classes in self.task_classes[: self.task_index + 1] for c in classes],
-            device=z.device,
-        )
+        seen = torch.tensor(self.seen_classes, device=z.device)
         predicted = seen[self.solver(images)[:, seen].argmax(1)]
         return images[assign_by_label(predicted, labels)]
 

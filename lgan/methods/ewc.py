@@ -36,12 +36,8 @@ from lgan.seeding import Noise, mix
 def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     """Return per sample (B,) the quantity whose squared gradient estimates the Fisher matrix.
 
-    Args:
-        fisher_mode: "score": D(G(z, c)) (Wasserstein has no likelihood); "log_sigmoid": log
-            sigmoid D(G(z, c)) (Seff et al. 2017); "classifier": log p(c | G(z, c)).
-        score: the discriminator's scores (B,).
-        logits: the auxiliary classifier's logits (B, num_classes).
-        labels: requested classes (B,).
+    By mode: "score": D(G(z, c)) (Wasserstein has no likelihood); "log_sigmoid": log sigmoid
+    D(G(z, c)) (Seff et al. 2017); "classifier": log p(c | G(z, c)), from logits (B, num_classes).
     """
     if fisher_mode == "score":
         return score
@@ -51,13 +47,9 @@ def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tenso
 
 
 def picture_scores(fisher_mode: str, discriminator: nn.Module, fake: Tensor, z: Tensor) -> Tensor:
-    """Return the same of translated pictures: the mean over patches, per sample (B,).
+    """Return the same of translated pictures and their inputs z, both (B, C, H, W).
 
-    Args:
-        fisher_mode: "score" or "log_sigmoid", taken of each patch's score.
-        discriminator: of pictures, or of pairs of picture and input.
-        fake: translated pictures (B, C, H, W).
-        z: their inputs (B, C, H, W).
+    It is the mean over patches, per sample (B,), of "score" or "log_sigmoid" of each patch's score.
     """
     of = F.logsigmoid if fisher_mode == "log_sigmoid" else nn.Identity()
     condition = (z,) if is_conditional(discriminator) else ()
@@ -100,9 +92,6 @@ class EWCGAN(LifelongGAN):
         decay: factor of "online".
         fisher_classes: estimate F on images of the "task" just learnt or of all "seen" classes.
         **kwargs: see `LifelongGAN`.
-
-    Raises:
-        ConfigError: the networks have no such Fisher information.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")

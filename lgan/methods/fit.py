@@ -33,11 +33,7 @@ class Declared:
 
 
 def check_combination(method: type[Declared], name: str) -> None:
-    """Refuse a class whose bases do not combine: one needs what another does not leave it.
-
-    Raises:
-        ConfigError: names both, and what it is.
-    """
+    """Refuse a class whose bases do not combine: one needs what another does not leave it."""
     for one, other in permutations(method.__mro__, 2):
         absent = {*vars(one).get("needs", ())} & {*vars(other).get("lacks", ())}
         if "convert" in vars(one) and "convert" in vars(other):
@@ -50,11 +46,7 @@ def check_combination(method: type[Declared], name: str) -> None:
 
 
 def check_kind(method: type[Declared], name: str, objective: type[Objective]) -> None:
-    """Refuse methods that do not combine, and a kind of task that the method makes no sense with.
-
-    Raises:
-        ConfigError: says why, and what to choose instead.
-    """
+    """Refuse methods that do not combine, and a kind of task that makes no sense with a method."""
     check_combination(method, name)
     kind = objective.task_kind
     does = "draws classes from noise" if kind == "classes" else "translates pictures"
@@ -66,18 +58,11 @@ def check_fit(
 ) -> None:
     """Refuse a method, an objective and plain networks that do not go together.
 
-    Args:
-        method: only what it declares is asked, so that it may still be under construction.
-        objective: what the GAN learns.
-        networks: generator and discriminator, before a method converts them.
-
-    Raises:
-        ConfigError: names the keys, and what would be right.
+    Only what the method declares is asked, so that it may still be under construction.
     """
     check_kind(type(method), method.name, type(objective))
-    if method.test_mode not in (
-        ("eval",) if objective.task_kind == "classes" else ("eval", "paper")
-    ):
+    modes = ("eval",) if objective.task_kind == "classes" else ("eval", "paper")
+    if method.test_mode not in modes:
         raise ConfigError(
             f"training.test_mode={method.test_mode} is none of eval and, where pictures are "
             "translated, paper."
@@ -102,11 +87,7 @@ def _refuse(method: type[Declared], name: str, trait: Trait, what: str) -> None:
 
 
 def check_networks(objective: Objective, generator: nn.Module, discriminator: nn.Module) -> None:
-    """Refuse plain networks that an objective cannot train.
-
-    Raises:
-        ConfigError: names the network, and which would fit.
-    """
+    """Refuse plain networks that an objective cannot train."""
     given = f"network.generator={type(generator).__name__}"
     translates = isinstance(generator, Translator)
     if translates and objective.task_kind == "classes":

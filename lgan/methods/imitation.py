@@ -22,13 +22,8 @@ def side_by_side(
     """Return what a frozen generator and the one in training make of the same inputs.
 
     Both compute as in training, under the same dropout masks: equal weights give equal pictures.
-    No running statistics change, since the inputs may be none that the generator is used on.
-
-    Args:
-        draw: what is made with a network; what is random in it, but dropout, was drawn before.
-        teacher: gets no gradient.
-        student: gets one.
-        device: where they are.
+    No running statistics change, since the inputs may be none that the generator is used on. What
+    is random in `draw`, but dropout, was drawn before. Only the student gets a gradient.
     """
     with as_in_training(teacher, student):
         with torch.no_grad(), torch.random.fork_rng(random_devices(device)):

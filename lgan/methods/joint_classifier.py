@@ -56,17 +56,12 @@ class JointClassifier(LifelongGAN):
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the mean cross entropy over the classes seen so far, a scalar."""
-        seen = torch.tensor([*self.old_classes, *self.task_classes[self.task_index]])
-        seen = seen.to(batch["y"].device)
+        seen = torch.tensor(self.seen_classes, device=batch["y"].device)
         position = (batch["y"][:, None] == seen).int().argmax(dim=1)
         return F.cross_entropy(self.classify(batch["x"])[:, seen], position)
 
     def sample(self, labels: Tensor, noise: Noise) -> Tensor:
-        """Refuse.
-
-        Raises:
-            RunError: always; there is no generator.
-        """
+        """Refuse: there is no generator."""
         raise RunError(f"method={self.name} trains a classifier only: it has no images to give.")
 
     def parameter_counts(self) -> dict[str, int]:

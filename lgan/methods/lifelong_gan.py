@@ -42,16 +42,14 @@ def montage(inputs: Tensor, targets: Tensor, patch: int, noise: Noise) -> Pair:
 
     A tile comes from any picture of the global batch, at any place; inputs and targets of a pair
     are cut at the same places of the same pair. Tiles that stick out at the right or below are
-    clipped.
+    clipped. The noise gives pictures, then rows, then columns of the tiles, by picture and row by
+    row.
 
     Args:
         inputs: (B, C, H, W).
         targets: (B, D, H, W).
         patch: side of a tile in pixels, at most H and W.
-        noise: gives pictures, then rows, then columns of the tiles, by picture and row by row.
-
-    Raises:
-        ConfigError: the patch does not fit into the pictures.
+        noise: see above.
     """
     count, _, height, width = inputs.shape
     if not 1 <= patch <= min(height, width):
@@ -68,12 +66,7 @@ def montage(inputs: Tensor, targets: Tensor, patch: int, noise: Noise) -> Pair:
 
 
 def _tiled(
-    pictures: Tensor,
-    grid: tuple[int, int, int],
-    patch: int,
-    picture: Tensor,
-    top: Tensor,
-    left: Tensor,
+    pictures: Tensor, grid: tuple[int, ...], patch: int, picture: Tensor, top: Tensor, left: Tensor
 ) -> Tensor:
     within = torch.arange(patch, device=pictures.device)
     rows = (top[:, None] + within)[:, :, None]
@@ -86,11 +79,7 @@ def _tiled(
 
 
 def swap(inputs: Tensor, targets: Tensor) -> Pair:
-    """Return targets as inputs and inputs as targets.
-
-    Raises:
-        ConfigError: they have other numbers of channels.
-    """
+    """Return targets as inputs and inputs as targets."""
     if inputs.shape != targets.shape:
         raise ConfigError(
             "method.auxiliary=[swap] exchanges inputs and targets, which need the same shape, not "
@@ -112,9 +101,6 @@ class Distillation(Snapshot, ConvertedGenerator):
         last_layers: "per_task", as the baselines of Piggyback GAN's paper, or "shared": one
             network for all tasks, as Lifelong GAN's own.
         **kwargs: see `ConvertedGenerator`.
-
-    Raises:
-        ConfigError: a knob has no such value.
     """
 
     refuses: ClassVar[dict[Trait, str]] = {
@@ -161,10 +147,9 @@ class Distillation(Snapshot, ConvertedGenerator):
 
     def auxiliary_pictures(self, batch: Batch) -> Pair:
         """Return inputs A' and targets B', a whole batch of each kind, (kinds * B, C, H, W)."""
+        pair = batch["z"], batch["x"]
         made = [
-            montage(batch["z"], batch["x"], self.patch, self.noise)
-            if kind == "montage"
-            else swap(batch["z"], batch["x"])
+            swap(*pair) if kind == "swap" else montage(*pair, self.patch, self.noise)
             for kind in self.auxiliary
         ]
         return torch.cat([a for a, _ in made]), torch.cat([b for _, b in made])

@@ -63,9 +63,7 @@ class MemoryReplay(Snapshot):
     def replay(self, labels: Tensor, total: int) -> tuple[Tensor, Tensor]:
         """Return fresh noise (B, z_dim) and the snapshot's images (B, C, H, W) for it.
 
-        Args:
-            labels: classes (B,), this rank's.
-            total: number of replays of all ranks together.
+        The labels (B,) are this rank's, of the `total` replays of all ranks together.
         """
         assert self.snapshot is not None
         z = self.noise.part(total).normal(len(labels), noise_length(self.generator))
@@ -128,9 +126,7 @@ class MeRGANJTR(MemoryReplay):
 
     def replay_weights(self) -> tuple[float, float]:
         """Return the weights of the current batch and of all replays together."""
-        old = len(self.old_classes)
-        current = len(self.task_classes[self.task_index])
-        total = old / current
+        total = len(self.old_classes) / len(self.task_classes[self.task_index])
         if self.replay_reduction == "mean":
             return 1.0, 1.0
         scale = 1 / (1 + total) if self.replay_reduction == "mixture" else 1.0
@@ -172,10 +168,10 @@ class MeRGANRA(MemoryReplay):
         """Return the objective's loss; the generator's with the alignment of old classes."""
         loss = super().loss(player, batch)
         if player == "generator" and self.task_index:
-            pictures = self.objective.task_kind == "pictures"
-            distance = (
-                self.picture_alignment(batch) if pictures else self.alignment_loss(len(batch["y"]))
-            )
+            if self.objective.task_kind == "pictures":
+                distance = self.picture_alignment(batch)
+            else:
+                distance = self.alignment_loss(len(batch["y"]))
             loss = loss + self.alignment_weight * distance
         return loss
 
@@ -202,11 +198,10 @@ class MeRGANRA(MemoryReplay):
 
     def alignment_loss(self, batch_size: int) -> Tensor:
         """Return the distance of generator and snapshot on replays, a scalar."""
-        labels = self.alignment_labels(batch_size)
-        world = self.noise.world
-        code = self.alignment == "code"
-        each = len(self.old_classes) * self.replays_of_each(batch_size)
-        total = each if code else batch_size * world
+        labels, world = self.alignment_labels(batch_size), self.noise.world
+        code, total = self.alignment == "code", batch_size * world
+        if code:
+            total = len(self.old_classes) * self.replays_of_each(batch_size)
         z, target = self.replay(labels, total)
         squares = world * (self.generator(z, labels) - target).square().sum()
         if not code:

@@ -68,10 +68,8 @@ class ProgressiveNets(ConvertedGenerator):
 class SFTWithHeads(ConvertedGenerator):
     """Sequential fine-tuning that keeps each task's last layers, as the paper's baseline does.
 
-    "Task 1" after later tasks is then the new trunk under the old last layers.
-
-    Args:
-        **kwargs: see `ConvertedGenerator`.
+    "Task 1" after later tasks is then the new trunk under the old last layers. Takes the arguments
+    of `ConvertedGenerator`.
     """
 
     def convert(self, network: nn.Module) -> TaskGenerator:

@@ -22,15 +22,7 @@ def balanced_labels(classes: Sequence[int], count: int, start: int, device: torc
 
 
 class StoredReplay:
-    """A fixed set of images of each class, made once per task.
-
-    Args:
-        draw: `(labels, noise) -> images`, the source.
-        classes: the classes.
-        per_class: images of each.
-        noise: where they are drawn from.
-        batch: images in one call of the source.
-    """
+    """A fixed set of images of each class, made once per task by `draw`, `batch` in one call."""
 
     @torch.no_grad()
     def __init__(
@@ -53,13 +45,7 @@ class StoredReplay:
 
 @dataclass
 class MixedReplay:
-    """Generated images, some of which are exchanged for real ones of the same class.
-
-    Args:
-        draw: `(labels, noise) -> images`, the source of generated ones.
-        memory: the real ones.
-        share: probability in [0, 1] that a replay is a real one.
-    """
+    """Images that `draw` makes, exchanged with probability `share` for real ones of the class."""
 
     draw: Draw
     memory: ExemplarMemory

@@ -42,26 +42,27 @@ class Saved(L.LightningModule):
     def rebuild(self, structure: dict[str, Any]) -> None:
         """Make the networks look like `structure`, so that their tensors can be loaded."""
 
+    def _where(self) -> dict[str, Any]:
+        return {
+            "method": self.name,
+            "task": self.task_index,
+            "total_steps": self.total_steps,
+            "structure": self.structure(),
+        }
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add to a checkpoint inside a task what is needed to go on from it."""
         checkpoint["lgan"] = {
-            "method": self.name,
-            "task": self.task_index,
+            **self._where(),
             "step": self.step,
-            "total_steps": self.total_steps,
             "seconds": self.seconds,
-            "structure": self.structure(),
             "objective": self.objective.state_dict(),
             # Statistics of a rank's own share of the batches.
             "own_buffers": distributed.differing_buffers(self),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on where a checkpoint inside a task was written.
-
-        Raises:
-            RunError: the checkpoint is another method's or another task's.
-        """
+        """Go on where a checkpoint inside a task was written."""
         state = checkpoint["lgan"]
         if (state["method"], state["task"]) != (self.name, self.task_index):
             raise RunError(
@@ -81,11 +82,7 @@ class Saved(L.LightningModule):
         checkpoint["state_dict"] |= own[distributed.rank()] if own else {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Load tensors, all of them: torch overlooks those of a submodule that is None.
-
-        Raises:
-            RunError: some are missing, unknown or of another shape.
-        """
+        """Load tensors, all of them: torch overlooks those of a submodule that is None."""
         own, given = ({k: v.shape for k, v in s.items()} for s in (self.state_dict(), state_dict))
         odd = sorted({name for name, _ in own.items() ^ given.items()})
         if odd:
@@ -97,11 +94,7 @@ class Saved(L.LightningModule):
 
     @classmethod
     def load_from_checkpoint(cls, *_: Any, **__: Any) -> Never:  # noqa: ANN401
-        """Refuse: a checkpoint holds tensors, and not the networks that they belong to.
-
-        Raises:
-            RunError: always; it says what to use instead.
-        """
+        """Refuse: a checkpoint holds tensors, and not the networks that they belong to."""
         raise RunError(
             "a checkpoint does not say how its networks are built; "
             "lgan.inference.sample.load_run(FOLDER) loads a run."
@@ -109,20 +102,10 @@ class Saved(L.LightningModule):
 
     def border_state(self) -> dict[str, Any]:
         """Return what a finished task leaves behind: structure, then tensors."""
-        return {
-            "method": self.name,
-            "task": self.task_index,
-            "total_steps": self.total_steps,
-            "structure": self.structure(),
-            "state": self.state_dict(),
-        }
+        return self._where() | {"state": self.state_dict()}
 
     def load_border_state(self, state: dict[str, Any]) -> None:
-        """Load what `border_state` returned.
-
-        Raises:
-            RunError: the state is another method's, or has other tensors.
-        """
+        """Load what `border_state` returned."""
         if state["method"] != self.name:
             raise RunError(
                 f"the checkpoint is of method={state['method']} and cannot be loaded into "

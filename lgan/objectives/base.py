@@ -32,11 +32,7 @@ class Objective(Generic[G, D]):
     """Whether each input picture must have its target."""
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Raise if these plain networks do not fit; the generator is of the objective's kind.
-
-        Raises:
-            ConfigError: says why, and which network would fit.
-        """
+        """Raise if these plain networks do not fit; the generator is of the objective's kind."""
 
     def schedule(
         self, generator: G, batches: list[Batch], noise: Noise

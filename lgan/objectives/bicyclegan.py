@@ -35,11 +35,7 @@ from lgan.seeding import Noise
 
 
 def half_of(batch: Batch) -> int:
-    """Return half the batch's size.
-
-    Raises:
-        ConfigError: the batch has no halves.
-    """
+    """Return half the batch's size."""
     count = len(batch["x"])
     if count % 2:
         raise ConfigError(
@@ -102,11 +98,7 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
         self.l1_weight, self.kl_weight, self.code_weight = l1_weight, kl_weight, code_weight
 
     def make(self, generator: BicycleGenerator, batch: Batch, noise: Noise) -> Made:
-        """Return both translations of the first half, its code's law and the random code.
-
-        Raises:
-            ConfigError: the batch's size is odd.
-        """
+        """Return both translations of the first half, its code's law and the random code."""
         half = half_of(batch)
         translator, inputs = generator.translator, batch["z"][:half]
         mean, log_variance = generator.encoder(batch["x"][:half])

@@ -55,11 +55,7 @@ class ImagePool:
         return {"images": self._images[: self.count].clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Load what `state_dict` returned.
-
-        Raises:
-            RunError: there are more pictures than places.
-        """
+        """Load what `state_dict` returned."""
         kept = state["images"]
         if len(kept) > self.size:
             raise RunError(

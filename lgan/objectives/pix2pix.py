@@ -65,11 +65,7 @@ class Pix2Pix(Translation[Translator, PictureDiscriminator]):
         return weighted_sum(batch, loss + self.l1_weight * mean_distance(fake, batch["x"]))
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Raise if the networks are not one translator and one discriminator of pairs.
-
-        Raises:
-            ConfigError: says why, and which network would fit.
-        """
+        """Raise if the networks are not one translator and one discriminator of pairs."""
         assert isinstance(generator, Translator)
         if generator.parts != ("",) or generator.code_length:
             raise ConfigError(

@@ -90,9 +90,6 @@ class LinearDecay:
     Args:
         constant_epochs: epochs at full learning rate.
         decay_epochs: epochs of decay.
-
-    Raises:
-        ConfigError: both are 0.
     """
 
     def __init__(self, constant_epochs: Whole = 100, decay_epochs: Whole = 100) -> None:

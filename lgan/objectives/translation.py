@@ -83,11 +83,7 @@ class Translation(Objective[G, D]):
         self.adversarial, self.d_weight = adversarial, d_weight
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
-        """Raise if the networks are not the composites, or the discriminators are for pairs.
-
-        Raises:
-            ConfigError: names the network, and which would fit.
-        """
+        """Raise if the networks are not the composites, or the discriminators are for pairs."""
         networks = {"generator": generator, "discriminator": discriminator}
         for (role, network), kind in zip(networks.items(), self.composites, strict=True):
             if not isinstance(network, kind):

@@ -48,9 +48,6 @@ def build_method(
         image_shape: (C, H, W).
         num_classes: number of classes of the whole sequence.
         pretrained: whether `method.init_from` is obeyed; a finished run needs it no more.
-
-    Raises:
-        ConfigError: `method.init_from` cannot be read or does not fit, or parts do not go together.
     """
     # `init_from` is not the method's: whatever it does with a generator, it is given this one.
     made = make(config, "method", METHOD_KEYS)
@@ -98,9 +95,6 @@ def make(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) ->
         config: the whole config.
         path: dotted key of the section; None is returned where there is none.
         besides: annotations of further keys that the section may have.
-
-    Raises:
-        ConfigError: a value is not what the annotations of what is built say, or building fails.
     """
     check_section(config, path, besides)
     try:
@@ -112,9 +106,8 @@ def make(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) ->
 
 
 def _build_entries(config: DictConfig, path: str) -> list[Any]:
-    entries = OmegaConf.select(config, path)
     return [
         make(config, f"{path}.{name}")
-        for name, entry in entries.items()
+        for name, entry in OmegaConf.select(config, path).items()
         if isinstance(entry, DictConfig) and "_target_" in entry
     ]

@@ -23,14 +23,7 @@ from lgan.training import build
 
 
 def check_kinds(config: DictConfig) -> None:
-    """Refuse what the names of method and objective already tell, before any data are loaded.
-
-    Args:
-        config: as composed from conf/train.yaml.
-
-    Raises:
-        ConfigError: names the key, its value and what would be right.
-    """
+    """Refuse what the names of method and objective already tell, before any data are loaded."""
     method: Any = locate(config, "method")
     objective: Any = locate(config, "objective")
     fit.check_kind(method, config.method.name, objective)
@@ -52,28 +45,17 @@ def check_config(config: DictConfig, image_shape: tuple[int, int, int], num_clas
         config: as composed from conf/train.yaml.
         image_shape: (C, H, W) of the pictures; of a translation those of the targets.
         num_classes: of the whole sequence; of translations the number of tasks.
-
-    Raises:
-        ConfigError: names the key, its value and what would be right.
     """
     check_kinds(config)
+    processes = distributed.world()
     try:
         with torch.device("meta"):
             method = build.build_method(config, image_shape, num_classes, pretrained=False)
-    except RuntimeError as error:
-        if "meta" not in str(error):
-            raise
-        return
-    _check_built(config, method)
-
-
-def _check_built(config: DictConfig, method: LifelongGAN) -> None:
-    processes, data = distributed.world(), build.make(config, "data")
-    check_data(method, data, processes)
-    for callback in build.build_callbacks(config):
-        if isinstance(callback, TaskCallback):
-            callback.check(method, None)
-    try:
+        data = build.make(config, "data")
+        check_data(method, data, processes)
+        for callback in build.build_callbacks(config):
+            if isinstance(callback, TaskCallback):
+                callback.check(method, None)
         with torch.device("meta"):
             try_out(method, max(1, data.batch_size // processes))
     except RuntimeError as error:
@@ -82,16 +64,7 @@ def _check_built(config: DictConfig, method: LifelongGAN) -> None:
 
 
 def check_data(method: LifelongGAN, data: TaskSequenceDataModule, processes: int) -> None:
-    """Refuse data, or batches, that do not fit what the method learns; no picture is read.
-
-    Args:
-        method: built.
-        data: of which only settings are asked.
-        processes: how many share a batch.
-
-    Raises:
-        ConfigError: names the keys, and what would be right.
-    """
+    """Refuse data, or batches, that do not fit what the method learns; no picture is read."""
     objective, share = method.objective, data.batch_size // processes
     if data.task_kind != objective.task_kind:
         has = {"classes": "classes to draw", "pictures": "pictures to translate"}

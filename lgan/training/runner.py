@@ -64,9 +64,7 @@ class SequenceRunner:
     def go_back(self, error: TrainingDivergedError, rate_factor: float) -> None:
         """Note that training goes back to the last checkpoint of the task, or to its beginning.
 
-        Args:
-            error: why.
-            rate_factor: what the learning rate is multiplied by from there on.
+        The learning rate is multiplied by `rate_factor` from there on.
         """
         task, at_step = self.method.task_index, self.method.step
         found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
@@ -188,11 +186,7 @@ class SequenceRunner:
 
     def _context(self, task: int) -> TaskContext:
         return TaskContext(
-            method=self.method,
-            datamodule=self.datamodule,
-            task=task,
-            folder=self.folder.path,
-            loggers=self.loggers,
+            *(self.method, self.datamodule, task, self.folder.path, self.loggers),
             references=dict(self.record.references),
             columns=list(self.record.columns),
             earlier_rows=self.record.rows,

@@ -53,14 +53,7 @@ ENTRIES = ("callbacks", "evaluation.metrics")
 
 
 def check_settings(config: DictConfig) -> None:
-    """Check every value of a config against what is done and built with it.
-
-    Args:
-        config: as composed from conf/train.yaml.
-
-    Raises:
-        ConfigError: names the key, its value and what would be right.
-    """
+    """Check every value of a config against what is done and built with it."""
     for path, annotation in SETTINGS.items():
         section, _, name = path.rpartition(".")
         values = OmegaConf.select(config, section) if section else config

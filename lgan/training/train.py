@@ -148,11 +148,7 @@ def note_end(record: RunRecord, folder: RunFolder, status: str, reason: str) -> 
 
 
 def is_complete(folder: RunFolder, config: DictConfig) -> bool:
-    """Return whether the folder holds this very run, complete.
-
-    Raises:
-        RunError: it holds a run with another configuration.
-    """
+    """Return whether the folder holds this very run, complete."""
     if not (folder.path / FILE_NAME).exists() or not RunRecord.load(folder.path).complete:
         return False
     folder.open(config, resume=True)
@@ -162,7 +158,7 @@ def is_complete(folder: RunFolder, config: DictConfig) -> bool:
 def declaration_of(method: LifelongGAN, callbacks: Sequence[Callback]) -> str:
     """Return all rules of the protocol that a run breaks, the method's first; "" for none."""
     parts = [method.declaration, *(getattr(c, "declaration", "") for c in callbacks)]
-    return "; ".join(dict.fromkeys(part for part in parts if part))
+    return "; ".join(dict.fromkeys(filter(None, parts)))
 
 
 def open_run(
@@ -172,19 +168,8 @@ def open_run(
     method: LifelongGAN,
     callbacks: Sequence[Callback],
 ) -> RunRecord:
-    """Make the run's folder, or check that the run in it may go on; return its record."""
+    """Make the run's folder, or check that the run in it may go on; return its record, running."""
     folder.open(config, config.resume)
-    return open_record(folder, config, method, datamodule, callbacks)
-
-
-def open_record(
-    folder: RunFolder,
-    config: DictConfig,
-    method: LifelongGAN,
-    datamodule: TaskSequenceDataModule,
-    callbacks: Sequence[Callback] = (),
-) -> RunRecord:
-    """Return the record of the run in the folder, or a new one, marked as running."""
     if (folder.path / FILE_NAME).exists():
         record = RunRecord.load(folder.path)
         record.status, record.error = "running", None

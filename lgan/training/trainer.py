@@ -34,23 +34,9 @@ def task_trainer(
 ) -> L.Trainer:
     """Return a Trainer for one task, which is one epoch to it with a batch for each of its steps.
 
-    Args:
-        accelerator: "auto" is the machine's, if it has one.
-        devices: processes on this machine: a number, a list of GPUs, or "auto" or -1 (all GPUs).
-        num_nodes: machines.
-        precision: of the computation.
-        strategy: how several processes work together (trainer=ddp); None for one process.
-        sync_batchnorm: whether batch norms look at the batches of all processes; on GPUs.
-        deterministic: see Lightning, as for the arguments below.
-        benchmark: see above.
-        profiler: see above.
-        callbacks: see above.
-        logger: see above.
-        default_root_dir: see above.
-        enable_progress_bar: see above.
-
-    Raises:
-        ConfigError: several devices or machines without a strategy.
+    The arguments are Lightning's. `devices` are the processes on each of `num_nodes` machines: a
+    number, a list of GPUs, or "auto" or -1 (all GPUs). Several need a `strategy` (trainer=ddp);
+    `sync_batchnorm` lets batch norms look at the batches of all of them, on GPUs.
     """
     several = devices != 1 and not (isinstance(devices, Sequence) and len(devices) == 1)
     if strategy is None and (several or num_nodes > 1):
