@@ -24,14 +24,12 @@ Augmentation = Callable[[Tensor, Noise], Tensor]
 class TaskSequenceDataModule(L.LightningDataModule):
     """A data set, cut into tasks, of which training data is given for the open task only.
 
+    It takes the arguments of `TaskSequence` but `num_classes`, and these.
+
     Args:
         splits: returns the data set; called once with ``root=root``.
         name: the data set's name in records.
         root: folder of the data set; None for its default.
-        classes_per_task: see `TaskSequence`.
-        class_order: see `TaskSequence`.
-        class_order_seed: see `TaskSequence`.
-        num_tasks: see `TaskSequence`.
         batch_size: pictures in the global batch.
         steps: generator steps per task.
         draws: real batches per step.

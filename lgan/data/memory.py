@@ -79,16 +79,6 @@ class ExemplarMemory:
             room = self.total // len(self._kept)
             self._kept = {label: kept[:room].clone() for label, kept in self._kept.items()}
 
-    def draw(self, count: int, noise: Noise) -> tuple[Tensor, Tensor]:
-        """Draw `count` exemplars uniformly with replacement.
-
-        Returns:
-            uint8 ``(count, C, H, W)`` and int64 ``(count,)``, on the CPU.
-        """
-        held = self.images()
-        rows = noise.integers(len(held), count).cpu()
-        return held.take(rows), held.labels[rows]
-
     def draw_of(self, labels: Tensor, noise: Noise) -> Tensor:
         """Draw an exemplar of each class in `labels` (B,), with replacement.
 

@@ -47,7 +47,6 @@ def paired_folders(
         Splits of `PairFiles`, every header checked; the classes are the tasks.
 
     Raises:
-        ConfigError: a value is wrong.
         DataError: a folder is absent or empty, or a file is no picture or of odd width.
     """
     decoder = Decoder(size, 3, fit)

@@ -22,7 +22,7 @@ from torch import Tensor
 from lgan.arguments import Count, Whole
 from lgan.data.images import ImageSplits, TensorImages
 from lgan.data.picture_inputs import edges, grey, low_resolution, segments
-from lgan.errors import ConfigError
+from lgan.data.task_folders import require_names
 from lgan.seeding import mix
 
 Box = tuple[int, int, int, int]
@@ -98,7 +98,7 @@ def photos(
     Returns:
         Splits of uint8 pairs ``(6, size, size)``, input first; no validation part.
     """
-    _check(tasks)
+    require_names(tasks, TASKS)
     train = _cut(tasks, "train", train_pairs, size, seed)
     test = _cut(tasks, "test", test_pairs, size, seed)
     nothing = train.subset(torch.arange(0))
@@ -124,14 +124,6 @@ def windows(task: str, part: str, count: int, seed: int = 0) -> list[Box]:
         if np.asarray(picture.crop(window).convert("L")).std() > _FLAT:
             found.append(window)
     return found
-
-
-def _check(tasks: Sequence[str]) -> None:
-    unknown = [name for name in tasks if name not in TASKS]
-    if unknown or not tasks or len(set(tasks)) < len(tasks):
-        raise ConfigError(
-            f"data.splits.tasks={list(tasks)} must name some of {', '.join(TASKS)}, each once."
-        )
 
 
 @lru_cache(maxsize=1)

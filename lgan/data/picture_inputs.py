@@ -14,24 +14,10 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _FACTOR = 4  # of the low resolution
 _EDGE = 10  # least step of grey per pixel, of 255, that is an edge
 
-CENTRES = (
-    (8, 26, 19),
-    (7, 53, 50),
-    (1, 83, 83),
-    (181, 41, 8),
-    (198, 122, 63),
-    (225, 171, 111),
-)
+CENTRES = ((8, 26, 19), (7, 53, 50), (1, 83, 83), (181, 41, 8), (198, 122, 63), (225, 171, 111))
 """Colours of the segments: k-means (k = 6) of the flower photograph's training half."""
 
-PALETTE = (
-    (0, 0, 128),
-    (0, 128, 128),
-    (0, 200, 60),
-    (200, 0, 0),
-    (255, 128, 0),
-    (255, 255, 0),
-)
+PALETTE = ((0, 0, 128), (0, 128, 128), (0, 200, 60), (200, 0, 0), (255, 128, 0), (255, 255, 0))
 """What the segments are painted in: labels, not likenesses."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,20 +69,20 @@ def task_folders(
 def in_order(
     entries: Sequence[Mapping[str, Any]], tasks: Sequence[str] | None
 ) -> list[Mapping[str, Any]]:
-    """Return the entries of ``data.splits.folders`` that are asked for, in that order.
-
-    Args:
-        entries: see `task_folders`.
-        tasks: names of entries; None for all, as they stand.
-    """
+    """Return the entries of ``data.splits.folders`` named by `tasks`, in that order; None: all."""
     if tasks is None:
         return list(entries)
     named = {str(entry.get("name")): entry for entry in entries}
-    if not tasks or len(set(tasks)) < len(tasks) or not set(tasks) <= set(named):
-        raise ConfigError(
-            f"data.splits.tasks={list(tasks)} must name some of {', '.join(named)}, each once."
-        )
+    require_names(tasks, named)
     return [named[name] for name in tasks]
+
+
+def require_names(tasks: Sequence[str], known: Collection[str]) -> None:
+    """Refuse ``data.splits.tasks`` unless it names some of the tasks known, each once."""
+    if not tasks or len(set(tasks)) < len(tasks) or not set(tasks) <= set(known):
+        raise ConfigError(
+            f"data.splits.tasks={list(tasks)} must name some of {', '.join(known)}, each once."
+        )
 
 
 def read_parts(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:

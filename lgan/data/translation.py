@@ -44,22 +44,14 @@ class TranslationDataModule(TaskSequenceDataModule):
 
     A batch has `z`, the input pictures, beside `x`, the targets. `TaskInfo.images` are pairs of
     six channels (see `lgan.data.pairs`); all other pictures are targets, or `test_inputs`.
+    Arguments that are not named here are those of `TaskSequenceDataModule`.
 
     Args:
         splits: returns pairs, labelled by task, as pictures of six channels (input, target) or as
             `UnpairedImages`; called once with ``root=root``.
-        name: the data set's name in records.
-        root: folder of the data set; None for its default.
         paired: whether the two pictures of a pair belong together; False with paired pictures
             forgets that they do.
         num_tasks: use only the first tasks; None for all.
-        batch_size: pictures in the global batch.
-        steps: generator steps per task.
-        draws: real batches per step.
-        seed: the run's seed.
-        in_memory: see `TaskSequenceDataModule`.
-        memory_limit_mb: see `TaskSequenceDataModule`.
-        num_workers: see `TaskSequenceDataModule`.
         augmentation: applied on the device to training batches in [-1, 1]: the same to both
             pictures of a pair, one of its own to each if they are unpaired.
     """

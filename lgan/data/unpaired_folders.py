@@ -30,23 +30,11 @@ def unpaired_folders(
 
     There is no validation part. The sides may differ in length.
 
-    Args:
-        root: the folder that relative folders lie in.
-        folders: the tasks in order, each ``{name, root, direction, fetch}``; see `task_folders`.
-        size: pictures become ``(3, size, size)``.
-        fit: "stretch" or "crop" (centre).
-        train_limit_per_class: keep only the first so many training pictures of each side of each
-            task, in the order of their paths.
-        tasks: names of some of `folders`, in the order in which they are learned; None: all of
-            them, as they stand.
+    The arguments are those of `paired_folders`; the limit counts pictures of each side.
 
     Returns:
         Splits of `UnpairedImages`, every header checked; the classes are the tasks. The inputs are
         side A with direction AtoB, side B with BtoA.
-
-    Raises:
-        ConfigError: a value is wrong.
-        DataError: a folder is absent or empty, or a file is no picture.
     """
     decoder = Decoder(size, 3, fit)
     chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, _PARTS)

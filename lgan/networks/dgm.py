@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -97,7 +98,7 @@ class DGMGenerator(nn.Module):
         self.project = nn.ConvTranspose2d(z_dim, widths[0], base_side, bias=False)
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=False)
-            for i, o in zip(widths[:-1], widths[1:], strict=True)
+            for i, o in pairwise(widths)
         )
         self.norms = nn.ModuleList(map(nn.BatchNorm2d, widths))
         for layer in (self.project, *self.convolutions):
@@ -150,7 +151,7 @@ class DGMDiscriminator(ClassDiscriminator):
         layers = doublings(image_shape, base_side, "dgm")
         widths = [image_shape[0], *(width * 2**i for i in range(layers))]
         parts: list[nn.Module] = []
-        for index, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for index, (inputs, outputs) in enumerate(pairwise(widths)):
             layer = nn.Conv2d(inputs, outputs, 5, stride=2, padding=2, bias=False)
             nn.init.normal_(layer.weight, 0.0, 0.02)
             parts.append(layer)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
@@ -51,14 +52,21 @@ def read_checkpoint(path: str | Path) -> Pretrained:
     if not file.is_file():
         raise ConfigError(f"{KEY}={path} is no file; give a checkpoint such as latest_net_G.pth.")
     try:
-        content = _read(file)
+        content = (
+            load_file(file)
+            if file.suffix == ".safetensors"
+            else torch.load(file, map_location="cpu", weights_only=True)
+        )
     except Exception as error:  # pickle, zip and safetensors raise many kinds for damaged files
         raise ConfigError(
             f"{KEY}={path} is damaged or holds more than tensors, and was not loaded "
             f"({type(error).__name__}); give a state_dict that torch.load(..., weights_only=True) "
             "reads, or a .safetensors file."
         ) from error
-    if not isinstance(content, dict) or not content or not _only_tensors(content):
+    tensors = isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
+    )
+    if not tensors or not content:
         raise ConfigError(
             f"{KEY}={path} holds no state_dict, that is, tensors by name; save the generator's "
             "state_dict alone."
@@ -154,18 +162,6 @@ def recognise(state: State) -> dict[str, Any]:
         bias = first.replace("weight", "bias") in state
         found |= {"bias": bias, "input_channels": state[first].shape[1]}
     return found
-
-
-def _read(file: Path) -> Any:  # noqa: ANN401
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        return load_file(file)
-    return torch.load(file, map_location="cpu", weights_only=True)
-
-
-def _only_tensors(content: Mapping[Any, Any]) -> bool:
-    return all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
 
 
 def _may_be_zero(network: nn.Module, key: str) -> bool:

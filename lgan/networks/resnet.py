@@ -6,6 +6,7 @@ of class batch norm throughout; the code concatenates the class to the noise: bo
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -113,8 +114,7 @@ class Mergan64Generator(nn.Module):
         init_linear(self.project)
         widths = (8 * width, 8 * width, 4 * width, 2 * width, width)
         self.blocks = nn.ModuleList(
-            UpBlock(i, o, num_classes, conditional, statistics)
-            for i, o in zip(widths[:-1], widths[1:], strict=True)
+            UpBlock(i, o, num_classes, conditional, statistics) for i, o in pairwise(widths)
         )
         self.norm = ClassBatchNorm2d(width, num_classes, conditional, statistics)
         self.to_image = _convolution(width, image_shape[0])

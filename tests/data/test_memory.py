@@ -72,15 +72,15 @@ def test_the_choice_is_a_function_of_seed_and_class(make_images: Make) -> None:
 def test_draw_is_uniform_and_fixed_by_the_noise(make_images: Make) -> None:
     memory = ExemplarMemory(per_class=2)
     memory.add(make_images(2, 8))
-    images, labels = memory.draw(400, Noise(0))
-    again, _ = memory.draw(400, Noise(0))
-    assert torch.equal(images, again)
+    labels = torch.arange(400) % 2
+    images = memory.draw_of(labels, Noise(0))
+    assert torch.equal(images, memory.draw_of(labels, Noise(0)))
     rows = images[:, 0, 0, 0]
     assert torch.equal(rows.long() // 8, labels)
     assert set(rows.tolist()) == kept(memory)
     assert all(60 < int((rows == row).sum()) < 140 for row in kept(memory))
     with pytest.raises(ValueError, match="memory is empty"):
-        ExemplarMemory(per_class=1).draw(1, Noise(0))
+        ExemplarMemory(per_class=1).images()
 
 
 def test_a_saved_memory_is_the_same(make_images: Make) -> None:
