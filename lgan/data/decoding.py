@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -76,8 +75,10 @@ def open_picture(path: Path, channels: int) -> Image.Image:
 
 def fit_picture(image: Image.Image, decoder: Decoder) -> Tensor:
     """Bring a picture to the decoder's size, uint8 ``(C, size, size)``."""
-    pixels = np.array(_FITS[decoder.fit](image, decoder.size))
-    return torch.from_numpy(pixels.reshape(decoder.size, decoder.size, -1)).permute(2, 0, 1)
+    sides, bilinear = (decoder.size, decoder.size), Image.Resampling.BILINEAR
+    crop = decoder.fit == "crop"
+    fitted = ImageOps.fit(image, sides, bilinear) if crop else image.resize(sides, bilinear)
+    return torch.from_numpy(np.array(fitted).reshape(*sides, -1)).permute(2, 0, 1)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -87,19 +88,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8))
 
 
-def _crop(image: Image.Image, size: int) -> Image.Image:
-    return ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
-
-
-def _stretch(image: Image.Image, size: int) -> Image.Image:
-    return image.resize((size, size), Image.Resampling.BILINEAR)
-
-
 def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(
         f"{path} cannot be read as a picture ({type(error).__name__}: {error}); "
         "replace the file or delete it."
     )
-
-
-_FITS: dict[str, Callable[[Image.Image, int], Image.Image]] = {"crop": _crop, "stretch": _stretch}

@@ -69,7 +69,11 @@ class ExemplarMemory:
         self._all = None
         labels = images.labels if labels is None else labels
         new = labels.unique().tolist()
-        self._check_room(len({*self._kept, *new}))
+        classes = len({*self._kept, *new})
+        if self.total is not None and self.total < classes:
+            raise ConfigError(
+                f"memory.total={self.total} must be at least {classes}, the number of classes."
+            )
         for label in new:
             rows = (labels == label).nonzero().flatten()
             generator = torch.Generator().manual_seed(mix(self.seed, "memory", label))
@@ -120,9 +124,3 @@ class ExemplarMemory:
         if self.ratio is not None:
             return max(1, round(self.ratio * available))
         return self.per_class or self.total or available
-
-    def _check_room(self, classes: int) -> None:
-        if self.total is not None and self.total < classes:
-            raise ConfigError(
-                f"memory.total={self.total} must be at least {classes}, the number of classes."
-            )

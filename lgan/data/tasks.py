@@ -70,7 +70,7 @@ class TaskSequence:
         self,
         num_classes: int,
         classes_per_task: int | Sequence[int],
-        class_order: str | Sequence[int] = "natural",
+        class_order: Literal["natural", "random"] | Sequence[int] = "natural",
         class_order_seed: int = 0,
         num_tasks: int | None = None,
     ) -> None:
@@ -100,18 +100,14 @@ class TaskSequence:
         return tuple(c for task in self.tasks[: self[index].index + 1] for c in task.classes)
 
 
-def _order(num_classes: int, order: str | Sequence[int], seed: int) -> tuple[int, ...]:
+def _order(
+    num_classes: int, order: Literal["natural", "random"] | Sequence[int], seed: int
+) -> tuple[int, ...]:
     natural = tuple(range(num_classes))
     if isinstance(order, str):
         # RandomState's stream is frozen by numpy, so an order means the same with every version.
         random = np.random.RandomState(mix("class_order", seed) % 2**32)
-        words = {"natural": natural, "random": tuple(random.permutation(num_classes).tolist())}
-        if order not in words:
-            raise ConfigError(
-                f"data.class_order={order!r} is unknown; use natural, random or a list of the "
-                f"class ids 0 to {num_classes - 1}."
-            )
-        return words[order]
+        return natural if order == "natural" else tuple(random.permutation(num_classes).tolist())
     given = tuple(order)
     if set(given) != set(natural) or len(given) != num_classes:
         missing = [c for c in natural if c not in given]

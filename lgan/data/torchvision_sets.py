@@ -13,7 +13,7 @@ import socket
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -168,10 +168,6 @@ def _splits(
     return ImageSplits(source.name, *parts, loaded.class_names)
 
 
-def _pad(images: Tensor) -> Tensor:
-    return F.pad(images, (2, 2, 2, 2))
-
-
 def _bilinear(images: Tensor) -> Tensor:
     resized = F.interpolate(images.float(), size=(32, 32), mode="bilinear", align_corners=False)
     return resized.round().clamp(0, 255).to(torch.uint8)
@@ -183,9 +179,8 @@ def _obtain(source: _Source, root: str | None) -> _Loaded:
     archives = [name for name in source.archives if (home / name).is_file()]
     place = cache_dir() if archives else home
     for folder in dict.fromkeys((home, place)):
-        loaded = _try_read(source, folder)
-        if loaded is not None:
-            return loaded
+        with suppress(*_FAILURES):  # absent or unpacked only in part: fetched anew
+            return source.read(str(folder), False)
     try:
         return _fetch(source, place, {name: home / name for name in archives})
     except _FAILURES as error:
@@ -195,13 +190,6 @@ def _obtain(source: _Source, root: str | None) -> _Loaded:
             f"({reason[:200]}): put {', '.join(source.archives)} there and set data.root, or use "
             "the embedded set, data=digits."
         ) from error
-
-
-def _try_read(source: _Source, folder: Path) -> _Loaded | None:
-    try:
-        return source.read(str(folder), False)
-    except _FAILURES:
-        return None  # absent or unpacked only in part: fetched anew
 
 
 def _fetch(source: _Source, place: Path, archives: dict[str, Path]) -> _Loaded:
@@ -242,7 +230,10 @@ def _idx(name: str, kind: type[datasets.MNIST], class_names: tuple[str, ...]) ->
     return _Source(name, kind, archives, class_names, channels_first=lambda data: data[:, None])
 
 
-_RESIZES: dict[str, Callable[[Tensor], Tensor]] = {"pad": _pad, "bilinear": _bilinear}
+_RESIZES: dict[str, Callable[[Tensor], Tensor]] = {
+    "pad": lambda images: F.pad(images, (2, 2, 2, 2)),
+    "bilinear": _bilinear,
+}
 _MNIST = _idx("mnist", datasets.MNIST, _DIGITS)
 _FASHION = _idx("fashion_mnist", datasets.FashionMNIST, tuple(datasets.FashionMNIST.classes))
 _SVHN = _Source(

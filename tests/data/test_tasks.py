@@ -46,7 +46,6 @@ def test_random_order_is_fixed_by_its_seed() -> None:
         ({"classes_per_task": [2, 2]}, "covers 4 of 6 classes.*data.num_tasks=2"),
         ({"num_tasks": 4}, "data.num_tasks=4 must lie between 1 and 3.*classes_per_task=2"),
         ({"num_tasks": 0}, "data.num_tasks=0 must lie between 1 and 3"),
-        ({"class_order": "sorted"}, "data.class_order='sorted' is unknown; use natural, random"),
         ({"class_order": [0, 1, 2, 3, 4]}, r"missing \[5\], repeated \[\], unknown \[\]"),
         ({"class_order": [0, 1, 2, 3, 4, 4]}, r"missing \[5\], repeated \[4\], unknown \[\]"),
         ({"class_order": [0, 1, 2, 3, 4, 5, 6]}, r"missing \[\], repeated \[\], unknown \[6\]"),
