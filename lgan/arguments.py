@@ -58,11 +58,11 @@ TRUSTED = ("lgan.", "torch.optim.", "lightning.pytorch.loggers.", "lightning.pyt
            "lightning.pytorch.strategies.", "wandb.Settings")  # fmt: skip
 """What a config may build; a user's own packages are named in `trust`."""
 INSTEAD = {
-    "trainer.max_epochs": "training.steps says how long a task is trained",
-    "trainer.max_steps": "training.steps says how long a task is trained",
-    "trainer.max_time": "training.steps says how long a task is trained",
+    **dict.fromkeys(
+        [f"trainer.{k}" for k in ("max_epochs", "max_steps", "max_time", "limit_train_batches")],
+        "training.steps says how long a task is trained",
+    ),
     "trainer.fast_dev_run": "budget=smoke shows that everything runs",
-    "trainer.limit_train_batches": "training.steps says how long a task is trained",
     "trainer.overfit_batches": "data.splits.train_limit_per_class takes a few pictures only",
     "trainer.accumulate_grad_batches": "training.batch_size is the batch of all processes",
     "trainer.gradient_clip_val": "a method that clips says so, such as method.clip",
@@ -75,12 +75,7 @@ NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 @dataclass(frozen=True)
 class Parameter:
-    """A named parameter of something that a config builds.
-
-    Args:
-        annotation: its type, with its range; `Any` where there is none.
-        required: whether it has no default.
-    """
+    """A named parameter: its type and range (`Any` where there is none); has it no default?"""
 
     annotation: Any
     required: bool
@@ -110,11 +105,8 @@ def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], boo
 
 def _constructors(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
     if not inspect.isclass(target):
-        yield target
-        return
-    yield from (
-        kind.__dict__["__init__"] for kind in target.__mro__[:-1] if "__init__" in kind.__dict__
-    )
+        return iter([target])
+    return (vars(kind)["__init__"] for kind in target.__mro__[:-1] if "__init__" in vars(kind))
 
 
 def _resolved(function: Callable[..., Any], annotation: Any) -> Any:  # noqa: ANN401
@@ -131,12 +123,7 @@ def _resolved(function: Callable[..., Any], annotation: Any) -> Any:  # noqa: AN
 
 
 def refusal(annotation: Any, value: Any) -> str | None:  # noqa: ANN401
-    """Return what would be right, or None if a plain value is.
-
-    Args:
-        annotation: a type with its range.
-        value: numbers, texts, true, false, null, and lists and dictionaries of them.
-    """
+    """Return what would be right, or None if a value is: plain, such as JSON can hold."""
     if annotation is Any:
         return None
     if inspect.isclass(annotation) and annotation not in _NAMES:
@@ -237,8 +224,8 @@ def check_arguments(
             continue
         if name not in known and not others:
             raise ConfigError(f"{path}.{name} is no setting here; {_hint(path, name, known)}.")
-        if name in known and (plain := _plain(section, name)) is not _Built:
-            check_value(key_of(config, f"{path}.{name}"), known[name].annotation, plain)
+        if name in known and (value := _plain(section, name)) is not _Built:
+            check_value(key_of(config, f"{path}.{name}"), known[name].annotation, value)
 
 
 def _hint(path: str, name: str, known: Collection[str]) -> str:
@@ -249,21 +236,21 @@ def _hint(path: str, name: str, known: Collection[str]) -> str:
 
 def check_value(key: str, annotation: Any, value: Any) -> None:  # noqa: ANN401
     """Raise unless a plain value is what an annotation says."""
-    right = refusal(annotation, value)
-    if right is not None:
-        shown = "null" if value is None else value
-        raise ConfigError(f"{key}={shown} must be {right}.")
+    if (right := refusal(annotation, value)) is not None:
+        raise ConfigError(f"{key}={'null' if value is None else value} must be {right}.")
 
 
 class _Built:
     """Stands for a value that is built from a section of its own."""
 
 
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Return a value of a config as plain data, all references resolved."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
 def _plain(section: DictConfig, name: str) -> Any:  # noqa: ANN401
-    value = section[name]
-    if not OmegaConf.is_config(value):
-        return value
-    found = OmegaConf.to_container(value, resolve=True)
+    found = plain(section[name])
     return _Built if "_target_" in json.dumps(found, default=str) else found
 
 
@@ -286,7 +273,7 @@ def settings_of(kind: type[S], config: DictConfig) -> S:
     given: dict[str, Any] = {}
     for key, annotation in get_type_hints(kind, include_extras=True).items():
         value = config[key]
-        given[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        given[key] = plain(value)
         if value is None and (right := refusal(annotation, None)):
             raise ConfigError(f"{key}=... is missing; it takes {right}, see --help.")
         if value is not None and _takes_list(annotation) and not OmegaConf.is_config(value):

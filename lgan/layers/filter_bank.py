@@ -9,6 +9,7 @@ bank is [F_1^u, ..., F_{t-1}^u]. A filter is a column of R(F), that is all weigh
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -218,24 +219,25 @@ class FilterBankLayer(LifelongLayer):
 
     def _bank(self, task: int) -> Tensor:
         """Return the filters of all tasks before `task`, in the layer's own layout."""
-        # Only the current task's is kept: it is asked for at every step.
-        if task == self.finished and "bank" in self._banks:
-            return self._banks["bank"]
         slabs = [self._buffer("slab", t) for t in range(task)]
         present = [slab for slab in slabs if slab is not None]
-        bank = present[0] if len(present) == 1 else torch.cat(present, self.kernel.filter_axis)
-        if task == self.finished:
-            self._banks["bank"] = bank
-        return bank
+        axis = self.kernel.filter_axis
+        return self._kept(
+            "bank", task, lambda: present[0] if len(present) == 1 else torch.cat(present, axis)
+        )
 
     def _matrix(self, task: int) -> Tensor:
         """Return R(bank)^T, (B, kh * kw * Ci), one row per filter."""
-        if task == self.finished and "matrix" in self._banks:
-            return self._banks["matrix"]
-        matrix = self._bank(task).movedim(self.kernel.filter_axis, 0).flatten(1)
-        if task == self.finished:
-            self._banks["matrix"] = matrix
-        return matrix
+        axis = self.kernel.filter_axis
+        return self._kept("matrix", task, lambda: self._bank(task).movedim(axis, 0).flatten(1))
+
+    def _kept(self, name: str, task: int, make: Callable[[], Tensor]) -> Tensor:
+        # Only the current task's is kept: it is asked for at every step.
+        if task != self.finished:
+            return make()
+        if name not in self._banks:
+            self._banks[name] = make()
+        return self._banks[name]
 
     @property
     def _rest(self) -> list[int]:

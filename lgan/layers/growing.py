@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -46,6 +46,12 @@ def _fresh_norm(width: int, classes: Sequence[int]) -> nn.Module:
     return nn.BatchNorm2d(width)
 
 
+def _newly(masks: TaskMasks) -> int:
+    """Return how many the last task reserved that no task before it had."""
+    last = masks.finished - 1
+    return int((masks.of(last).cpu() & ~masks.cumulated(tasks=last)).sum())
+
+
 class GrowingGenerator(TaskGenerator):
     """A plain generator, converted: masked layers, a norm and a head for each task.
 
@@ -60,7 +66,8 @@ class GrowingGenerator(TaskGenerator):
         self.network, self.settings, self.z_dim = network, settings, noise_length(network)
         self._first = {link.units: self._outputs(link) for link in self.chain.links}
         self._convert()
-        self.layers = {link.layer: self._layer(link) for link in self.chain.links}
+        names = [link.layer for link in self.chain.links]
+        self.layers = {n: cast(MaskedLayer, self.network.get_submodule(n)) for n in names}
 
     purpose: ClassVar[str] = "grow"
 
@@ -162,14 +169,11 @@ class GrowingGenerator(TaskGenerator):
         axis = int(isinstance(layer, nn.ConvTranspose2d))
         return cast(Tensor, layer.weight).shape[axis] // link.per_unit
 
-    def _layer(self, link: Link) -> MaskedLayer:
-        return cast(MaskedLayer, self.network.get_submodule(link.layer))
-
     def start_task(self, task: int) -> None:
         """Widen the network and start the task on it: masks, norms and a head."""
         classes, widths = self.tasks[task]["classes"], self.tasks[task]["widths"]
         start = self.settings.start if task else 0.0
-        for link, layer in zip(self.chain.links, self._layers(), strict=True):
+        for link, layer in zip(self.chain.links, self.layers.values(), strict=True):
             inputs = layer.weight.shape[layer.in_axis]
             if link.source is not None:
                 inputs = widths[link.source]
@@ -179,9 +183,6 @@ class GrowingGenerator(TaskGenerator):
             self._specific(name).add_task(widths[units], classes, False)
         width = widths[self.chain.head_source]
         self._specific(self.chain.head).add_task(width, classes, True)
-
-    def _layers(self) -> Iterator[MaskedLayer]:
-        return iter(self.layers.values())
 
     def _specific(self, name: str) -> TaskSpecific:
         return cast(TaskSpecific, self.network.get_submodule(name))
@@ -203,21 +204,16 @@ class WeightMaskedGenerator(GrowingGenerator):
         """Return the widths by the rule, from the weights that the last task newly reserved."""
         sizes = {}
         for name, layer in self.layers.items():
-            masks, shape = cast(WeightMaskedLayer, layer).masks, layer.shapes[-1]
-            last = masks.finished - 1
-            newly = masks.of(last).cpu() & ~masks.cumulated(tasks=last)
+            newly, shape = _newly(self.masks[name]), layer.shapes[-1]
             inputs, outputs = shape[layer.in_axis], shape[layer.out_axis]
-            sizes[name] = LayerSize(inputs, outputs, layer.area, int(newly.sum()))
+            sizes[name] = LayerSize(inputs, outputs, layer.area, newly)
         return grown_by_weights(self.chain, sizes, self.widths, self.settings.rule)
 
 
 class UnitMaskedGenerator(GrowingGenerator):
-    """DGMa: every unit has a mask.
+    """DGMa: every unit has a mask. Takes the arguments of `GrowingGenerator`.
 
-    Args:
-        network: see `GrowingGenerator`.
-        settings: see `GrowingGenerator`.
-        leak: the published scheme, whose masks act before the batch norm and leak.
+    With `leak` it is the published scheme, whose masks act before the batch norm and leak.
     """
 
     def __init__(self, network: nn.Module, settings: Settings, leak: bool = False) -> None:
@@ -253,10 +249,7 @@ class UnitMaskedGenerator(GrowingGenerator):
 
     def next_widths(self) -> dict[str, int]:
         """Return one unit more for each that the last task newly reserved."""
-        newly = {}
-        for name, masks in self._units.items():
-            last = masks.finished - 1
-            newly[name] = int((masks.of(last).cpu() & ~masks.cumulated(tasks=last)).sum())
+        newly = {name: _newly(masks) for name, masks in self._units.items()}
         return grown_by_units(newly, self.widths)
 
     def start_task(self, task: int) -> None:

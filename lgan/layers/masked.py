@@ -8,14 +8,13 @@ rows instead (`leak=paper`): batch norm's offset then passes for a unit that is 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
-from lgan.layers.execution import kernel_of
+from lgan.layers.execution import kernel_of, with_tensors
 from lgan.layers.masks import TaskMasks
 from lgan.layers.protocol import TaskLayer
 from lgan.layers.task_modules import TaskModules
@@ -80,12 +79,7 @@ class MaskedLayer(TaskLayer):
 
     def bake(self, task: int) -> nn.Module:
         """Return a plain layer with the weight of a finished task."""
-        plain = copy.copy(self._plain[0])
-        plain._parameters = {
-            "weight": nn.Parameter(self.weight_of(task), requires_grad=False),
-            "bias": None,
-        }
-        return plain
+        return with_tensors(self._plain[0], self.weight_of(task), None)
 
     def protect(self) -> None:
         """Take the gradient away from weights that older tasks use."""
@@ -106,11 +100,7 @@ class MaskedLayer(TaskLayer):
 
 
 class WeightMaskedLayer(MaskedLayer):
-    """DGMw: a mask for every weight.
-
-    Args:
-        layer: the plain layer that is taken over.
-    """
+    """DGMw: a mask for every weight. Takes the arguments of `MaskedLayer`."""
 
     def __init__(self, layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> None:
         super().__init__(layer)
@@ -252,11 +242,7 @@ class TaskHead(TaskSpecific):
 
 
 class UnitGate(TaskLayer):
-    """Units that pass unchanged, under their own mask (DGMa on skips).
-
-    Args:
-        masks: of the units that pass.
-    """
+    """Units that pass unchanged, under their own mask (DGMa on skips)."""
 
     def __init__(self, masks: TaskMasks) -> None:
         super().__init__()
@@ -275,11 +261,7 @@ class UnitGate(TaskLayer):
 
 
 class ChannelScale(nn.Module):
-    """Multiply each channel by a constant.
-
-    Args:
-        scale: (C,).
-    """
+    """Multiply each channel by a constant: `scale` is (C,)."""
 
     scale: Tensor
 

@@ -131,10 +131,7 @@ class LifelongGAN(Saved, Declared):
         self.info = None
 
     def configure_callbacks(self) -> list[L.Callback]:
-        """Return the callbacks that the method is not itself without.
-
-        At borders they act before all others.
-        """
+        """Return the callbacks that the method brings; at borders they act before all others."""
         return []
 
     def rules_broken(self) -> list[str]:
@@ -236,16 +233,14 @@ class LifelongGAN(Saved, Declared):
 
     def on_fit_end(self) -> None:
         """With a plain Trainer, end the task."""
-        if self._alone and self.info is not None:
-            info = self.info
+        if self._alone and (info := self.info) is not None:
             self.end_task(info)
             self._announce("on_task_end", info)
 
     def _announce(self, event: str, info: TaskInfo) -> None:
         trainer = cast(Any, self.trainer)
-        folder = Path(trainer.default_root_dir)
-        context = TaskContext(self, trainer.datamodule, info.index, folder)
-        announce(event, self.configure_callbacks(), context)
+        place = trainer.datamodule, info.index, Path(trainer.default_root_dir)
+        announce(event, self.configure_callbacks(), TaskContext(self, *place))
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Return a fresh optimizer for each player."""

@@ -21,7 +21,6 @@ class PerTask(TaskNetworks):
     so there is no classifier over all classes.
 
     Args:
-        networks: see `LifelongGAN`.
         width: the generators' width as a share of the network's (1/2 and 1/4 Full).
         **kwargs: see `LifelongGAN`.
     """

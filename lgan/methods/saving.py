@@ -16,10 +16,8 @@ from lgan.objectives.base import Objective
 class Saved(L.LightningModule):
     """Where training is, and what is saved to go on from there.
 
-    Attributes:
-        task_index: the task that is learnt, or was last.
-        step: generator steps of the task.
-        total_steps: generator steps of all tasks.
+    `task_index` is the task that is learnt, or was last; `step` and `total_steps` are generator
+    steps of the task and of all tasks.
     """
 
     name: str

@@ -26,11 +26,7 @@ from lgan.networks.composite import BicycleDiscriminator, BicycleGenerator
 from lgan.objectives.acgan import sample_weights
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.base import Batch
-from lgan.objectives.translation import (
-    Made,
-    Translation,
-    mean_distance,
-)
+from lgan.objectives.translation import Made, Translation, mean_distance
 from lgan.seeding import Noise
 
 
@@ -46,12 +42,7 @@ def half_of(batch: Batch) -> int:
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return KL(N(mean, e^log_variance) || N(0, 1)) per sample (B,), summed over the code.
-
-    Args:
-        mean: (B, n).
-        log_variance: (B, n).
-    """
+    """Return KL(N(mean, e^log_variance) || N(0, 1)) of (B, n), per sample (B,)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
 
 

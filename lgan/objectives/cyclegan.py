@@ -19,12 +19,7 @@ from lgan.networks.composite import CycleDiscriminator, CycleGenerator
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.base import Batch
 from lgan.objectives.image_pool import ImagePool
-from lgan.objectives.translation import (
-    Made,
-    Translation,
-    mean_distance,
-    weighted_sum,
-)
+from lgan.objectives.translation import Made, Translation, mean_distance, weighted_sum
 from lgan.seeding import Noise
 
 

@@ -32,9 +32,7 @@ class ImagePool:
     def query(self, images: Tensor, noise: Noise) -> Tensor:
         """Return pictures (B, C, H, W), some of them older, without gradient.
 
-        Args:
-            images: the newest generated pictures (B, C, H, W).
-            noise: two draws per picture are taken from it, also where they are not needed.
+        Two draws per picture are taken from the noise, also where they are not needed.
         """
         images = images.detach()
         if not self.size:

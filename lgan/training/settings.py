@@ -20,6 +20,7 @@ from lgan.arguments import (
     check_section,
     check_value,
     key_of,
+    plain,
 )
 from lgan.errors import ConfigError
 from lgan.training.build import METHOD_KEYS
@@ -67,8 +68,3 @@ def check_settings(config: DictConfig) -> None:
                 )
     for part in map(str, config):
         check_section(config, part, METHOD_KEYS if part == "method" else {})
-
-
-def plain(value: Any) -> Any:  # noqa: ANN401
-    """Return a value of a config as plain data, all references resolved."""
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

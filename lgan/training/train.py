@@ -13,6 +13,7 @@ from lightning import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
+from lgan.arguments import plain
 from lgan.callbacks.base import TaskCallback
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.distributed import decided, is_main
@@ -26,7 +27,7 @@ from lgan.run.rewinds import Rewinds
 from lgan.run.wandb_logger import with_reachable_server
 from lgan.training import build, fit
 from lgan.training.runner import SequenceRunner
-from lgan.training.settings import check_settings, plain
+from lgan.training.settings import check_settings
 
 Learner = tuple[LifelongGAN, list[Callback]]
 
