@@ -69,9 +69,7 @@ class Work:
     def compose(self, weights: bool, inputs: bool) -> int:
         """Return the multiplications when filters are composed.
 
-        Args:
-            weights: the weights' gradients are wanted.
-            inputs: the input's gradient is wanted.
+        It depends on whether the weights' and the input's gradients are wanted.
         """
         composing = self.bank * self.piggyback * self.per_filter
         filters = self.piggyback + self.unconstrained

@@ -55,13 +55,8 @@ def grown_by_weights(
 ) -> dict[str, int]:
     """Return the next width of all units under masks of weights (DGMw).
 
-    Units that several layers make get the largest width asked for.
-
-    Args:
-        chain: who feeds whom.
-        sizes: by layer.
-        widths: by units.
-        rule: outputs to add to a layer.
+    Units that several layers make get the largest width asked for. Sizes are by layer, widths by
+    units.
     """
     grown: dict[str, int] = {}
 

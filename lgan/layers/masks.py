@@ -139,11 +139,9 @@ class TaskMasks(nn.Module):
         return unpack_bits(self.get_buffer(f"bits{task}"), self.shapes[task])
 
     def cumulated(self, shape: tuple[int, ...] | None = None, tasks: int | None = None) -> Tensor:
-        """Return where any of the first `tasks` finished tasks has a one, boolean.
+        """Return where any of the first `tasks` finished tasks (None: of all) has a one, boolean.
 
-        Args:
-            shape: of the result, at least as large as every task's; None: the last task's.
-            tasks: None for all finished ones.
+        The result's shape is at least as large as every task's; None: the last task's.
         """
         tasks = self.finished if tasks is None else tasks
         union = torch.zeros(shape or self.shapes[-1], dtype=torch.bool)

@@ -95,10 +95,7 @@ def owners(
 ) -> Iterator[tuple[str, nn.Module]]:
     """Yield dotted name and module of the outermost modules that own tensors.
 
-    Args:
-        network: a plain network.
-        whole: names of modules that are yielded as they are, whatever they own.
-        prefix: of the names.
+    Modules named in `whole` are yielded as they are, whatever they own.
     """
     for child_name, child in network.named_children():
         name = f"{prefix}{child_name}"

@@ -122,12 +122,13 @@ class DGM(ClassifierReplay):
     def begin_task(self, info: TaskInfo) -> None:
         """Start the discriminator anew."""
         super().begin_task(info)
-        self.evolution, self.task_steps, task = [], info.steps, info.index
-        if task and self.reset_discriminator:
-            self.discriminator = self.networks.build_discriminator(task).to(self.device)
-        elif task:
-            fresh = self.networks.build_discriminator(task)
-            self.discriminator.score = cast(nn.Module, fresh.score).to(self.device)
+        self.evolution, self.task_steps = [], info.steps
+        if info.index:
+            fresh = self.networks.build_discriminator(info.index).to(self.device)
+            if self.reset_discriminator:
+                self.discriminator = fresh
+            else:
+                self.discriminator.score = fresh.score
 
     def end_task(self, info: TaskInfo) -> None:
         """Record the masks as the last step left them; `CumulateMasks` binarises them."""
@@ -162,8 +163,10 @@ class DGM(ClassifierReplay):
         if player == "classifier":
             return F.cross_entropy(self.score_seen(batch["x"])[1], batch["y"])
         fixed = self.statistics == "classifier"
+        objective = copy.copy(cast(ACGAN, self.objective))
+        objective.class_weight = self._class_weight() if player == "generator" else 0.0
         with fixed_statistics(self.discriminator) if fixed else nullcontext():
-            loss = self._adversarial_loss(player, batch)
+            loss = objective.loss(player, self.generator, self.score_seen, batch, self.noise)
         if player == "generator" and self.sparsity_weight:
             regulariser = sparsity(self.generator.masks.values())
             loss = loss + self.sparsity_weight * self.alpha() * regulariser
@@ -230,11 +233,6 @@ class DGM(ClassifierReplay):
         }
 
     # ------------------------------------------------------------------------------------ internals
-
-    def _adversarial_loss(self, player: str, batch: Batch) -> Tensor:
-        objective = copy.copy(cast(ACGAN, self.objective))
-        objective.class_weight = self._class_weight() if player == "generator" else 0.0
-        return objective.loss(player, self.generator, self.score_seen, batch, self.noise)
 
     def _class_weight(self) -> float:
         if self.generator_class_weight is None:

@@ -39,11 +39,9 @@ def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tenso
     By mode: "score": D(G(z, c)) (Wasserstein has no likelihood); "log_sigmoid": log sigmoid
     D(G(z, c)) (Seff et al. 2017); "classifier": log p(c | G(z, c)), from logits (B, num_classes).
     """
-    if fisher_mode == "score":
-        return score
-    if fisher_mode == "log_sigmoid":
-        return F.logsigmoid(score)
-    return -F.cross_entropy(logits, labels, reduction="none")
+    if fisher_mode == "classifier":
+        return -F.cross_entropy(logits, labels, reduction="none")
+    return F.logsigmoid(score) if fisher_mode == "log_sigmoid" else score
 
 
 def picture_scores(fisher_mode: str, discriminator: nn.Module, fake: Tensor, z: Tensor) -> Tensor:

@@ -43,13 +43,7 @@ def montage(inputs: Tensor, targets: Tensor, patch: int, noise: Noise) -> Pair:
     A tile comes from any picture of the global batch, at any place; inputs and targets of a pair
     are cut at the same places of the same pair. Tiles that stick out at the right or below are
     clipped. The noise gives pictures, then rows, then columns of the tiles, by picture and row by
-    row.
-
-    Args:
-        inputs: (B, C, H, W).
-        targets: (B, D, H, W).
-        patch: side of a tile in pixels, at most H and W.
-        noise: see above.
+    row. Inputs are (B, C, H, W), targets (B, D, H, W); `patch` is a tile's side in pixels.
     """
     count, _, height, width = inputs.shape
     if not 1 <= patch <= min(height, width):

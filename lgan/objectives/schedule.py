@@ -65,12 +65,7 @@ def linear_decay(epoch: int, constant: int, decay: int) -> float:
     The factor of the k-th epoch of the decay, k = 1, ..., decay, is 1 - k / (decay + 1). Where
     the code of pix2pix and CycleGAN steps its scheduler at an epoch's start, it is one epoch
     ahead and trains the last at a learning rate of 0; here none is. Later epochs keep the last
-    factor.
-
-    Args:
-        epoch: counted from 0.
-        constant: epochs at full learning rate.
-        decay: epochs of decay.
+    factor. Epochs are counted from 0.
     """
     past = min(max(0, epoch + 1 - constant), decay)
     return 1 - past / (decay + 1)
