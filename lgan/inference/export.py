@@ -28,11 +28,7 @@ def export(
 ) -> dict[str, Any]:
     """Write a network in some formats, load each again, and compare.
 
-    Args:
-        network: of a finished task, on the CPU.
-        formats: by name.
-        output: the folder to write to; it is made.
-        seed: of the inputs to compare on.
+    The network is on the CPU; the folder `output` is made; `seed` gives the inputs to compare on.
 
     Returns:
         What export.json says of each format: its file, bytes, and the largest difference of a
@@ -85,7 +81,7 @@ def largest_difference(
 
 
 def choose_formats(names: Sequence[str], method: LifelongGAN) -> dict[str, Format]:
-    """Return the formats asked for.
+    """Return the formats asked for by name.
 
     Raises:
         ConfigError: the packages of one are not installed.

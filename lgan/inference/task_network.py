@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 class Part(nn.Module):
-    """A half of progressive columns, which is no module of its own.
-
-    Args:
-        network: the columns of composites.
-        name: of the half.
-    """
+    """A half of progressive columns of composites, which is no module of its own."""
 
     def __init__(self, network: Columns, name: str) -> None:
         super().__init__()
@@ -88,10 +83,6 @@ class TaskNetwork:
 def find_task(border: dict[str, Any], task: int | str | None) -> int:
     """Return the index of a task given by index or name.
 
-    Args:
-        border: as `load_run` returns it.
-        task: as the user gave it.
-
     Raises:
         ConfigError: it is missing, or has not been learnt.
     """
@@ -117,11 +108,8 @@ def task_network(
 ) -> TaskNetwork:
     """Return a finished task's network; of two-way translators the half for `direction`.
 
-    Args:
-        method: as `load_run` returns it, as is `border`.
-        border: what the run knows of tasks and classes.
-        task: index of a task learnt.
-        direction: "forward" (inputs to targets) or "backward", which only CycleGAN has.
+    Takes what `load_run` returns, a task learnt, and a direction: "forward" (inputs to targets) or
+    "backward", which only CycleGAN has.
 
     Raises:
         ConfigError: there is no such direction.

@@ -16,11 +16,7 @@ from lgan.run.record import FILE_NAME, RunRecord, number, value_at
 
 
 def run_job(config: DictConfig) -> float | None:
-    """Train a composed config, or find it complete; return what `objective_metric` names.
-
-    Raises:
-        LganError: as `lgan.training.train.train` and `objective_value`.
-    """
+    """Train a composed config, or find it complete; return what `objective_metric` names."""
     # Imported here: Lightning takes seconds, and `--help` needs none of it.
     from lgan.launch.processes import launch, needs_launch, process_group
     from lgan.training.fit import check_kinds
@@ -43,13 +39,8 @@ def run_job(config: DictConfig) -> float | None:
 def objective_value(config: DictConfig, folder: Path) -> float | None:
     """Return the number that a sweeper optimises: `objective_metric` in a run's last row.
 
-    Args:
-        config: as composed from conf/train.yaml; `objective_metric` is a path within a row of
-            results.json such as `overall.accuracy_generated`, or null.
-        folder: of the run.
-
-    Returns:
-        The number, or None if `objective_metric` is null.
+    The key is a path within a row of results.json such as `overall.accuracy_generated`; None is
+    returned if it is null.
 
     Raises:
         ConfigError: the last row holds no such number.

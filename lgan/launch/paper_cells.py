@@ -40,11 +40,7 @@ class PaperSettings:
 
 
 def plan_of(config: DictConfig) -> Plan:
-    """Return the plan that conf/paper.yaml asks for.
-
-    Raises:
-        ConfigError: a value does not fit.
-    """
+    """Return the plan that conf/paper.yaml asks for."""
     asked = settings_of(PaperSettings, config)
     table = PaperTable.load(Path(asked.table))
     return Plan(

@@ -40,11 +40,7 @@ def lost_another(error: Exception) -> bool:
 
 
 def work(path: Path) -> int:
-    """Train as one of the ranks; return the exit code.
-
-    Args:
-        path: the config; beside it goes what the parent is told of an error.
-    """
+    """Train as one rank; return the exit code. Beside the config goes what its parent is told."""
     config = cast(DictConfig, OmegaConf.load(path))
     try:
         join(config)

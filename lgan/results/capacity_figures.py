@@ -198,9 +198,7 @@ def _layer_lines(axes: Axes, layers: dict[str, dict[str, np.ndarray]]) -> None:
 def mask_evolution(groups: Sequence[Group], task: int = 0) -> bytes | None:
     """Distribution of the mask's values over the epochs of one task, and the share of 1/2 or more.
 
-    Args:
-        groups: a method each, the lowest seed is shown.
-        task: index of the row; -1 is the last.
+    The lowest seed of each method is shown; `task` is the index of the row, -1 of the last.
     """
     found = [(group, course) for group in groups if (course := evolution_of(group, task))]
     if not found:

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from lgan.errors import RunError
-from lgan.run.folder import ELSEWHERE, IDENTITY, MEASUREMENT
+from lgan.run.folder import ELSEWHERE, IDENTITY, MEASUREMENT, flatten
 from lgan.run.record import FILE_NAME, RunRecord
 
 MAX_LABEL_KEYS = 4
@@ -30,7 +30,7 @@ class Run:
     @property
     def settings(self) -> dict[str, str]:
         """Flat settings (`a.b.c` -> JSON text) that make a run comparable: no seed, no place."""
-        flat = {key: value for key, value in _flatten(self.config) if _is_setting(key)}
+        flat = {key: value for key, value in flatten(self.config) if _is_setting(key)}
         flat[PRESET_KEY] = self.record.preset
         place = str(self.folder)
         return {
@@ -229,14 +229,6 @@ def _is_setting(key: str) -> bool:
     section, *rest = key.split(".")
     own_seed = section == "seed" or (rest == ["seed"] and section not in MEASUREMENT)
     return section in (*IDENTITY, *MEASUREMENT) and key not in ELSEWHERE and not own_seed
-
-
-def _flatten(content: Any, prefix: str = "") -> Iterable[tuple[str, Any]]:  # noqa: ANN401
-    if isinstance(content, dict) and content:
-        for key, value in content.items():
-            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, content
 
 
 def _by_telling_power(key: str) -> tuple[int, int, str]:

@@ -21,14 +21,10 @@ def of_old_tasks(record: RunRecord, task: int) -> list[dict[str, Any]]:
 
 
 def drifts(group: Group, name: str = "max_drift") -> np.ndarray:
-    """How far the images of old tasks have moved after each task.
+    """How far the images of old tasks have moved after each task: `max_drift` or `mean_drift`.
 
-    Args:
-        group: a method.
-        name: `max_drift`: the largest over pixels, old tasks and seeds; `mean_drift`: the mean.
-
-    Returns:
-        (T,), NaN where nothing was measured, as after the first task, which has no old ones.
+    That is the largest, or the mean, over pixels, old tasks and seeds: (T,), NaN where nothing was
+    measured, as after the first task, which has no old ones.
     """
     combine = max if name == "max_drift" else lambda values: sum(values) / len(values)
     line = np.full(group.first.num_tasks, np.nan)

@@ -187,11 +187,7 @@ def _row_index(column: Column, record: RunRecord) -> int:
 def value_in(record: RunRecord, metric: str, row: int, task: int | None = None) -> float:
     """A metric, or the value at a path, after the task of a row; NaN if absent.
 
-    Args:
-        record: of one run.
-        metric: its name, or a path into the row.
-        row: index of the row.
-        task: read the metric of this task (from 1); None for all so far.
+    It is that of one `task` (from 1), or of all so far.
     """
     if row < 0:
         return math.nan

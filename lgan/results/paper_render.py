@@ -21,13 +21,7 @@ from lgan.results.tables import escape_markdown
 def publish(plan: Plan, outcomes: Outcomes, say: Callable[[str], None]) -> str:
     """Write a plan's table and figures into its folder, `<stem>.md` and `<stem>[-<name>].png`.
 
-    Args:
-        plan: what was asked.
-        outcomes: of `Plan.outcomes`.
-        say: gets a line for each file.
-
-    Returns:
-        The table, as `render` returns it.
+    `say` gets a line for each file. The table is returned as `render` makes it.
 
     Raises:
         ConfigError: a figure cannot be drawn as the table's file says.
@@ -52,12 +46,8 @@ def render(plan: Plan, outcomes: Outcomes, pictures: Sequence[str] = ()) -> str:
     """Markdown: ours (mean ± sd over seeds) beside the paper's, and the difference.
 
     Where a method is read in another metric than its column's, every row says its metric. A row
-    that neither the paper nor we have a number for is left out.
-
-    Args:
-        plan: what was asked.
-        outcomes: of `Plan.outcomes`.
-        pictures: file names of figures to show below the table.
+    that neither the paper nor we have a number for is left out. The figures of the files
+    `pictures` are shown below the table.
     """
     table, budget = plan.table, plan.budget
     note = " ".join(str(table.budgets[budget].get("note", "")).split())

@@ -140,12 +140,7 @@ def _retention_row(group: Group) -> list[Cell]:
 
 
 def retention_picture(groups: Sequence[Group], source: str = NOISE) -> Picture | None:
-    """The curves of `retention_table`.
-
-    Args:
-        groups: a method each.
-        source: what the images are drawn from, in words.
-    """
+    """The curves of `retention_table`; `source` says what the images are drawn from."""
     ends = [(group.label, float(drifts(group)[-1])) for group in groups]
     shown = "; ".join(f"{label} {value:.3g}" for label, value in ends if not math.isnan(value))
     return picture(

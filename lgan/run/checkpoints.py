@@ -23,10 +23,7 @@ Say = Callable[[str], None]
 class Inside:
     """A whole checkpoint inside a task.
 
-    Args:
-        path: the file.
-        step: generator steps of the task that it has behind it.
-        total_steps: the same of all tasks.
+    It has `step` generator steps of the task behind it, and `total_steps` of all tasks.
     """
 
     path: Path
@@ -85,10 +82,7 @@ def find(folder: RunFolder, task: int, say: Say) -> Inside | None:
 def whole_tasks(folder: RunFolder, most: int, say: Say) -> int:
     """Return from how many finished tasks training can go on.
 
-    Args:
-        folder: the run's.
-        most: number of tasks of the sequence.
-        say: as for `find`.
+    There are `most` tasks in the sequence; `say` is as for `find`.
 
     Raises:
         RunError: a border file holds more than tensors and plain data.

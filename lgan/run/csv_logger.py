@@ -20,9 +20,6 @@ class AppendCSVLogger(Logger):
     Lightning's CSVLogger deletes the file when it is opened again after a crash, and rewrites it
     whenever a new name appears. The long form has fixed columns, so a line is on disk as soon as
     it is logged and can be read while the run goes on.
-
-    Args:
-        folder: the run's folder.
     """
 
     COLUMNS = ("step", "name", "value")

@@ -7,6 +7,7 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -33,18 +34,19 @@ def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
         value = config[section]
         if OmegaConf.is_config(value):
             value = OmegaConf.to_container(value, resolve=True)
-        _flatten(section, value, flat)
+        flat |= {key: each for key, each in flatten(value, section) if each != {}}
     if flat.get("method.init_from") is None:  # as if the key were not there
         flat.pop("method.init_from", None)
     return {key: value for key, value in flat.items() if key not in ELSEWHERE}
 
 
-def _flatten(prefix: str, value: Any, into: dict[str, Any]) -> None:  # noqa: ANN401
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            _flatten(f"{prefix}.{key}", inner, into)
+def flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield what nested mappings hold as ("a.b", value); an empty mapping is a value."""
+    if isinstance(content, dict) and content:
+        for key, value in content.items():
+            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
     else:
-        into[prefix] = value
+        yield prefix, content
 
 
 def fingerprint(config: DictConfig) -> str:

@@ -27,9 +27,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     """Hold a run's folder while the block runs; the kernel releases it if the process dies.
 
     Of several processes that train one network together rank 0 holds it, and a refusal ends all.
-
-    Args:
-        folder: the run's folder; it is made if need be.
+    The folder is made if need be.
 
     Raises:
         RunError: another process trains this run, or nothing can be written; nothing was touched.

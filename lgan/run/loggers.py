@@ -24,8 +24,8 @@ def log_image(loggers: list[Logger], name: str, image: Tensor, step: int) -> Non
 
 def log_matrix(loggers: list[Logger], name: str, matrix: list[list[float]], step: int) -> None:
     """Show a lower triangular result matrix (row: after task t, column: task j) in W&B."""
-    columns = ["after task", *(f"task {j}" for j in range(len(matrix[-1])))]
     width = len(matrix[-1])
+    columns = ["after task", *(f"task {j}" for j in range(width))]
     data = [[t, *row, *[None] * (width - len(row))] for t, row in enumerate(matrix)]
     for logger in loggers:
         if isinstance(logger, WandbLogger):
