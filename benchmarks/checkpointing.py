@@ -54,7 +54,7 @@ def measure(overrides: list[str], size: int, splits: str, turns: int) -> tuple[f
         splits: the function that makes the pictures.
         turns: steps and writes that are timed.
     """
-    off = [f"callbacks.{key}=null" for key in (*OFF, "paired", "progress", "checkpoint", "stop")]
+    off = [f"callbacks.{key}=null" for key in (*OFF, "progress", "checkpoint", "stop")]
     with tempfile.TemporaryDirectory() as folder:
         own = [*overrides, *off, f"training.steps={turns + 1}", f"paths.runs={quote(folder)}"]
         config = compose(own, size, 128)

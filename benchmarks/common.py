@@ -73,7 +73,7 @@ def synthetic(
 
 def compose(overrides: Sequence[str], size: int, per_class: int) -> DictConfig:
     """Return lgan-train's config on the CPU, with synthetic data in place of the data set's."""
-    config = compose_run(["trainer=cpu", *overrides])
+    config = compose_run(["trainer=cpu", "trust=[benchmarks]", *overrides])
     config.data.splits = OmegaConf.create(
         {
             "_target_": "benchmarks.common.synthetic",

@@ -35,6 +35,7 @@ def seconds_per_step(devices: int, accelerator: str, steps: int) -> float:
         folder = Path(name)
         child = Child(
             [
+                "trust=[benchmarks]",
                 "data=mnist",
                 "method=sft",
                 "~data.splits",

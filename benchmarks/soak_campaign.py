@@ -130,6 +130,7 @@ class Campaign:
             *plan.overrides,
             f"run_dir={quote(str(folder / 'run'))}",
             f"paths.cache={quote(str(self.cache))}",
+            "trust=[benchmarks]",
             *_callback("soak_trace", "Trace", {"path": str(folder / f"trace.{number}")}),
         ]
         # The marker of the poison is the run's: it happens once, however often the run is started.

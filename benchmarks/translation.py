@@ -132,7 +132,7 @@ def framework(size: int, turns: int) -> list[tuple[float, float]]:
     downs = size.bit_length() - 1
     own = ["data=photos", "method=full", "training.batch_size=1", f"training.steps={turns + 1}"]
     own += ["network=unet256", f"network.generator.downs={downs}"]
-    off = [f"callbacks.{key}=null" for key in (*OFF, "paired")]
+    off = [f"callbacks.{key}=null" for key in OFF]
     with tempfile.TemporaryDirectory() as folder:
         config = compose([*own, *off, f"paths.runs={quote(folder)}"], size, 32)
         config.data.splits._target_ = "benchmarks.translation.synthetic_pairs"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lgan import distributed
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import rank
-from lgan.metrics.evidence import Evidence, Head, fractions, share, where
+from lgan.metrics.evidence import Evidence, Head, fractions, share
+from lgan.metrics.reference import where
 from lgan.run.columns import percent
 
 NAME, TOP = "accuracy_single_head", 5

@@ -7,7 +7,8 @@ import math
 from torch import Tensor
 
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.evidence import Evidence, where
+from lgan.metrics.evidence import Evidence
+from lgan.metrics.reference import where
 from lgan.run.columns import Column
 
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from itertools import chain
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge
-from torch import Tensor, nn
 
 from lgan.arguments import Count, Whole
 from lgan.data.datamodule import TaskSequenceDataModule
-from lgan.data.images import Images
 from lgan.errors import RunError
 from lgan.metrics import classifier_training as classifiers
 from lgan.metrics.accuracy_reverse import When
 from lgan.metrics.base import Metric, Values
-from lgan.metrics.evidence import Evidence, Head, Sampler, where
-from lgan.metrics.features import FeatureExtractor, real_features
+from lgan.metrics.evidence import Evidence, Head, Sampler
+from lgan.metrics.features import FeatureExtractor
+from lgan.metrics.reference import Reference
 
 
-class Evaluator:
+class Evaluator(Reference):
     """Measures a method by a list of metrics, and has what all measure with.
 
     Real images, the evaluation classifier and features are made when they are first asked for.
@@ -43,9 +40,6 @@ class Evaluator:
         seed: seed of the classifiers and of KID; one seed for all runs means one classifier per
             data set, so that methods can be compared.
     """
-
-    data: TaskSequenceDataModule
-    device: torch.device | str
 
     def __init__(
         self,
@@ -106,53 +100,3 @@ class Evaluator:
             if all(evidence.has(need) for need in metric.needs):
                 values.add(metric.measure(evidence))
         return values
-
-    @cached_property
-    def tasks(self) -> list[tuple[int, ...]]:
-        """The classes of every task of the sequence."""
-        return [tuple(task.classes) for task in self.data.tasks]
-
-    @cached_property
-    def test(self) -> Images:
-        """The real test images of all tasks."""
-        return self.data.test_images_of(list(chain.from_iterable(self.tasks)))
-
-    @cached_property
-    def compared(self) -> Images:
-        """Those of them that generated images are compared with."""
-        if self.reference_per_class is None:
-            return self.test
-        labels = chain.from_iterable(self.tasks)
-        firsts = [where(self.test, label)[: self.reference_per_class] for label in labels]
-        return self.test.subset(torch.cat(firsts))
-
-    @cached_property
-    def classifier(self) -> classifiers.TrainedClassifier:
-        """The evaluation classifier of the data set, trained or from the cache."""
-        count = self.data.num_classes
-        train = self.data.training_images_for_evaluation()
-        every = self.data.test_images_of(tuple(range(count)))
-        return classifiers.trained_once(self.factory, train, every, count, self.training,
-                                        self.seed, self.cache_dir, self.device)  # fmt: skip
-
-    @cached_property
-    def extractor(self) -> FeatureExtractor:
-        """What features are taken with."""
-        assert self.make_extractor is not None
-        return self.make_extractor(classifier=self.classifier, device=self.device)
-
-    @cached_property
-    def features(self) -> Tensor:
-        """Features (N, D) of the real images that are compared."""
-        return real_features(self.extractor, self.compared, self.cache_dir)
-
-    def features_of(self, classes: Sequence[int]) -> Tensor:
-        """Return the features of some classes' real images."""
-        return self.features[torch.isin(self.compared.labels, torch.tensor(classes))]
-
-    def learn(self, images: Images, title: str) -> nn.Module:
-        """Return a classifier like the evaluation classifier, trained on other images."""
-        shape, count = images.shape, self.data.num_classes
-        fresh = classifiers.build_classifier(self.factory, shape, count, self.seed)
-        return classifiers.train_classifier(fresh, images, self.training, self.seed, self.device,
-                                            title)  # fmt: skip

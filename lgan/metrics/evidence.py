@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,9 +17,7 @@ from lgan.data.images import Images, TensorImages, to_uint8
 from lgan.errors import DataError, TrainingDivergedError
 from lgan.metrics.classifier_training import predict
 from lgan.metrics.features import extract
-
-if TYPE_CHECKING:
-    from lgan.metrics.evaluator import Evaluator
+from lgan.metrics.reference import Reference
 
 Head = Callable[[Tensor], Tensor]
 Sampler = Callable[[Tensor], Tensor]
@@ -45,7 +43,7 @@ class Evidence:
         head: the method's own classifier, images (B, C, H, W) to logits (B, num_classes).
     """
 
-    evaluator: Evaluator
+    evaluator: Reference
     task: int
     make_sampler: Callable[[], Sampler] | None
     head: Head | None
@@ -141,11 +139,6 @@ def generate(
         own = to_uint8(images.float()).cpu().unflatten(0, (len(classes), batch))
         drawn = torch.cat([drawn, own[None]])
     return distributed.gather(drawn).transpose(0, 1).flatten(1, 2)[:, :samples]
-
-
-def where(images: Images, label: int) -> Tensor:
-    """Return the places (N,) of a class's images."""
-    return (images.labels == label).nonzero().flatten()
 
 
 def share(images: Images) -> Images:
