@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "lgan"
 FLOORS = (
     ("errors", "seeding", "arguments"),
-    ("files", "distributed"),
+    ("files", "distributed", "cache"),
     ("data", "networks"),
     ("layers", "objectives", "run"),
     ("metrics",),

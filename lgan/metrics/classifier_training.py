@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from lgan.arguments import Count, Positive
+from lgan.cache import key_of, read_entry, write_entry
 from lgan.data.images import Images, TensorImages, to_float
-from lgan.metrics.cache import key_of, read_entry, write_entry
 from lgan.seeding import mix
 
 log = logging.getLogger(__name__)

@@ -3,63 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from annotated_types import Ge
 
-from lgan.arguments import Count, Whole
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.errors import RunError
-from lgan.metrics import classifier_training as classifiers
 from lgan.metrics.accuracy_reverse import When
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.evidence import Evidence, Head, Sampler
-from lgan.metrics.features import FeatureExtractor
 from lgan.metrics.reference import Reference
 
 
 class Evaluator(Reference):
     """Measures a method by a list of metrics, and has what all measure with.
 
-    Real images, the evaluation classifier and features are made when they are first asked for.
-
     Args:
-        classifier: `(image_shape, num_classes) -> nn.Module`, the evaluation classifier.
-        classifier_training: how it, and the classifiers of `accuracy_reverse`, are trained.
-        extractor: `(classifier=TrainedClassifier, device=...) -> FeatureExtractor`; None leaves
-            out every metric that needs features.
         metrics: by name, measured in this order; an entry of None is left out.
-        cache_dir: where classifiers and features of real images are kept.
-        samples_per_class: generated images per class.
-        batch_per_class: images of each class in one call of the generator.
         reverse: what `metrics.accuracy_reverse.when` refers to.
-        reference_per_class: at most so many real test images per class (the first ones) are
-            compared with generated ones; None means all.
-        seed: seed of the classifiers and of KID; one seed for all runs means one classifier per
-            data set, so that methods can be compared.
+        **settings: see `Reference`.
     """
 
     def __init__(
         self,
-        classifier: classifiers.ClassifierFactory,
-        classifier_training: classifiers.ClassifierTraining,
-        extractor: Callable[..., FeatureExtractor] | None,
         metrics: Mapping[str, Metric | None],
-        cache_dir: str | Path,
-        samples_per_class: Annotated[int, Ge(2)] = 200,
-        batch_per_class: Count = 64,
         reverse: When = "last",
-        reference_per_class: Annotated[int, Ge(2)] | None = None,
-        seed: Whole = 0,
+        **settings: Any,  # noqa: ANN401
     ) -> None:
-        self.factory, self.training = classifier, classifier_training
-        self.make_extractor = extractor
+        super().__init__(**settings)
         self.metrics = [metric for metric in metrics.values() if metric is not None]
-        self.cache_dir, self.seed = Path(cache_dir).expanduser(), seed
-        self.samples_per_class, self.batch_per_class = samples_per_class, batch_per_class
-        self.reference_per_class = reference_per_class
         self.references: dict[str, Any] = {}  # for the record, filled by `prepare`
         self.columns = [column for metric in self.metrics for column in metric.columns]
 

@@ -20,9 +20,9 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
     FeatureExtractorInceptionV3,
 )
 
+from lgan.cache import key_of, read_entry, write_entry
 from lgan.data.images import Images, to_float
 from lgan.errors import ConfigError, DataError
-from lgan.metrics.cache import key_of, read_entry, write_entry
 from lgan.metrics.classifier_training import TrainedClassifier
 
 LEAST_SIDE = 96

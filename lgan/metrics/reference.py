@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
+from lgan.arguments import Count, Whole
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import Images
 from lgan.metrics import classifier_training as classifiers
@@ -24,19 +27,39 @@ def where(images: Images, label: int) -> Tensor:
 class Reference:
     """Real images, classifier and features of a data set, each made when it is first asked for.
 
-    Attributes: see the arguments of `lgan.metrics.evaluator.Evaluator`.
+    Args:
+        classifier: `(image_shape, num_classes) -> nn.Module`, the evaluation classifier.
+        classifier_training: how it, and the classifiers of `accuracy_reverse`, are trained.
+        extractor: `(classifier=TrainedClassifier, device=...) -> FeatureExtractor`; None leaves
+            out every metric that needs features.
+        cache_dir: where classifiers and features of real images are kept.
+        samples_per_class: generated images per class.
+        batch_per_class: images of each class in one call of the generator.
+        reference_per_class: at most so many real test images per class (the first ones) are
+            compared with generated ones; None means all.
+        seed: seed of the classifiers and of KID; one seed for all runs means one classifier per
+            data set, so that methods can be compared.
     """
 
     data: TaskSequenceDataModule
     device: torch.device | str
-    factory: classifiers.ClassifierFactory
-    training: classifiers.ClassifierTraining
-    make_extractor: Callable[..., FeatureExtractor] | None
-    cache_dir: Path
-    seed: int
-    samples_per_class: int
-    batch_per_class: int
-    reference_per_class: int | None
+
+    def __init__(
+        self,
+        classifier: classifiers.ClassifierFactory,
+        classifier_training: classifiers.ClassifierTraining,
+        extractor: Callable[..., FeatureExtractor] | None,
+        cache_dir: str | Path,
+        samples_per_class: Annotated[int, Ge(2)] = 200,
+        batch_per_class: Count = 64,
+        reference_per_class: Annotated[int, Ge(2)] | None = None,
+        seed: Whole = 0,
+    ) -> None:
+        self.factory, self.training = classifier, classifier_training
+        self.make_extractor = extractor
+        self.cache_dir, self.seed = Path(cache_dir).expanduser(), seed
+        self.samples_per_class, self.batch_per_class = samples_per_class, batch_per_class
+        self.reference_per_class = reference_per_class
 
     @cached_property
     def tasks(self) -> list[tuple[int, ...]]:

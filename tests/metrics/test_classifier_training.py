@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lgan.cache import read_entry, write_entry
 from lgan.data.images import TensorImages
 from lgan.metrics import classifier_training as ct
-from lgan.metrics.cache import read_entry, write_entry
 from lgan.metrics.classifier_training import ClassifierTraining, trained_once
 
 SETTINGS = ClassifierTraining(steps=60, batch_size=16, learning_rate=0.05)

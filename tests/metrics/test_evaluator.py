@@ -107,7 +107,16 @@ def make(tmp_path: Path, reverse: str = "never", fid: bool = True, **knobs: obje
     settings.pop("more", None)
     metrics = {str(number): metric for number, metric in enumerate(listed)} | {"left out": None}
     features = ClassifierFeatures if fid else None
-    return Fixed(Evaluator(Rows, training, features, metrics, tmp_path, **settings))
+    return Fixed(
+        Evaluator(
+            metrics,
+            classifier=Rows,
+            classifier_training=training,
+            extractor=features,
+            cache_dir=tmp_path,
+            **settings,
+        )
+    )
 
 
 @pytest.fixture
@@ -317,7 +326,13 @@ def test_a_metric_that_needs_what_is_not_there_is_passed_over(tmp_path: Path) ->
 def test_no_classifier_is_trained_for_metrics_that_need_none(tmp_path: Path) -> None:
     training = ClassifierTraining(steps=1)
     metrics = {"diversity": Diversity()}
-    evaluator = Evaluator(Rows, training, ClassifierFeatures, metrics, tmp_path)
+    evaluator = Evaluator(
+        metrics,
+        classifier=Rows,
+        classifier_training=training,
+        extractor=ClassifierFeatures,
+        cache_dir=tmp_path,
+    )
     evaluator.prepare(FakeData(), "cpu")
     assert evaluator.references["classifier"] is None
     assert list(tmp_path.iterdir()) == []
