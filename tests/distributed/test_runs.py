@@ -56,7 +56,8 @@ def fault(step: int, action: str, marker: Path, rank: int) -> list[str]:
         "_target_": "benchmarks.faults.FaultAt", "task": 1, "step": step, "action": action,
         "marker": marker, "rank": rank,
     }  # fmt: skip
-    return [f"+callbacks.fault.{key}={value}" for key, value in values.items()]
+    own = [f"+callbacks.fault.{key}={value}" for key, value in values.items()]
+    return ["trust=[benchmarks]", *own]
 
 
 def states(folder: Path) -> list[dict[str, torch.Tensor]]:
@@ -145,7 +146,7 @@ def alive(pid: int) -> bool:
     [
         (["trainer.devices=2", "training.batch_size=33"], "must be a multiple of the 2 processes"),
         (["trainer.devices=2", "trainer.sync_batchnorm=true"], "sync_batchnorm=true needs GPUs"),
-        (["trainer.devices=zwei"], "trainer.devices=zwei is no number of processes"),
+        (["trainer.devices=zwei"], "trainer.devices=zwei must be a whole number"),
         (["trainer.devices=1", "trainer.num_nodes=2"], "needs launch.rendezvous=HOST:PORT"),
     ],
 )
