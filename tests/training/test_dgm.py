@@ -118,7 +118,7 @@ def test_the_published_masks_can_be_had(configure) -> None:
         train(configure("method=dgm_a", "method.leak=paper", "callbacks.evaluation=null"))
     )
     assert record.complete
-    with pytest.raises(ConfigError, match=r"method.leak=x is unknown"):
+    with pytest.raises(ConfigError, match=r"method.leak=x must be one of"):
         train(configure("method=dgm_a", "method.leak=x"))
 
 
