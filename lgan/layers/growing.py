@@ -124,6 +124,12 @@ class GrowingGenerator(TaskGenerator):
             if tensor.is_floating_point()
         )
 
+    def numbers_of(self, task: int) -> dict[str, int]:
+        """Return how many maskable weights a task added, room for later tasks included."""
+        shapes = [layer.shapes for layer in self.layers.values()]
+        before = sum(shape[task - 1].numel() for shape in shapes) if task else 0
+        return {"weight": sum(shape[task].numel() for shape in shapes) - before}
+
     def capacity(self) -> dict[str, dict[str, int]]:
         """Return for each mask how much is reserved, new and reused after the last task."""
         after = self.next_widths()

@@ -247,3 +247,13 @@ def test_a_network_without_a_chain_is_refused() -> None:
 def test_layers_that_cannot_be_protected_are_refused(layer, sentence) -> None:
     with pytest.raises(ConfigError, match=sentence):
         WeightMaskedLayer(layer)
+
+
+@pytest.mark.parametrize("kind", [WeightMaskedGenerator, UnitMaskedGenerator])
+def test_what_tasks_add_is_what_is_stored(kind) -> None:
+    generator = make(kind, small_dcgan)
+    for task in range(2):
+        train_task(generator, [task], task)
+    added = [generator.numbers_of(task)["weight"] for task in range(2)]
+    assert added[0] > 0 and sum(added) == generator.stored_parameters()
+    assert generator.stored_parameters() == generator.masked_weights()
