@@ -60,12 +60,9 @@ class GpuPlacement(Callback):
 
 
 def devices_of(job: int, per_job: int, devices: Sequence[str]) -> list[str]:
-    """Return the devices of a job: the groups of `per_job` devices go round.
+    """Return the devices of a job of a sweep: the groups of `per_job` devices go round.
 
-    Args:
-        job: number in the sweep, from 0.
-        per_job: at least 1; if there are fewer devices, the job gets all of them.
-        devices: all, in order; what is left after the last whole group is not used.
+    With fewer than `per_job`, a job gets all; what the last whole group leaves is not used.
     """
     groups = max(1, len(devices) // per_job)
     start = job % groups * per_job
@@ -99,6 +96,6 @@ def sensible_jobs(config: DictConfig, devices: Sequence[str]) -> int:
     """
     if devices:
         return max(1, len(devices) // max(1, gpus_per_job(config)))
-    known = hasattr(os, "sched_getaffinity")  # Linux
-    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    linux = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
     return max(1, cores // int(OmegaConf.select(config, "threads") or 1))

@@ -1,7 +1,4 @@
-"""What a job of `lgan-train` or `lgan-paper` does: train a config in as many processes as it asks.
-
-It also returns the number that a sweeper optimises.
-"""
+"""What a job of `lgan-train` or `lgan-paper` does: train in as many processes as it is asked."""
 
 from __future__ import annotations
 
@@ -39,11 +36,7 @@ def run_job(config: DictConfig) -> float | None:
 def objective_value(config: DictConfig, folder: Path) -> float | None:
     """Return the number that a sweeper optimises: `objective_metric` in a run's last row.
 
-    The key is a path within a row of results.json such as `overall.accuracy_generated`; None is
-    returned if it is null.
-
-    Raises:
-        ConfigError: the last row holds no such number.
+    It is a path within a row of results.json, such as `overall.accuracy_generated`, or null.
     """
     path = OmegaConf.select(config, "objective_metric")
     if path is None:

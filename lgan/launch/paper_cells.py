@@ -69,11 +69,7 @@ def sweep_cells(*, _root_: DictConfig) -> str:
 
 
 def compose_cell(config: DictConfig) -> DictConfig:
-    """Return the config of the run that a job makes.
-
-    Raises:
-        DataError: another job of the sweep has found that its data are absent.
-    """
+    """Return the config of a job's run, unless another job has found its data absent."""
     plan = plan_of(config)
     cells = list(plan.cells)
     if config.cell not in cells:

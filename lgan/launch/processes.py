@@ -7,9 +7,9 @@ other ranks with the whole command line, which in a multirun runs the sweep on e
 
 from __future__ import annotations
 
-import json
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 import torch.distributed as dist
@@ -28,9 +28,8 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from lgan import errors
 from lgan.errors import ConfigError, LganError, RunError
-from lgan.run.signals import SIGNALS, StopBySignal
+from lgan.run.signals import SIGNALS, StopBySignal, watch
 
 KEPT = "what was trained is kept: the same command goes on from there"
 SLURM_PORT = 29500
@@ -41,11 +40,7 @@ LAUNCHER = "LGAN_LAUNCHER"
 
 
 def processes(config: DictConfig) -> int:
-    """Return the number of processes that `trainer` asks for on this machine.
-
-    Raises:
-        ConfigError: `trainer.devices` is no number of processes, or `sync_batchnorm` has no GPUs.
-    """
+    """Return the number of processes that `trainer` asks for on this machine."""
     if config.trainer.get("strategy") is None:
         return 1
     if config.trainer.get("sync_batchnorm") and not on_gpu(config):
@@ -73,9 +68,8 @@ def on_gpu(config: DictConfig) -> bool:
 
 def needs_launch(config: DictConfig) -> bool:
     """Return whether this process has to start others, and wait for them."""
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # somebody's torchrun did
-        return False
-    return processes(config) > 1 or config.trainer.get("num_nodes", 1) > 1
+    others = processes(config) > 1 or config.trainer.get("num_nodes", 1) > 1
+    return others and "TORCHELASTIC_RUN_ID" not in os.environ  # there, somebody's torchrun did
 
 
 def join(config: DictConfig) -> None:
@@ -107,10 +101,25 @@ def launch(config: DictConfig) -> None:
         LganError: what a worker raised, or a sentence on the worker that died.
         StopBySignal: a signal ended the run; the workers have written their checkpoint.
     """
-    with tempfile.TemporaryDirectory(prefix="lgan-") as folder, mannered_agent():
+    # Its accounts of a failure, two pages of them, stay off the screen.
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
+    nodes = config.trainer.get("num_nodes", 1)
+    endpoint, job = ("localhost:0", uuid.uuid4().hex) if nodes == 1 else meeting_point(config)
+    # `watch` puts the signal handlers back that the agent replaces: a multirun goes on after it.
+    with tempfile.TemporaryDirectory(prefix="lgan-") as folder, watch():
         path = Path(folder) / "config.yaml"
         path.write_text(OmegaConf.to_yaml(config, resolve=True))
-        settings = launch_config(config, Path(folder))
+        settings = LaunchConfig(
+            min_nodes=nodes,
+            max_nodes=nodes,
+            nproc_per_node=processes(config),
+            run_id=job,
+            rdzv_backend="c10d",
+            rdzv_endpoint=endpoint,
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+            signals_to_handle=",".join(s.name for s in SIGNALS),
+        )
         os.environ[LAUNCHER] = str(os.getpid())
         try:
             elastic_launch(settings, sys.executable)("-m", "lgan.launch.worker", str(path))
@@ -120,33 +129,8 @@ def launch(config: DictConfig) -> None:
             raise ending(failure, Path(folder)) from None
 
 
-def launch_config(config: DictConfig, folder: Path) -> LaunchConfig:
-    """Return how the agent starts the workers: so many, once, on one machine or several.
-
-    Raises:
-        ConfigError: several machines have no place to meet.
-    """
-    nodes = config.trainer.get("num_nodes", 1)
-    endpoint, job = ("localhost:0", uuid.uuid4().hex) if nodes == 1 else meeting_point(config)
-    return LaunchConfig(
-        min_nodes=nodes,
-        max_nodes=nodes,
-        nproc_per_node=processes(config),
-        run_id=job,
-        rdzv_backend="c10d",
-        rdzv_endpoint=endpoint,
-        max_restarts=0,
-        logs_specs=DefaultLogsSpecs(log_dir=str(folder)),
-        signals_to_handle=",".join(s.name for s in SIGNALS),
-    )
-
-
 def meeting_point(config: DictConfig) -> tuple[str, str]:
-    """Return where the machines of a run meet, "host:port", and the name they know it by.
-
-    Raises:
-        ConfigError: neither the config nor Slurm says so.
-    """
+    """Return where the machines of a run meet, "host:port", and the name they know it by."""
     name = str(config.run_name)
     if config.launch.rendezvous is not None:
         return str(config.launch.rendezvous), name
@@ -168,10 +152,10 @@ def ending(failure: ChildFailedError, folder: Path) -> BaseException:
     consequences = (LOST, -signal.SIGTERM, 128 + signal.SIGTERM)
     everyone = failure.failures
     causes = {r: f for r, f in everyone.items() if f.exitcode not in consequences} or everyone
-    told = sorted(folder.glob("error-*.json"))
+    told = sorted(folder.glob("error-*"))
     killed = {rank: f for rank, f in causes.items() if f.exitcode < 0}
     if told and (not killed or causes is everyone):
-        return told_error(told[0])
+        return cast(LganError, pickle.loads(told[0].read_bytes()))
     rank, first = min((killed or causes).items())
     if killed:
         name = signal.Signals(-first.exitcode).name
@@ -189,29 +173,4 @@ def ending(failure: ChildFailedError, folder: Path) -> BaseException:
 
 def tell(folder: Path, rank: int, error: LganError) -> None:
     """Write down a worker's error for the process that started it."""
-    content = {"kind": type(error).__name__, "sentence": str(error)}
-    (folder / f"error-{rank:05}.json").write_text(json.dumps(content))
-
-
-def told_error(path: Path) -> LganError:
-    """Return the error that a worker has written down."""
-    content: dict[str, str] = json.loads(path.read_text())
-    kind: Any = getattr(errors, content["kind"], RunError)
-    return kind(content["sentence"])
-
-
-@contextmanager
-def mannered_agent() -> Iterator[None]:
-    """Keep the agent's accounts of a failure, two pages of them, off the screen.
-
-    Also put the signal handlers back that it replaces by its own: a multirun goes on after it.
-    """
-    logger = logging.getLogger("torch.distributed.elastic")
-    level, handlers = logger.level, {number: signal.getsignal(number) for number in SIGNALS}
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    (folder / f"error-{rank:05}").write_bytes(pickle.dumps(error))

@@ -8,7 +8,6 @@ A job that began and left no last note died.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import shutil
@@ -24,21 +23,15 @@ from typing import Any, TextIO
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import CompactHydraException, HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import TaskFunction
+from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from lgan.errors import DataError, RunError, own_error
 from lgan.files import write_json
-from lgan.launch.hydra_launchers import (
-    LOCAL,
-    SLURM,
-    launcher_of,
-    stop_children,
-    wait_for_children,
-)
+from lgan.launch import hydra_launchers as launchers
 from lgan.launch.sweep_table import Job, first_sentence, summary, table, verdict
 from lgan.run.record import RunRecord
 from lgan.run.signals import watch
@@ -94,16 +87,11 @@ class SweepNotes(Callback):
         """Return all jobs as noted so far, in their order, and those planned but not begun."""
         found = {number: Job(number, each) for number, each in enumerate(self.planned)}
         for path in self.folder.glob("*.json"):
-            job = Job(**json.loads(path.read_text()))
-            found[job.number] = job
+            found[int(path.stem)] = Job(**json.loads(path.read_text()))
         return [found[number] for number in sorted(found)]
 
     def fail(self, job: Job, error: Exception, absent_is_fine: bool) -> None:
-        """Say at once why a job failed, and note it.
-
-        Raises:
-            JobFailedError: the sweeper learns from its jobs and has to know.
-        """
+        """Say at once why a job failed, and note it; a sweeper that learns from it has to know."""
         own = own_error(error)
         absent = absent_is_fine and isinstance(own, DataError)
         if own is None or self.full_errors:
@@ -118,9 +106,7 @@ class SweepNotes(Callback):
     def end(self, unfinished: str, why: str) -> list[Job]:
         """Remove the notes and return all jobs; [] if none began.
 
-        Args:
-            unfinished: status of the jobs that began and noted no end.
-            why: their error.
+        `unfinished` is the status of the jobs that began and noted no end, `why` their error.
         """
         jobs = self.jobs()
         for job in jobs:
@@ -145,14 +131,8 @@ def planned_jobs(config: DictConfig) -> list[list[str]]:
     params = config.hydra.sweeper.get("params") or {}
     asked = [*(f"{key}={value}" for key, value in params.items()), *config.hydra.overrides.task]
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    choices = {each.get_key_element(): _choices(each) for each in parser.parse_overrides(asked)}
-    return [list(job) for job in itertools.product(*choices.values())]
-
-
-def _choices(override: Override) -> list[str]:
-    sweeps = override.is_discrete_sweep()
-    values = override.sweep_string_iterator() if sweeps else [override.get_value_element_as_str()]
-    return [f"{override.get_key_element()}={value}" for value in values]
+    sweeper: Any = get_class(config.hydra.sweeper["_target_"])
+    return sweeper.split_arguments(parser.parse_overrides(asked), max_batch_size=None)[0]
 
 
 def noted(
@@ -163,37 +143,28 @@ def noted(
 ) -> Any:  # noqa: ANN401
     """Return `function(compose(config))`; in a sweep what becomes of it is noted.
 
-    Args:
-        function: trains.
-        config: the job's.
-        compose: from the job's config to that of the run.
-        absent_is_fine: whether a job without its data is not a failed one.
+    `compose` makes the run's config of the job's. If `absent_is_fine`, a job without its data is
+    not a failed one.
     """
     notes = current()
     if notes is None:
         return function(compose(config))
     hydra = HydraConfig.get()
     job = Job(hydra.job.num, [str(each) for each in hydra.overrides.task], "running")
+    done_before = False
     try:
         notes.write(job)
         run = compose(config)
         job.folder = str(run.run_dir)
         notes.write(job)
-        done_before = is_done(Path(run.run_dir))
+        with suppress(RunError):
+            done_before = RunRecord.load(Path(run.run_dir)).complete
         value = function(run)
     except Exception as error:
         return notes.fail(job, error, absent_is_fine)
     job.status = "skipped" if done_before else "complete"
     notes.write(job)
     return value
-
-
-def is_done(folder: Path) -> bool:
-    """Return whether a run folder holds a complete run, whatever its config."""
-    try:
-        return RunRecord.load(folder).complete
-    except RunError:
-        return False
 
 
 def run_app(
@@ -204,12 +175,8 @@ def run_app(
     """Call a Hydra app; of a sweep print the table when it is over, however it ended.
 
     Hydra calls `on_multirun_end` only after a sweep in which nothing was raised; the table is
-    needed most after the others.
-
-    Args:
-        app: what `hydra.main` returned.
-        then: called with the sweep's config and its jobs, unless a signal ended it.
-        file: where the table goes; None: stdout.
+    needed most after the others. It goes to `file` (None: stdout). `then` is called with the
+    sweep's config and its jobs, unless a signal ended it.
 
     Raises:
         SystemExit: a job is not done, the launcher gave up, or a signal came.
@@ -225,7 +192,7 @@ def run_app(
     if notes is not None and notes.config is not None:
         if not notes.full_errors:
             os.environ.pop(FULL_ERROR, None)
-        jobs = notes.end(*_unfinished(launcher_of(notes.config), error))
+        jobs = notes.end(*_unfinished(launchers.launcher_of(notes.config), error))
         if jobs:
             sys.stderr.flush()
             print(f"\n{table(jobs)}\n{summary(jobs)}", file=file, flush=True)
@@ -247,16 +214,18 @@ def _last_words(error: BaseException | None, jobs: list[Job], full_errors: bool)
         return ""
     if isinstance(error, CompactHydraException) and not isinstance(error, JobFailedError):
         # A mistake in the command line, found before the first job, in Hydra's words.
-        return "\n".join([str(error), *([str(error.__cause__)] if error.__cause__ else [])])
+        return "\n".join(str(each) for each in (error, error.__cause__) if each)
     return verdict(jobs) or f"error: {first_sentence(error)}"
 
 
 def _unfinished(launcher: str, error: BaseException | None) -> tuple[str, str]:
     """Return what became of the jobs that have noted no end, once nothing of them runs any more."""
-    if error is not None and not isinstance(error, Exception):
-        if launcher == LOCAL:
-            stop_children()
+    if error is None:
+        return "died", DIED
+    if not isinstance(error, Exception):
+        if launcher == launchers.LOCAL:
+            launchers.stop_children()
         return "stopped", "the same command goes on"
-    if error is not None and launcher == LOCAL:
-        wait_for_children()
-    return "died", SILENT if error is not None and launcher == SLURM else DIED
+    if launcher == launchers.LOCAL:
+        launchers.wait_for_children()
+    return "died", SILENT if launcher == launchers.SLURM else DIED

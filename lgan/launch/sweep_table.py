@@ -38,20 +38,18 @@ class Job:
 
 def verdict(jobs: Sequence[Job]) -> str:
     """Return a sentence if a job is not done, else ""."""
-    bad = [job for job in jobs if job.status not in GOOD]
-    if not bad:
-        return ""
-    return f"error: {len(bad)} of {len(jobs)} jobs of the sweep are not done, see the table."
+    bad = sum(job.status not in GOOD for job in jobs)
+    said = f"error: {bad} of {len(jobs)} jobs of the sweep are not done, see the table."
+    return said if bad else ""
 
 
 def first_sentence(error: BaseException) -> str:
     """Return the first sentence of an error, its type before it unless it is lgan's own."""
     own = own_error(error)
+    kind = "" if own or isinstance(error, CompactHydraException) else f"{type(error).__name__}: "
     text = " ".join(str(own or error).split()).removeprefix("error: ")
     sentence, stop, _ = text.partition(". ")
-    if own is None and not isinstance(error, CompactHydraException):
-        return f"{type(error).__name__}: {sentence}{stop.strip()}"
-    return f"{sentence}{stop.strip()}"
+    return f"{kind}{sentence}{stop.strip()}"
 
 
 def table(jobs: Sequence[Job]) -> str:

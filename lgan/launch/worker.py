@@ -33,12 +33,6 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def lost_another(error: Exception) -> bool:
-    """Return whether an error only says that another rank has gone."""
-    known = isinstance(error, dist.DistError) or "gloo" in str(error).lower()
-    return isinstance(error, RuntimeError) and known
-
-
 def work(path: Path) -> int:
     """Train as one rank; return the exit code. Beside the config goes what its parent is told."""
     config = cast(DictConfig, OmegaConf.load(path))
@@ -49,10 +43,12 @@ def work(path: Path) -> int:
     except LganError as error:
         tell(path.parent, int(os.environ["RANK"]), error)
         return 1
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except RuntimeError as error:
-        if not lost_another(error):
-            raise
-        return LOST
+        if isinstance(error, dist.DistError) or "gloo" in str(error).lower():
+            return LOST  # all it says is that another rank has gone
+        raise
     return 0
 
 
@@ -61,8 +57,6 @@ def main() -> None:
     die_with_parent()
     try:
         code = work(Path(sys.argv[1]))
-    except SystemExit as stop:
-        code = int(stop.code or 0)
     except BaseException:
         traceback.print_exc()
         code = 1
