@@ -24,12 +24,7 @@ METHOD_KEYS = {"init_from": Text | Annotated[list[Text], MinLen(1)] | None}
 
 
 def build_datamodule(config: DictConfig) -> TaskSequenceDataModule:
-    """Build the datamodule and load what is needed to know classes and shapes.
-
-    Raises:
-        DataError: the data are absent or unreadable.
-        ConfigError: tasks, batch size or splits do not fit the data.
-    """
+    """Build the datamodule and load what is needed to know classes and shapes."""
     datamodule = make(config, "data")
     datamodule.setup()
     return datamodule
@@ -43,11 +38,8 @@ def build_method(
 ) -> LifelongGAN:
     """Build the method with its networks and objective.
 
-    Args:
-        config: as composed from conf/train.yaml.
-        image_shape: (C, H, W).
-        num_classes: number of classes of the whole sequence.
-        pretrained: whether `method.init_from` is obeyed; a finished run needs it no more.
+    `image_shape` is (C, H, W), `num_classes` that of the whole sequence. `pretrained` says whether
+    `method.init_from` is obeyed: a finished run needs it no more.
     """
     # `init_from` is not the method's: whatever it does with a generator, it is given this one.
     made = make(config, "method", METHOD_KEYS)
@@ -89,12 +81,9 @@ def build_trainer_factory(config: DictConfig) -> Callable[..., L.Trainer]:
 
 
 def make(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) -> Any:  # noqa: ANN401
-    """Return what a section of a config describes: the one place where a config becomes objects.
+    """Return what the section at a dotted key of a config describes; None where there is none.
 
-    Args:
-        config: the whole config.
-        path: dotted key of the section; None is returned where there is none.
-        besides: annotations of further keys that the section may have.
+    `besides` are annotations of further keys that the section may have.
     """
     check_section(config, path, besides)
     try:

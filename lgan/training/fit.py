@@ -40,11 +40,8 @@ def check_config(config: DictConfig, image_shape: tuple[int, int, int], num_clas
     Everything is built, and a step is tried, on PyTorch's "meta" device: shapes without numbers, in
     hundredths of a second for the largest networks too. No data are read, nor `method.init_from`.
     A network that looks at its numbers as it is built or called cannot be tried so, and is not.
-
-    Args:
-        config: as composed from conf/train.yaml.
-        image_shape: (C, H, W) of the pictures; of a translation those of the targets.
-        num_classes: of the whole sequence; of translations the number of tasks.
+    `image_shape` is (C, H, W) of the pictures, of a translation those of the targets; `num_classes`
+    is that of the whole sequence, of translations the number of tasks.
     """
     check_kinds(config)
     processes = distributed.world()
@@ -86,11 +83,7 @@ def check_data(method: LifelongGAN, data: TaskSequenceDataModule, processes: int
 
 
 def try_out(method: LifelongGAN, size: int) -> None:
-    """Take a step of the objective on plain networks, on the meta device: shapes, no numbers.
-
-    Args:
-        method: built on the meta device.
-        size: of the batch.
+    """Take a step of the objective on plain networks and `size` pictures, on the meta device.
 
     Raises:
         ConfigError: a network does not give what it should, or cannot train on so few pictures.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
@@ -34,22 +33,22 @@ class SequenceRunner:
 
     Args:
         method: what is trained.
+        callbacks: Lightning callbacks; those with the hooks of `TaskCallback` hear of task borders,
+            after the callbacks that the method brings itself.
         datamodule: set up; opens for one task at a time.
         make_trainer: `(callbacks=, logger=, default_root_dir=) -> Trainer`; a fresh one fits each
             task, so that strategy and optimizers are built on the parameters as they then are.
         folder: the run's folder.
         record: the run's record, written after every task.
-        callbacks: Lightning callbacks; those with the hooks of `TaskCallback` hear of task borders,
-            after the callbacks that the method brings itself.
         loggers: Lightning loggers, kept open over all tasks.
     """
 
     method: LifelongGAN
+    callbacks: list[L.Callback]
     datamodule: TaskSequenceDataModule
     make_trainer: Callable[..., L.Trainer]
     folder: RunFolder
     record: RunRecord
-    callbacks: list[L.Callback] = field(default_factory=list)
     loggers: list[Logger] = field(default_factory=list)
 
     def run(self) -> None:
@@ -59,7 +58,7 @@ class SequenceRunner:
             self._run_task(task)
         # Not in `_save`: a process may have been killed between a last border and this.
         self.record.status = "complete"
-        self._save_record()
+        self.save_record()
 
     def go_back(self, error: TrainingDivergedError, rate_factor: float) -> None:
         """Note that training goes back to the last checkpoint of the task, or to its beginning.
@@ -69,16 +68,9 @@ class SequenceRunner:
         task, at_step = self.method.task_index, self.method.step
         found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
         step = found.step if found else 0
-        self.record.rewinds.append(
-            {
-                "task": task,
-                "from_step": step,
-                "at_step": at_step,
-                "rate_factor": rate_factor,
-                "reason": str(error),
-            }
-        )
-        self._save_record()
+        note = {"task": task, "from_step": step, "at_step": at_step, "rate_factor": rate_factor}
+        self.record.rewinds.append({**note, "reason": str(error)})
+        self.save_record()
         if distributed.is_main():
             warn(
                 f"task {task} diverged at step {at_step} and goes back to step {step}, with other "
@@ -87,13 +79,25 @@ class SequenceRunner:
 
     def _run_task(self, task: int) -> None:
         """Train a task, from the border before it to the one behind it."""
-        method, trainer = self.method, self._trainer()
+        method, record = self.method, self.record
+        trainer = self.make_trainer(
+            callbacks=self.callbacks,
+            logger=self.loggers,
+            default_root_dir=self.folder.path,
+            # Lightning would put a bar of its own in place of one that was left out.
+            enable_progress_bar=any(isinstance(c, ProgressBar) for c in self.callbacks),
+        )
         own, others = method.configure_callbacks(), self.callbacks
         # Lightning takes the networks to the device for the fit only; borders need it too.
         method.to(trainer.strategy.root_device)
 
         info = self.datamodule.open(task, method.cumulative_data)
-        context = self._context(task)
+        context = TaskContext(
+            *(method, self.datamodule, task, self.folder.path, self.loggers),
+            references=dict(record.references),
+            columns=list(record.columns),
+            earlier_rows=record.rows,
+        )
         announce("on_task_start", [*own, *others], context)  # make room, then prepare
         method.begin_task(info)
 
@@ -110,30 +114,17 @@ class SequenceRunner:
         announce("on_task_end", others, context)  # measure and draw
         self._save(task, context)
 
-    def _trainer(self) -> L.Trainer:
-        return self.make_trainer(
-            callbacks=self.callbacks,
-            logger=self.loggers,
-            default_root_dir=self.folder.path,
-            # Lightning would put a bar of its own in place of one that was left out.
-            enable_progress_bar=any(isinstance(c, ProgressBar) for c in self.callbacks),
-        )
-
     def _fit(self, trainer: L.Trainer, task: int) -> None:
-        """Train one task; a checkpoint inside it is where training goes on."""
-        resume = self._checkpoint_inside(task)
+        """Train one task, on from a checkpoint inside it, to which the logs are cut back."""
+        found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
+        rewind(self.loggers, found.total_steps if found else self.method.total_steps)
+        resume = str(found.path) if found else None
         trainer.fit(self.method, datamodule=self.datamodule, ckpt_path=resume, weights_only=True)
         if trainer.interrupted or self.method.step < self.datamodule.steps:
             raise RunError(
                 f"training stopped at task {task}, step {self.method.step} of "
                 f"{self.datamodule.steps}; start the same command again to go on."
             )
-
-    def _checkpoint_inside(self, task: int) -> str | None:
-        """Return the checkpoint inside this task, if there is one, and cut the logs back to it."""
-        found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
-        rewind(self.loggers, found.total_steps if found else self.method.total_steps)
-        return str(found.path) if found else None
 
     def _restore(self) -> int:
         """Load the last finished task's state; return the index of the next task."""
@@ -158,36 +149,26 @@ class SequenceRunner:
         """Say aloud, and in the record, what went wrong and what is done about it."""
         warn(sentence)
         self.record.events.append(sentence)
-        self._save_record()
+        self.save_record()
 
     def _save(self, task: int, context: TaskContext) -> None:
         """Write the row, then the state, then "complete": each file implies those before it."""
         self.record.references, self.record.columns = context.references, context.columns
         self.record.add_row(context.row)
-        self._save_record()
-        state = self._border_state()
-        if distributed.is_main():
-            save_tensors(self.folder.border(task), state)
-            checkpoints.clear(self.folder)
-        distributed.barrier()
-
-    def _save_record(self) -> None:
-        if distributed.is_main():
-            self.record.save(self.folder.path)
-
-    def _border_state(self) -> dict[str, Any]:
+        self.save_record()
         data = self.datamodule
-        return self.method.border_state() | {
+        state = self.method.border_state() | {
             "image_shape": list(data.image_shape),
             "num_classes": data.num_classes,
             "class_names": list(data.class_names),
             "task_classes": [list(t.classes) for t in data.sequence.tasks],
         }
+        if distributed.is_main():
+            save_tensors(self.folder.border(task), state)
+            checkpoints.clear(self.folder)
+        distributed.barrier()
 
-    def _context(self, task: int) -> TaskContext:
-        return TaskContext(
-            *(self.method, self.datamodule, task, self.folder.path, self.loggers),
-            references=dict(self.record.references),
-            columns=list(self.record.columns),
-            earlier_rows=self.record.rows,
-        )
+    def save_record(self) -> None:
+        """Write results.json; only rank 0 does."""
+        if distributed.is_main():
+            self.record.save(self.folder.path)

@@ -47,8 +47,6 @@ SETTINGS: dict[str, Any] = {
     "optimizer.betas": tuple[PartShare, PartShare],
 }
 """Keys whose values nothing that is built says the range of."""
-
-
 ENTRIES = ("callbacks", "evaluation.metrics")
 """Groups of named entries, each of which builds something."""
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from lightning import Callback
-from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from lgan.arguments import plain
@@ -33,19 +32,11 @@ Learner = tuple[LifelongGAN, list[Callback]]
 
 
 def train(config: DictConfig) -> Path:
-    """Run what a composed config asks for; a run that is complete is not run again.
-
-    Args:
-        config: as composed from conf/train.yaml.
-
-    Returns:
-        The run's folder.
+    """Run what a composed config asks for, unless it is complete; return the run's folder.
 
     Raises:
-        ConfigError: a value does not fit.
-        DataError: the data are absent or unreadable.
-        RunError: the run's folder cannot be used.
-        TrainingDivergedError: a loss or weight is no longer finite.
+        LganError: a value does not fit, data are absent, the folder is not to be used, or a loss or
+            weight is no longer finite.
         StopBySignal: SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 came; what was trained is kept.
     """
     register_resolvers()
@@ -65,7 +56,8 @@ def train(config: DictConfig) -> Path:
             learner = build_learner(config, datamodule)
             with run_lock(folder.path):
                 record = decided(lambda: open_run(folder, config, datamodule, *learner))
-                run(config, folder, record, datamodule, learner)
+                make_trainer = build.build_trainer_factory(config)
+                run(config, SequenceRunner(*learner, datamodule, make_trainer, folder, record))
         except signals.StopBySignal as stop:
             if is_main():
                 warn(f"{stop.sentence}.")
@@ -83,53 +75,31 @@ def build_learner(config: DictConfig, datamodule: TaskSequenceDataModule) -> Lea
     return method, callbacks
 
 
-def run(
-    config: DictConfig,
-    folder: RunFolder,
-    record: RunRecord,
-    datamodule: TaskSequenceDataModule,
-    learner: Learner,
-) -> None:
+def run(config: DictConfig, runner: SequenceRunner) -> None:
     """Train to the end, with all loggers open, and say in the record how it ended."""
     status = "failed"
-    open_loggers = build.build_loggers(with_reachable_server(config))
+    runner.loggers = build.build_loggers(with_reachable_server(config))
     try:
-        for logger in open_loggers:
+        for logger in runner.loggers:
             logger.log_hyperparams(plain(config))
-        train_to_the_end(config, folder, record, datamodule, learner, open_loggers)
+        train_to_the_end(config, runner)
         status = "success"
     except Exception as error:
-        note_end(record, folder, "failed", str(error))
+        note_end(runner, "failed", str(error))
         raise
     except signals.StopBySignal as stop:
-        note_end(record, folder, "stopped", stop.sentence)
+        note_end(runner, "stopped", stop.sentence)
         raise
     finally:
-        loggers.close(open_loggers, status)
+        loggers.close(runner.loggers, status)
 
 
-def train_to_the_end(
-    config: DictConfig,
-    folder: RunFolder,
-    record: RunRecord,
-    datamodule: TaskSequenceDataModule,
-    learner: Learner,
-    open_loggers: list[Logger],
-) -> None:
+def train_to_the_end(config: DictConfig, runner: SequenceRunner) -> None:
     """Train all tasks; with `on_nan=rewind` again from the last checkpoint if a loss runs away."""
-    rewinds = Rewinds(record.rewinds)
+    rewinds = Rewinds(runner.record.rewinds)
     while True:
-        method, callbacks = learner
-        method.rewinds, datamodule.again = rewinds, rewinds.again
-        runner = SequenceRunner(
-            method=method,
-            datamodule=datamodule,
-            make_trainer=build.build_trainer_factory(config),
-            folder=folder,
-            record=record,
-            callbacks=callbacks,
-            loggers=open_loggers,
-        )
+        method = runner.method
+        method.rewinds, runner.datamodule.again = rewinds, rewinds.again
         try:
             return runner.run()
         except TrainingDivergedError as error:
@@ -137,15 +107,14 @@ def train_to_the_end(
                 raise
             runner.go_back(error, config.nan_rate_factor)
         # Nothing of what was poisoned is used again.
-        learner = build_learner(config, datamodule)
+        runner.method, runner.callbacks = build_learner(config, runner.datamodule)
 
 
-def note_end(record: RunRecord, folder: RunFolder, status: str, reason: str) -> None:
+def note_end(runner: SequenceRunner, status: str, reason: str) -> None:
     """Write into the record how a run ended; on a full disk the first error is what counts."""
-    record.status, record.error = status, reason
-    if is_main():
-        with suppress(RunError):
-            record.save(folder.path)
+    runner.record.status, runner.record.error = status, reason
+    with suppress(RunError):
+        runner.save_record()
 
 
 def is_complete(folder: RunFolder, config: DictConfig) -> bool:
@@ -154,12 +123,6 @@ def is_complete(folder: RunFolder, config: DictConfig) -> bool:
         return False
     folder.open(config, resume=True)
     return True
-
-
-def declaration_of(method: LifelongGAN, callbacks: Sequence[Callback]) -> str:
-    """Return all rules of the protocol that a run breaks, the method's first; "" for none."""
-    parts = [method.declaration, *(getattr(c, "declaration", "") for c in callbacks)]
-    return "; ".join(dict.fromkeys(filter(None, parts)))
 
 
 def open_run(
@@ -176,13 +139,15 @@ def open_run(
         record.status, record.error = "running", None
     else:
         names = datamodule.class_names
+        # All rules of the protocol that the run breaks, the method's first.
+        broken = [getattr(part, "declaration", "") for part in (method, *callbacks)]
         record = RunRecord(
             data=config.data.name,
             method=config.method.name,
             preset=config.preset.name,
             seed=config.seed,
             num_tasks=datamodule.num_tasks,
-            declaration=declaration_of(method, callbacks),
+            declaration="; ".join(dict.fromkeys(filter(None, broken))),
             tasks=[
                 {
                     "index": task.index,
