@@ -22,11 +22,8 @@ from lgan.launch.sweep import FULL_ERROR, JobFailedError
 def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a task function, below `hydra.main`, so that an `LganError` ends in one sentence.
 
-    A single run prints `error: <sentence>` to stderr and exits with code 1. In a multirun the
-    sentence is printed at once and the job is marked as failed: the launcher goes on to the next
-    job, and Hydra exits with code 1 at the end. `HYDRA_FULL_ERROR=1` shows the full trace. An
-    `LganError` inside `hydra.utils.instantiate` is found behind Hydra's wrapper. All other
-    exceptions pass through untouched.
+    A single run then exits with code 1. In a multirun the job has failed: the launcher goes on to
+    the next one, and Hydra exits with code 1 at the end. `HYDRA_FULL_ERROR=1` shows the full trace.
     """
 
     @functools.wraps(function)

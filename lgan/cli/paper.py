@@ -11,16 +11,8 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.cli.common import config_path, friendly_errors, run_script
+from lgan.launch import paper_cells as cells
 from lgan.launch.compose import compose_run
-from lgan.launch.paper_cells import (
-    cell_of,
-    compose_cell,
-    plan_of,
-    say,
-    sweep_cells,
-    sweep_mode,
-    train_cell,
-)
 from lgan.launch.sweep import noted, run_app
 from lgan.launch.sweep_table import Job
 from lgan.results.paper import Plan
@@ -37,24 +29,24 @@ def commands(plan: Plan) -> list[str]:
 
 def join(plan: Plan, jobs: Sequence[Job]) -> str:
     """Return the table of what the jobs left; it is written too, with its figures."""
-    ended = ((cell_of(job), job.folder, None if job.done else job.words) for job in jobs)
-    return publish(plan, plan.outcomes(ended), say)
+    ended = ((cells.cell_of(job), job.folder, None if job.done else job.words) for job in jobs)
+    return publish(plan, plan.outcomes(ended), cells.say)
 
 
 def _run(config: DictConfig) -> None:
     if config.cell is None:  # nothing is to be trained
-        plan = plan_of(config)
+        plan = cells.plan_of(config)
         text = "".join(f"{line}\n" for line in commands(plan))
         print(text if config.dry_run else join(plan, []), end="")
     else:
-        noted(train_cell, config, compose_cell, absent_is_fine=True)
+        noted(cells.train_cell, config, cells.compose_cell, absent_is_fine=True)
 
 
 def register() -> None:
     """Make the config "paper" known to Hydra, and its resolvers to OmegaConf."""
     OmegaConf.register_new_resolver("lgan.stem", lambda path: Path(str(path)).stem, replace=True)
-    OmegaConf.register_new_resolver("lgan.paper_mode", sweep_mode, replace=True)
-    OmegaConf.register_new_resolver("lgan.paper_cells", sweep_cells, replace=True)
+    OmegaConf.register_new_resolver("lgan.paper_mode", cells.sweep_mode, replace=True)
+    OmegaConf.register_new_resolver("lgan.paper_cells", cells.sweep_cells, replace=True)
     # Not read from the folder: there `budget` is a group of lgan-train's, and Hydra would take
     # our `budget=cpu` for a choice in it.
     own = OmegaConf.load(Path(config_path()) / "paper.yaml")
@@ -66,7 +58,7 @@ def main() -> None:
     register()
     run_app(
         lambda: run_script(_run, "paper", path=None),
-        then=friendly_errors(lambda config, jobs: print(join(plan_of(config), jobs), end="")),
+        then=friendly_errors(lambda config, jobs: print(join(cells.plan_of(config), jobs), end="")),
         file=sys.stderr,
     )
 

@@ -72,12 +72,12 @@ def devices_of(job: int, per_job: int, devices: Sequence[str]) -> list[str]:
 def gpus_per_job(config: DictConfig) -> int:
     """Return the key `gpus_per_job`, or if it is null what `trainer.devices` counts, or 1."""
     asked = OmegaConf.select(config, "gpus_per_job")
-    if asked is None:
-        asked = OmegaConf.select(config, "trainer.devices")
-        if OmegaConf.is_list(asked):
-            return len(asked)
-        asked = asked if isinstance(asked, int) and asked > 0 else 1
-    return int(asked)
+    if asked is not None:
+        return int(asked)
+    devices = OmegaConf.select(config, "trainer.devices")
+    if OmegaConf.is_list(devices):
+        return len(devices)
+    return devices if isinstance(devices, int) and devices > 0 else 1
 
 
 def visible_devices(environment: Mapping[str, str]) -> list[str]:

@@ -123,8 +123,7 @@ class _Shapes(Noise):
     def normal(self, *shape: int) -> Tensor:
         return torch.empty(shape, device="meta")
 
-    def uniform(self, *shape: int) -> Tensor:
-        return torch.empty(shape, device="meta")
+    uniform = normal
 
     def integers(self, high: int, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.int64, device="meta")

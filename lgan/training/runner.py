@@ -32,13 +32,11 @@ class SequenceRunner:
     """Trains a method on a sequence of tasks.
 
     Args:
-        method: what is trained.
         callbacks: Lightning callbacks; those with the hooks of `TaskCallback` hear of task borders,
             after the callbacks that the method brings itself.
         datamodule: set up; opens for one task at a time.
         make_trainer: `(callbacks=, logger=, default_root_dir=) -> Trainer`; a fresh one fits each
             task, so that strategy and optimizers are built on the parameters as they then are.
-        folder: the run's folder.
         record: the run's record, written after every task.
         loggers: Lightning loggers, kept open over all tasks.
     """

@@ -9,19 +9,8 @@ from annotated_types import Gt, Le
 from omegaconf import DictConfig, OmegaConf
 from pydantic import StringConstraints
 
-from lgan.arguments import (
-    Count,
-    Fraction,
-    PartShare,
-    Positive,
-    Text,
-    Weight,
-    Whole,
-    check_section,
-    check_value,
-    key_of,
-    plain,
-)
+from lgan import arguments
+from lgan.arguments import Count, Fraction, PartShare, Positive, Text, Weight, Whole
 from lgan.errors import ConfigError
 from lgan.training.build import METHOD_KEYS
 
@@ -57,7 +46,8 @@ def check_settings(config: DictConfig) -> None:
         section, _, name = path.rpartition(".")
         values = OmegaConf.select(config, section) if section else config
         if values is not None and name in values:
-            check_value(key_of(config, path), annotation, plain(values[name]))
+            key, value = arguments.key_of(config, path), arguments.plain(values[name])
+            arguments.check_value(key, annotation, value)
     for group in ENTRIES:
         for name, entry in (OmegaConf.select(config, group) or {}).items():
             if entry is not None and (not OmegaConf.is_dict(entry) or "_target_" not in entry):
@@ -65,4 +55,4 @@ def check_settings(config: DictConfig) -> None:
                     f"{group}.{name}={entry} must be a section with a _target_, or null."
                 )
     for part in map(str, config):
-        check_section(config, part, METHOD_KEYS if part == "method" else {})
+        arguments.check_section(config, part, METHOD_KEYS if part == "method" else {})
