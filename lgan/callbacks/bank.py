@@ -1,4 +1,4 @@
-"""Where a task's filters are frozen and appended to the bank."""
+"""The end of a task in a generator whose finished tasks are frozen."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from lgan.errors import RunError
 
 
 class FreezeFilterBank(BroughtByMethod):
-    """Freeze what a task has learnt, and see that nothing frozen is trained.
-
-    Its unconstrained filters are appended to the bank, where there is one.
-    """
+    """Freeze what a task has learnt (its free filters join a bank); see that it stays frozen."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Check that the optimizer holds live parameters of the generator only."""

@@ -7,7 +7,7 @@ and `on_task_end` when it is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -32,37 +32,23 @@ class Learner(Protocol):
     total_steps: int
     has_generator: bool
     has_classifier: bool
+    eval: Callable[[], Any]
+    generate: Callable[[Tensor, Tensor], Tensor]
+    classify: Callable[[Tensor], Tensor]
+    parameter_counts: Callable[[], dict[str, int]]
 
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
 
-    def eval(self) -> Any:  # noqa: ANN401
-        """Switch to evaluation mode."""
-
-    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return images of the classes from the noise."""
-
-    def classify(self, images: Tensor) -> Tensor:
-        """Return class logits; only where there is a classifier."""
-
-    def parameter_counts(self) -> dict[str, int]:
-        """Count parameters: trained, stored, discriminator, total."""
-
 
 @dataclass
 class TaskContext:
-    """What a callback may see and write at a task border.
+    """What a callback may see and write at the border where `task` begins or has just ended.
 
-    Args:
-        method: the method; its networks are on the evaluation device.
-        datamodule: the only door to data.
-        task: index of the task that begins or has just ended.
-        folder: the run's folder.
-        loggers: where numbers and pictures go.
-        references: what the run's numbers depend on, as in results.json; callbacks add to it.
-        columns: what tables show of the run, as in results.json; see `record_values`.
-        earlier_rows: the rows of the tasks before.
+    The method's networks are on the evaluation device. As in results.json, `references` is what the
+    run's numbers depend on (callbacks add to it), `columns` is what tables show of the run (see
+    `record_values`), and `earlier_rows` are those of the tasks before.
     """
 
     method: Learner
@@ -115,7 +101,7 @@ class TaskCallback(Callback):
     """The rule of the protocol that the callback breaks; stands with the method's in tables."""
 
     def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
-        """Raise a ConfigError if the callback cannot do its work; called before a run begins.
+        """Raise a ConfigError, before a run begins, if the callback cannot do its work.
 
         Where `datamodule` is None, only what the method tells is asked, without data.
         """

@@ -23,16 +23,15 @@ class StepCheckpoint(Checkpoint):
     The one before it stays as `previous.ckpt`. The one after the last step spares a run that is
     killed while it consolidates or evaluates all of the task's training.
 
-    A subclass of Lightning's `Checkpoint`, so that it runs after every other callback and saves
-    what they changed. Lightning's own ModelCheckpoint counts optimizer steps, and writes through
-    the system's temporary folder, which is not atomic across file systems.
+    As one of Lightning's `Checkpoint`s it runs after every other callback and saves what they
+    changed. Lightning's own ModelCheckpoint counts optimizer steps, and writes through the system's
+    temporary folder, which is not atomic across file systems.
 
     Args:
         folder: where `last.ckpt` goes.
         every: generator steps between two checkpoints; 0 for none inside a task.
-        share: largest share of the time that writing may take. Of checkpoints that take a second
-            or more, as many are passed over as it needs; null for none. What is trained does not
-            depend on it.
+        share: largest share of the time that writing may take (training does not depend on it). Of
+            checkpoints that take a second or more, as many are passed over as it needs; null: none.
     """
 
     def __init__(

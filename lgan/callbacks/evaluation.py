@@ -36,12 +36,7 @@ class MethodSampler:
 
 
 class EvaluateTasks(TaskCallback):
-    """Fill the row of the result matrix that belongs to the task that has just ended.
-
-    Args:
-        evaluator: measures a sampler and a classifier on the classes so far.
-        seed: seed of the evaluation's noise, which is the same for every method.
-    """
+    """Fill a finished task's row of the result matrix; `seed` is of the noise, for all methods."""
 
     def __init__(self, evaluator: Evaluator, seed: Whole = 0) -> None:
         self.evaluator, self.seed, self._ready = evaluator, seed, False

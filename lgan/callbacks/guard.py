@@ -15,11 +15,8 @@ class NaNGuard(TaskCallback):
     """Raise `TrainingDivergedError` with task and step when a loss explodes or is not finite.
 
     What was saved before stays: neither a checkpoint nor a border is written from such a state.
-    `on_nan=rewind` takes the error as a reason to go back (`lgan.run.rewinds`).
-
-    Args:
-        every: generator steps between two looks; each look waits for the accelerator once.
-        limit: largest absolute value of a loss; null for none.
+    `on_nan=rewind` takes the error as a reason to go back (`lgan.run.rewinds`). It looks every
+    `every` generator steps, waiting for the accelerator once; a `limit` of null is none.
     """
 
     def __init__(self, every: Count = 10, limit: Positive | None = 1e12) -> None:

@@ -13,15 +13,10 @@ from lgan.callbacks.base import TaskCallback
 
 
 class LogLosses(TaskCallback):
-    """Log each player's loss every few generator steps, on a step that grows over all tasks.
+    """Log each player's mean loss over the global batch, every `every` generator steps.
 
-    It is the mean over the global batch.
-
-    It writes to the loggers directly: `self.log` would use Lightning's step, which counts
-    optimizer steps and starts again at 0 with each task's Trainer, and costs a millisecond.
-
-    Args:
-        every: generator steps between two lines.
+    It writes to the loggers directly, by a step that grows over all tasks: `self.log` would use
+    Lightning's, which counts optimizer steps anew in each task's Trainer, and costs a millisecond.
     """
 
     def __init__(self, every: Count = 50) -> None:

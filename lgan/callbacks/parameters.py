@@ -20,11 +20,7 @@ def flat(prefix: str, value: Any) -> dict[str, float]:  # noqa: ANN401
 
 
 class CountParameters(TaskCallback):
-    """Record parameters trained in the task, stored so far, the discriminator's, and in all.
-
-    The numbers are logged, and with them what the method reported of each layer's capacity and of
-    disk space.
-    """
+    """Record and log `parameter_counts`; log what the method reported of capacity and disk, too."""
 
     def on_task_end(self, context: TaskContext) -> None:
         """Add the counts to the task's row and log them."""

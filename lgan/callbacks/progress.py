@@ -16,25 +16,17 @@ from lgan.callbacks.base import TaskContext
 class SequenceProgress(ProgressBar):
     """Show task, step and time left over all tasks in a single bar.
 
-    Lightning's own bar knows one task only, and refreshing it at every step costs up to a quarter
-    of a small network's step.
-
-    Args:
-        every: generator steps between two refreshes.
+    Lightning's own bar knows one task only, and refreshing it at every step, and not only every
+    `every` generator steps, costs up to a quarter of a small network's step.
     """
 
     def __init__(self, every: Count = 20) -> None:
         super().__init__()
-        self.every, self._on = every, True
+        self.every = every
         self._bar: tqdm | None = None
 
     def disable(self) -> None:
-        """Show nothing (Lightning calls this on every rank but the first)."""
-        self._on = False
-
-    def enable(self) -> None:
-        """Show the bar."""
-        self._on = True
+        """Do nothing: Lightning asks it of every rank but the first, where there is no bar."""
 
     def on_task_start(self, context: TaskContext) -> None:
         """Open the bar at the first task, and name the task."""
@@ -44,7 +36,7 @@ class SequenceProgress(ProgressBar):
                 total=tasks * context.datamodule.steps,
                 initial=context.step,
                 unit="step",
-                disable=not (self._on and distributed.is_main()),
+                disable=not distributed.is_main(),
             )
         task = context.datamodule.sequence.tasks[context.task]
         classes = ",".join(context.datamodule.class_names[c] for c in task.classes)

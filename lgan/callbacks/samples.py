@@ -36,18 +36,13 @@ def is_whole(path: Path) -> bool:
 
 
 class FixedNoiseSamples(TaskCallback):
-    """After each task, draw every class so far from a fixed noise that is saved with the run.
+    """After each task, draw `per_class` images of every class so far from noise fixed by `seed`.
 
     Writes `samples/noise.pt`, and per task t `samples/task{t}.pt` (uint8 images by class) and
     `samples/task{t}.png` (a row per class); for paired translations also `samples/targets.pt`, the
     uint8 targets (tasks, per_class, C, H, W) of the inputs in `noise.pt`. Adds to the record, for
     every task so far, a digest of its images in eval mode and how far they have drifted since the
-    task was learnt: the same digest is a proof of exact retention. A method without a generator is
-    passed over.
-
-    Args:
-        per_class: images per class.
-        seed: seed of the noise.
+    task was learnt: the same digest is a proof of exact retention. Needs a generator.
     """
 
     def __init__(self, per_class: Count = 16, seed: Whole = 0) -> None:
@@ -74,28 +69,23 @@ class FixedNoiseSamples(TaskCallback):
         For translation tasks it is the first test inputs (tasks, per_class, C, H, W).
         """
         path = folder / "noise.pt"
-        if distributed.is_main() and not is_whole(path):
-            self._make_noise(method, datamodule, path)  # the very same, if it was there before
+        if distributed.is_main() and not is_whole(path):  # the very same, if it was there before
+            # Of a translation that the run leaves out (data.num_tasks) there are no inputs.
+            pictures = datamodule.task_kind == "pictures"
+            count = len(datamodule.sequence) if pictures else datamodule.num_classes
+            labels = torch.arange(count).repeat_interleave(self.per_class)
+            source = evaluation_source(method, datamodule, Noise(self.seed))
+            save_tensors(path, {"noise": source(labels).unflatten(0, (count, -1))})
         distributed.barrier()
         return load_tensors(path)["noise"].to(method.device)
-
-    def _make_noise(self, method: Learner, datamodule: TaskSequenceDataModule, path: Path) -> None:
-        # Of a translation that the run leaves out (data.num_tasks) there are no inputs.
-        pictures = datamodule.task_kind == "pictures"
-        count = len(datamodule.sequence) if pictures else datamodule.num_classes
-        labels = torch.arange(count).repeat_interleave(self.per_class)
-        source = evaluation_source(method, datamodule, Noise(self.seed))
-        save_tensors(path, {"noise": source(labels).unflatten(0, (count, -1))})
 
     def _save_targets(self, datamodule: TaskSequenceDataModule, folder: Path) -> None:
         """Save what belongs to the fixed inputs, once per run, where pictures are paired."""
         path = folder / "targets.pt"
         if path.exists() or not datamodule.paired:
             return
-        targets = []
-        for task in range(len(datamodule.sequence)):
-            images = datamodule.test_images(task)
-            targets.append(images.take(torch.arange(self.per_class) % len(images)).cpu())
+        tests = map(datamodule.test_images, range(len(datamodule.sequence)))
+        targets = [t.take(torch.arange(self.per_class) % len(t)).cpu() for t in tests]
         save_tensors(path, {"targets": torch.stack(targets)})
 
     def _draw(self, method: Learner, noise: Tensor, classes: tuple[int, ...]) -> Tensor:

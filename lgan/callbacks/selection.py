@@ -21,10 +21,9 @@ from lgan.metrics.classifier_training import predict
 
 @contextmanager
 def undisturbed(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Look at a network in evaluation mode and leave no trace of it.
+    """Look at a network in evaluation mode, without gradients, and leave no trace of it.
 
-    Every submodule's own mode and the global random numbers are put back; there are no gradients,
-    and in evaluation mode no running statistics are updated.
+    Every submodule's own mode and the global random numbers are put back.
     """
     modes = {part: part.training for part in module.modules()}
     accelerators = [device] if device.type == "cuda" else []
@@ -40,16 +39,13 @@ def undisturbed(module: nn.Module, device: torch.device) -> Iterator[None]:
 class SelectByValidation(TaskCallback):
     """Record the test accuracy at the step of the best validation accuracy (DGM, official code).
 
-    Every few generator steps of a task, and at its last one, the single head's accuracy on real
+    Every `every` generator steps of a task, and at its last one, the single head's accuracy on real
     validation images is measured: arg-max over all classes seen, mean over the tasks seen. Where
     it is better than ever in this task, the same is measured on the test images. Both use real
     images of old classes, which a run with this callback declares. Training is not touched by it,
     and the network does not go back to the step that was selected.
 
     Adds `selected` to the task's row, and `accuracy_single_head_selected` to its overall numbers.
-
-    Args:
-        every: generator steps between two looks.
     """
 
     declaration: ClassVar[str] = "selects by real validation data of old classes"
@@ -57,9 +53,6 @@ class SelectByValidation(TaskCallback):
     def __init__(self, every: Count = 160) -> None:
         self.every = every
         self.best: dict[str, float] | None = None
-        self._classes: list[int] = []
-        self._validation: list[Images] = []
-        self._test: list[Images] = []
 
     def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
         """Refuse a run without a classifier or without validation images of every task."""
@@ -81,8 +74,7 @@ class SelectByValidation(TaskCallback):
     def on_task_start(self, context: TaskContext) -> None:
         """Forget the last task's best step, and fetch the images of the tasks seen."""
         data, seen = context.datamodule, range(context.task + 1)
-        self.best = None
-        self._classes = list(data.sequence.seen(context.task))
+        self.best, self._classes = None, list(data.sequence.seen(context.task))
         self._validation = [data.validation_images(t) for t in seen]
         self._test = [data.test_images(t) for t in seen]
 

@@ -17,12 +17,7 @@ Source = Callable[[Tensor], Tensor]
 
 
 class PictureSource:
-    """The test inputs of each task, one after the other, and from the first again.
-
-    Args:
-        datamodule: of a sequence of translation tasks, whose labels are the tasks.
-        device: where the pictures are needed.
-    """
+    """The test inputs of translation tasks (the labels), one after the other, round and round."""
 
     def __init__(self, datamodule: TaskSequenceDataModule, device: torch.device) -> None:
         self.datamodule, self.device = datamodule, device
@@ -30,17 +25,14 @@ class PictureSource:
 
     def __call__(self, labels: Tensor) -> Tensor:
         """Return the next input (B, C, H, W) in [-1, 1] of each label's task."""
-        places = labels.cpu()
-        chosen: dict[int, Tensor] = {}
-        for label in places.unique().tolist():
+        pictures: dict[int, Tensor] = {}
+        for label in labels.unique().tolist():
             inputs, first = self.datamodule.test_inputs(label), self.used.get(label, 0)
-            count = int((places == label).sum())
-            self.used[label] = first + count
-            chosen[label] = inputs[torch.arange(first, first + count) % len(inputs)]
-        pictures = torch.empty(len(places), *inputs.shape[1:], dtype=inputs.dtype)
-        for label, taken in chosen.items():
-            pictures[places == label] = taken
-        return to_float(pictures.to(self.device))
+            places = (labels == label).nonzero().flatten().tolist()
+            self.used[label] = first + len(places)
+            taken = inputs[torch.arange(first, first + len(places)) % len(inputs)]
+            pictures.update(zip(places, taken, strict=True))
+        return to_float(torch.stack([pictures[i] for i in range(len(labels))]).to(self.device))
 
 
 def evaluation_source(method: Learner, datamodule: TaskSequenceDataModule, noise: Noise) -> Source:

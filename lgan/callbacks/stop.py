@@ -16,12 +16,8 @@ from lgan.run import checkpoints, signals
 class StopOnSignal(Checkpoint):
     """After a signal finish the step, write `last.ckpt` and leave (see `lgan.run.signals`).
 
-    Several ranks stop at the same step: they ask each other every few steps. A single process
-    looks at every step, which costs nothing.
-
-    Args:
-        folder: where `last.ckpt` goes.
-        every: generator steps between two times that ranks ask each other.
+    Several ranks stop at the same step: they ask each other every `every` generator steps. A single
+    process looks at every step, which costs nothing. `last.ckpt` goes to `folder`.
     """
 
     def __init__(self, folder: str | Path, every: Count = 10) -> None:
