@@ -7,7 +7,7 @@ and `on_task_end` when it is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -32,14 +32,22 @@ class Learner(Protocol):
     total_steps: int
     has_generator: bool
     has_classifier: bool
-    eval: Callable[[], Any]
-    generate: Callable[[Tensor, Tensor], Tensor]
-    classify: Callable[[Tensor], Tensor]
-    parameter_counts: Callable[[], dict[str, int]]
 
     @property
     def device(self) -> torch.device:
         """Where the networks are."""
+
+    def eval(self) -> Any:  # noqa: ANN401
+        """Switch to evaluation mode."""
+
+    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return images of the classes from the noise."""
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Return class logits; only where there is a classifier."""
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count parameters: trained, stored, discriminator, total."""
 
 
 @dataclass

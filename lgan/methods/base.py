@@ -57,12 +57,10 @@ class LifelongGAN(Saved, Declared):
     `Trainer(max_epochs=1).fit(method, datamodule=datamodule)`.
 
     Args:
-        name: the method's name in tables, as in `method=name`.
-        networks: builds the networks, as many as the method needs.
-        objective: what the GAN learns; it says whether it has classes or translates pictures.
+        name: stands in tables, as in `method=name`.
         optimizer: `parameters -> torch.optim.Optimizer`; called anew for every task.
         rate_schedule: factor of the learning rate (`lgan.objectives.schedule`); None: none.
-        seed: training seed; every random number is a function of (seed, purpose, task, step).
+        seed: every random number is a function of (seed, purpose, task, step).
         test_mode: how translators draw: "eval", or "paper" (pix2pix's): as in training, with
             dropout and the batch's statistics.
     """
@@ -71,6 +69,8 @@ class LifelongGAN(Saved, Declared):
     """Whether the method trains on the data of all tasks so far (which breaks the rule)."""
     roles: ClassVar[dict[str, str]] = {}
     """Further kinds of steps in the schedule, and whose optimizer takes them."""
+    renews_discriminator: bool = False
+    """Whether each task starts with a fresh discriminator."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class LifelongGAN(Saved, Declared):
         self.optimizer, self.seed, self.rate_schedule = optimizer, seed, rate_schedule
         self.generator = networks.build_generator() if self.has_generator else nn.Identity()
         self.discriminator = networks.build_discriminator()
-        check_fit(self, objective, (self.generator, self.discriminator))
+        check_fit(self, objective, self.generator, self.discriminator)
         self.has_classifier = self.classifies and objective.task_kind == "classes"
         told = self.generator if isinstance(self.generator, Translator) else Translator()
         self.code_length, self.directions = told.code_length, tuple(told.halves)
@@ -119,14 +119,15 @@ class LifelongGAN(Saved, Declared):
         self.info, self.task_index, self.step, self._earlier = info, info.index, 0, 0.0
         self.task_classes = list(info.task_classes)
         self.objective.reset()
+        if self.renews_discriminator:
+            self.discriminator = self.networks.build_discriminator(info.index).to(self.device)
         if self.rate_schedule is not None:
             self._clock = DataClock(len(info.images), info.batch_size, info.steps, info.draws)
 
     def end_task(self, info: TaskInfo) -> None:
-        """Keep what later tasks need; called once, after the last step.
+        """Keep what later tasks need, and drop what only this one did: what is left is saved.
 
-        Whatever the method needed for this task only goes: what is left is saved. The callbacks
-        that the method brings fix afterwards what was learnt.
+        It is called once; the callbacks that the method brings fix afterwards what was learnt.
         """
         self.info = None
 
@@ -156,8 +157,7 @@ class LifelongGAN(Saved, Declared):
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the loss that `player` (or a role) minimises on `batch`, a scalar."""
-        networks = (self.generator, self.discriminator)
-        return self.objective.loss(player, *networks, batch, self.noise)
+        return self.objective.loss(player, self.generator, self.discriminator, batch, self.noise)
 
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1] of learnt classes (B,) from z (B * rows, z_dim)."""
@@ -166,8 +166,7 @@ class LifelongGAN(Saved, Declared):
     def infer(self, network: nn.Module, z: Tensor, labels: Tensor) -> Tensor:
         """Return the images that a generator of the method's draws, as `test_mode` says.
 
-        The result is a function of the arguments: codes (BicycleGAN) and dropout masks are the
-        same in every call. Place i of a batch has always the same code.
+        Codes (BicycleGAN; by place in the batch) and dropout masks are the same in every call.
         """
         inputs: tuple[Tensor, ...] = (z, labels)
         if self.code_length:
@@ -293,13 +292,14 @@ class LifelongGAN(Saved, Declared):
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
     def check_finite(self, weights: bool = False, limit: float = math.inf) -> None:
-        """Raise if a loss, or (on demand) a weight of any player, is no longer finite on any rank.
+        """Raise, on every rank, if a loss or (if asked) a player's weight is not finite on any.
 
-        A loss whose size is beyond `limit` counts as not finite. The error is raised on every rank.
+        A loss whose size is beyond `limit` counts as not finite.
         """
+        losses = {name: float(loss) for name, loss in self.losses.items()}
         bad = [
             f"loss of the {name} is {loss:g}"
-            for name, loss in ((name, float(loss)) for name, loss in self.losses.items())
+            for name, loss in losses.items()
             if not (math.isfinite(loss) and abs(loss) <= limit)
         ]
         if weights:

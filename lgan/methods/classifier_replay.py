@@ -54,14 +54,30 @@ class ClassifierReplay(Converted):
     ) -> None:
         super().__init__(**kwargs)
         self.replay, self.replay_source = replay, replay_source
-        self.memory = self._make_memory(real_ratio, real_total)
+        if real_ratio is not None and real_total is not None:
+            raise ConfigError(
+                f"method.real_ratio={real_ratio} and method.real_total={real_total} are both "
+                "given; set one of them to null."
+            )
+        total, ratio = real_total or None, real_ratio or None
+        self.memory = ExemplarMemory(None, total, ratio, self.seed) if total or ratio else None
         self._draw: Draw = self.draw_generated
 
     def on_fit_start(self) -> None:
         """Prepare the replays."""
         super().on_fit_start()
+        self._draw = self.draw_generated
+        if not self.task_index:
+            return
         assert self.info is not None
-        self._prepare_replay(len(self.info.images) // len(self.info.classes))
+        per_class = len(self.info.images) // len(self.info.classes)
+        if self.replay_source == "set":
+            noise = Noise(0, self.device)
+            noise.reseed(self.seed, "replay set", self.task_index)
+            self._draw = StoredReplay(self.draw_generated, self.old_classes, per_class, noise)
+        if self.memory is not None:
+            share = len(self.memory) / len(self.memory.counts) / per_class
+            self._draw = MixedReplay(self._draw, self.memory, min(1.0, share))
 
     def end_task(self, info: TaskInfo) -> None:
         """Keep the real pictures that may be kept."""
@@ -80,12 +96,10 @@ class ClassifierReplay(Converted):
 
     def classifier_batches(self, batch: Batch) -> Iterator[Batch]:
         """Yield the batches of the classifier's steps that belong to one batch of the task."""
-        if not self.task_index:
-            yield batch
-        elif self.replay == "balanced":
-            yield self.balanced_batch(batch)
-        else:
+        if self.task_index and self.replay == "per_class":
             yield from self.batches_per_class(batch)
+        else:
+            yield self.balanced_batch(batch) if self.task_index else batch
 
     def balanced_batch(self, batch: Batch) -> Batch:
         """Return a batch of the same size in which every class has the same share."""
@@ -133,25 +147,3 @@ class ClassifierReplay(Converted):
     def _joined(self, batch: Batch, labels: Tensor, noise: Noise) -> Batch:
         images = self._draw(labels, noise)
         return {"x": torch.cat([batch["x"], images]), "y": torch.cat([batch["y"], labels])}
-
-    def _prepare_replay(self, per_class: int) -> None:
-        self._draw = self.draw_generated
-        if not self.task_index:
-            return
-        if self.replay_source == "set":
-            noise = Noise(0, self.device)
-            noise.reseed(self.seed, "replay set", self.task_index)
-            self._draw = StoredReplay(self.draw_generated, self.old_classes, per_class, noise)
-        if self.memory is not None:
-            share = len(self.memory) / len(self.memory.counts) / per_class
-            self._draw = MixedReplay(self._draw, self.memory, min(1.0, share))
-
-    def _make_memory(self, ratio: float | None, total: int | None) -> ExemplarMemory | None:
-        if ratio is not None and total is not None:
-            raise ConfigError(
-                f"method.real_ratio={ratio} and method.real_total={total} are both given; "
-                "set one of them to null."
-            )
-        if not ratio and not total:
-            return None
-        return ExemplarMemory(total=total or None, ratio=ratio or None, seed=self.seed)

@@ -17,10 +17,7 @@ from lgan.methods.base import LifelongGAN
 
 
 class TaskNetworks(LifelongGAN):
-    """A method that draws a task's images with that task's network, as `network_of` gives it.
-
-    Takes the arguments of `LifelongGAN`.
-    """
+    """A method that draws a task's images with that task's network, as `network_of` gives it."""
 
     lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
 
@@ -35,10 +32,7 @@ class TaskNetworks(LifelongGAN):
 
 
 class Converted(TaskNetworks):
-    """A method whose generator was converted; finished tasks' networks are baked, to plain ones.
-
-    Takes the arguments of `LifelongGAN`.
-    """
+    """A method whose generator was converted; finished tasks' networks are baked, to plain ones."""
 
     generator: TaskGenerator
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
@@ -91,17 +85,15 @@ class Converted(TaskNetworks):
 class ConvertedGenerator(Converted):
     """A method whose generator is converted; only generators are, discriminators are not.
 
-    Args:
-        inherit_discriminator: whether a task's discriminator starts as the last task's ended, and
-            not anew; the papers are silent.
-        **kwargs: see `LifelongGAN`.
+    With `inherit_discriminator` a task's discriminator starts as the last task's ended, and not
+    anew; the papers are silent.
     """
 
     classifies: ClassVar[bool] = False
 
     def __init__(self, *, inherit_discriminator: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
-        self.inherit_discriminator = inherit_discriminator
+        self.renews_discriminator = not inherit_discriminator
         self.generator = self.convert(self.generator)
 
     def convert(self, network: nn.Module) -> TaskGenerator:
@@ -111,12 +103,6 @@ class ConvertedGenerator(Converted):
     def configure_callbacks(self) -> list[L.Callback]:
         """Add those that make room in the generator and freeze it."""
         return [*super().configure_callbacks(), ExpandLayers(), FreezeFilterBank()]
-
-    def begin_task(self, info: TaskInfo) -> None:
-        """Start the discriminator anew."""
-        super().begin_task(info)
-        if info.index and not self.inherit_discriminator:
-            self.discriminator = self.networks.build_discriminator(info.index).to(self.device)
 
     def parameter_counts(self) -> dict[str, int]:
         """Count what the task added, what is kept of all tasks, and one full network per task."""

@@ -96,7 +96,7 @@ class DGM(ClassifierReplay):
         super().__init__(**kwargs)
         self.annealing, self.settle, self.clip = annealing, settle, clip
         self.sparsity_weight, self.sparsity_ratio = sparsity_weight, sparsity_ratio
-        self.statistics, self.reset_discriminator = statistics, reset_discriminator
+        self.statistics, self.renews_discriminator = statistics, reset_discriminator
         self.generator_class_weight = generator_class_weight
         settings = Settings(
             fill=partial(init_weights, how=new_weights),
@@ -120,15 +120,12 @@ class DGM(ClassifierReplay):
         return [*super().configure_callbacks(), ExpandLayers(), CumulateMasks()]
 
     def begin_task(self, info: TaskInfo) -> None:
-        """Start the discriminator anew."""
+        """Start the discriminator anew, or its score."""
         super().begin_task(info)
         self.evolution, self.task_steps = [], info.steps
-        if info.index:
+        if info.index and not self.renews_discriminator:
             fresh = self.networks.build_discriminator(info.index).to(self.device)
-            if self.reset_discriminator:
-                self.discriminator = fresh
-            else:
-                self.discriminator.score = fresh.score
+            self.discriminator.score = fresh.score
 
     def end_task(self, info: TaskInfo) -> None:
         """Record the masks as the last step left them; `CumulateMasks` binarises them."""
@@ -175,8 +172,7 @@ class DGM(ClassifierReplay):
     def score_seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the discriminator's scores and logits, -inf for classes not seen yet.
 
-        This equals a head that is widened at each task: what is left out takes no part in the
-        softmax and gets no gradient.
+        As in a head that is widened at each task, they are in no softmax and get no gradient.
         """
         score, logits = self.discriminator(images)
         mask = torch.full((logits.shape[1],), -torch.inf)
@@ -235,9 +231,8 @@ class DGM(ClassifierReplay):
     # ------------------------------------------------------------------------------------ internals
 
     def _class_weight(self) -> float:
-        if self.generator_class_weight is None:
-            return float(len(self.task_classes[self.task_index]) > 1)
-        return self.generator_class_weight
+        several = float(len(self.task_classes[self.task_index]) > 1)
+        return several if self.generator_class_weight is None else self.generator_class_weight
 
     def _size(self) -> int:
         if self.sparsity_ratio == "weights":
@@ -262,7 +257,7 @@ class DGM(ClassifierReplay):
 
 
 class DGMw(DGM):
-    """DGM with a mask for every weight. Takes the arguments of `DGM`."""
+    """DGM with a mask for every weight."""
 
     def convert(self, network: nn.Module, settings: Settings) -> GrowingGenerator:
         """Return the generator under masks of weights."""
@@ -272,10 +267,8 @@ class DGMw(DGM):
 class DGMa(DGM):
     """DGM with a mask for every unit (HAT).
 
-    Args:
-        leak: "none": masks act after the ReLU, nothing leaks; "paper": before the batch norm, as
-            published, whose offset then leaks into what is not protected.
-        **kwargs: see `DGM`.
+    With leak="none" masks act after the ReLU, nothing leaks; with "paper" before the batch norm, as
+    published, whose offset then leaks into what is not protected.
     """
 
     def __init__(self, *, leak: Literal["none", "paper"] = "none", **kwargs: Any) -> None:  # noqa: ANN401

@@ -27,9 +27,8 @@ from lgan.objectives.acgan import ACGAN, Batch
 def assign_by_label(predicted: Tensor, requested: Tensor) -> Tensor:
     """Pick for each requested class an image that was predicted to be of it.
 
-    Each image is used at most once, in the order given; requests that no image is left for get
-    the images left over (and will be wrong). Of classes predicted (P,) and requested (R,), with
-    P >= R, it returns indices (R,) into the images.
+    Of classes predicted (P,) and requested (R,), with P >= R, it returns indices (R,) into the
+    images: each at most once, in order; requests that none is left for get those left over.
     """
     chosen = torch.full_like(requested, -1)
     for label in requested.unique():
@@ -49,7 +48,6 @@ class DGR(LifelongGAN):
     The loss of GAN and solver is ratio * new + (1 - ratio) * replay (Shin et al., Eq. 1).
 
     Args:
-        networks: builds the networks; the GAN is built with a single class.
         solver: `(image_shape, num_classes) -> classifier`; None: a `SmallCNN` of width 16 (ours).
         ratio: weight of the new task; None for 1 / (number of tasks so far), the equal share.
         noise_rows: images generated per image asked for, among which the solver picks.
@@ -76,8 +74,7 @@ class DGR(LifelongGAN):
     ) -> None:
         objective = copy.copy(objective)
         objective.class_weight = 0.0
-        unconditional = networks.unconditional()
-        super().__init__(networks=unconditional, objective=objective, **kwargs)
+        super().__init__(networks=networks.unconditional(), objective=objective, **kwargs)
         self.solver = networks.build(solver or partial(SmallCNN, width=16), "solver")
         self.ratio, self.noise_rows = ratio, noise_rows
         self.register_module("old_generator", None)

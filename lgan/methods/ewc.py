@@ -44,21 +44,10 @@ def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tenso
     return F.logsigmoid(score) if fisher_mode == "log_sigmoid" else score
 
 
-def picture_scores(fisher_mode: str, discriminator: nn.Module, fake: Tensor, z: Tensor) -> Tensor:
-    """Return the same of translated pictures and their inputs z, both (B, C, H, W).
-
-    It is the mean over patches, per sample (B,), of "score" or "log_sigmoid" of each patch's score.
-    """
-    of = F.logsigmoid if fisher_mode == "log_sigmoid" else nn.Identity()
-    condition = (z,) if is_conditional(discriminator) else ()
-    return patch_mean(of, discriminator(fake, *condition))
-
-
 def squared_gradients(scores: Tensor, parameters: list[Tensor], chunk: int = 16) -> Tensor:
     """Return sum_b (d scores_b / d theta)^2, flattened over all parameters, (P,).
 
-    One vectorised backward pass per chunk of samples, so that each sample's gradient is squared
-    on its own even where batch statistics couple the samples.
+    Each sample's gradient is squared on its own, even where batch statistics couple the samples.
     """
     total = torch.zeros_like(parameters_to_vector(parameters))
     for rows in torch.eye(len(scores), device=scores.device).split(chunk):
@@ -79,7 +68,7 @@ class EWCGAN(LifelongGAN):
     Args:
         ewc_weight: lambda_EWC.
         fisher_mode: see `sample_scores`.
-        fisher_samples: number of generated images the Fisher information is estimated from.
+        fisher_samples: generated images that the Fisher information is estimated from.
         fisher_batch: images per batch (batch statistics are over these); of a translator never
             more than training.batch_size, as its statistics are of so many in training.
         per_sample: square each sample's gradient (the Fisher information's definition) or the
@@ -179,7 +168,9 @@ class EWCGAN(LifelongGAN):
             return sample_scores(self.fisher_mode, score, logits, labels)
         with as_in_training(self.generator, self.discriminator):
             fake = self.generator(z, labels)
-            return picture_scores(self.fisher_mode, self.discriminator, fake, z)
+            of = F.logsigmoid if self.fisher_mode == "log_sigmoid" else nn.Identity()
+            condition = (z,) if is_conditional(self.discriminator) else ()
+            return patch_mean(of, self.discriminator(fake, *condition))
 
     def _check_modes(self) -> None:
         pictures = self.objective.task_kind == "pictures"

@@ -54,12 +54,9 @@ def check_kind(method: type[Declared], name: str, objective: type[Objective]) ->
 
 
 def check_fit(
-    method: Declared, objective: Objective, networks: tuple[nn.Module, nn.Module]
+    method: Declared, objective: Objective, generator: nn.Module, discriminator: nn.Module
 ) -> None:
-    """Refuse a method, an objective and plain networks that do not go together.
-
-    Only what the method declares is asked, so that it may still be under construction.
-    """
+    """Refuse a method (of which the declarations count), objective and plain networks."""
     check_kind(type(method), method.name, type(objective))
     modes = ("eval",) if objective.task_kind == "classes" else ("eval", "paper")
     if method.test_mode not in modes:
@@ -67,10 +64,8 @@ def check_fit(
             f"training.test_mode={method.test_mode} is none of eval and, where pictures are "
             "translated, paper."
         )
-    if not method.has_generator:
-        return
-    generator, discriminator = networks
-    check_networks(objective, generator, discriminator)
+    if method.has_generator:
+        check_networks(objective, generator, discriminator)
     if isinstance(generator, Translator):
         what = f"network.generator={type(generator).__name__}"
         if len(generator.halves) > 1:

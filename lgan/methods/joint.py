@@ -17,8 +17,6 @@ class Joint(LifelongGAN):
     That can be learnt where input domains differ (edges, label maps, grey pictures); where they are
     the same, as in the sequence of painting styles, it paints something between the styles. It is
     an upper bound of the first kind only, and its declaration says what it is.
-
-    Takes the arguments of `LifelongGAN`.
     """
 
     cumulative_data: ClassVar[bool] = True

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgan.data.tasks import TaskInfo
 from lgan.errors import RunError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
@@ -23,14 +22,12 @@ class JointClassifier(LifelongGAN):
     Not incremental: each task starts from a fresh discriminator, of which only the class logits
     are trained, by the cross entropy over the classes seen so far; there is no adversarial part
     and no generator. A task takes as many steps as any other method's, `training.steps` times
-    `training.critic_steps`, all of them on the class loss.
-
-    Takes the arguments of `LifelongGAN`; of the objective nothing is used.
+    `training.critic_steps`, all of them on the class loss. Of the objective nothing is used.
     """
 
     cumulative_data: ClassVar[bool] = True
     lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
-    has_generator = False
+    has_generator, renews_discriminator = False, True
     refuses: ClassVar[dict[Trait, str]] = {
         "pictures": "there are no classes to tell apart; choose method=per_task."
     }
@@ -43,11 +40,6 @@ class JointClassifier(LifelongGAN):
     def rules_broken(self) -> list[str]:
         """Say that all real data are kept."""
         return [*super().rules_broken(), "keeps all real data, classifier only"]
-
-    def begin_task(self, info: TaskInfo) -> None:
-        """Start from a fresh discriminator."""
-        super().begin_task(info)
-        self.discriminator = self.networks.build_discriminator(info.index).to(self.device)
 
     def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
         """Yield a step of the discriminator for each batch."""

@@ -40,10 +40,9 @@ Draw = Callable[[nn.Module], tuple[Tensor, ...]]
 def montage(inputs: Tensor, targets: Tensor, patch: int, noise: Noise) -> Pair:
     """Return pictures that are tiled from patches of the batch's, cut at random places.
 
-    A tile comes from any picture of the global batch, at any place; inputs and targets of a pair
-    are cut at the same places of the same pair. Tiles that stick out at the right or below are
-    clipped. The noise gives pictures, then rows, then columns of the tiles, by picture and row by
-    row. Inputs are (B, C, H, W), targets (B, D, H, W); `patch` is a tile's side in pixels.
+    A tile, of `patch` pixels a side, comes from any picture of the global batch; inputs (B, C, H,
+    W) and targets (B, D, H, W) are cut at the same places of the same pair. Tiles that stick out at
+    the right or below are clipped. The noise gives pictures, then rows, then columns of the tiles.
     """
     count, _, height, width = inputs.shape
     if not 1 <= patch <= min(height, width):

@@ -54,10 +54,8 @@ class MemoryReplay(Snapshot):
 
     def replays_of_each(self, batch_size: int) -> int:
         """Return n, the replays of each old class in the global batch of which this is a share."""
-        everyone = batch_size * self.noise.world
-        if self.replay_samples == "full":
-            return everyone
-        return max(1, everyone // len(self.old_classes))
+        everyone, shared = batch_size * self.noise.world, self.replay_samples == "shared"
+        return max(1, everyone // len(self.old_classes)) if shared else everyone
 
     @torch.no_grad()
     def replay(self, labels: Tensor, total: int) -> tuple[Tensor, Tensor]:
@@ -167,19 +165,16 @@ class MeRGANRA(MemoryReplay):
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss; the generator's with the alignment of old classes."""
         loss = super().loss(player, batch)
-        if player == "generator" and self.task_index:
-            if self.objective.task_kind == "pictures":
-                distance = self.picture_alignment(batch)
-            else:
-                distance = self.alignment_loss(len(batch["y"]))
-            loss = loss + self.alignment_weight * distance
-        return loss
+        if player != "generator" or not self.task_index:
+            return loss
+        if self.objective.task_kind == "pictures":
+            return loss + self.alignment_weight * self.picture_alignment(batch)
+        return loss + self.alignment_weight * self.alignment_loss(len(batch["y"]))
 
     def picture_alignment(self, batch: Batch) -> Tensor:
         """Return the distance of translator and snapshot on the batch's own inputs, a scalar.
 
-        Of CycleGAN's two translators it is the sum over both, of BicycleGAN's that with random
-        codes.
+        Of CycleGAN's translators it is the sum over both; BicycleGAN's has random codes.
         """
         assert self.snapshot is not None
         z, labels = batch["z"], batch["y"]
@@ -198,16 +193,14 @@ class MeRGANRA(MemoryReplay):
 
     def alignment_loss(self, batch_size: int) -> Tensor:
         """Return the distance of generator and snapshot on replays, a scalar."""
-        labels, world = self.alignment_labels(batch_size), self.noise.world
-        code, total = self.alignment == "code", batch_size * world
-        if code:
-            total = len(self.old_classes) * self.replays_of_each(batch_size)
+        labels, classes = self.alignment_labels(batch_size), len(self.old_classes)
+        world, code = self.noise.world, self.alignment == "code"
+        total = classes * self.replays_of_each(batch_size) if code else batch_size * world
         z, target = self.replay(labels, total)
         squares = world * (self.generator(z, labels) - target).square().sum()
         if not code:
             return squares / total
-        classes = len(self.old_classes) if self.class_reduction == "mean" else 1
-        return 0.5 * squares / classes
+        return 0.5 * squares / (classes if self.class_reduction == "mean" else 1)
 
     def alignment_labels(self, batch_size: int) -> Tensor:
         """Return the classes of the replays: balanced (code) or uniform over old ones (paper)."""

@@ -17,15 +17,12 @@ from lgan.networks.factory import NetworkFactory
 class PerTask(TaskNetworks):
     """Train a fresh pair for every task and keep every generator.
 
-    `parameter_counts` counts all generators as stored. The discriminator only ever sees one task,
-    so there is no classifier over all classes.
-
-    Args:
-        width: the generators' width as a share of the network's (1/2 and 1/4 Full).
-        **kwargs: see `LifelongGAN`.
+    `width` is the generators', as a share of the network's (1/2 and 1/4 Full). The discriminator
+    only ever sees one task, so there is no classifier over all classes.
     """
 
     classifies: ClassVar[bool] = False
+    renews_discriminator = True
     lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
 
     def __init__(self, *, networks: NetworkFactory, width: Positive = 1.0, **kwargs: Any) -> None:  # noqa: ANN401
@@ -41,7 +38,6 @@ class PerTask(TaskNetworks):
         """Start from fresh networks."""
         super().begin_task(info)
         self.generator = self.networks.build_generator(info.index).to(self.device)
-        self.discriminator = self.networks.build_discriminator(info.index).to(self.device)
 
     def end_task(self, info: TaskInfo) -> None:
         """Keep the generator as it is."""
@@ -70,9 +66,9 @@ class PerTask(TaskNetworks):
         `full` is the price of one generator of the full width for each task so far.
         """
         counts = super().parameter_counts()
-        working = counts["stored"]
-        counts["stored"] = sum(p.numel() for p in self.finished.parameters())
-        counts["total"] -= working
         full = sum(p.numel() for p in self._wide.build_generator().parameters())
-        counts["full"] = (self.task_index + 1) * full
-        return counts
+        return counts | {
+            "stored": sum(p.numel() for p in self.finished.parameters()),
+            "total": counts["total"] - counts["stored"],
+            "full": (self.task_index + 1) * full,
+        }

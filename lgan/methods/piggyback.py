@@ -22,10 +22,6 @@ class PiggybackGAN(ConvertedGenerator):
     """Filters of later tasks are mixed from a bank, but for a free share of them (Eq. 5).
 
     With the share 0 it is the paper's pure factorisation (PF, Eq. 1).
-
-    Args:
-        bank: lambda, initialisation, and which layers are factorised.
-        **kwargs: see `ConvertedGenerator`.
     """
 
     def __init__(self, *, bank: BankSettings, **kwargs: Any) -> None:  # noqa: ANN401
@@ -38,12 +34,7 @@ class PiggybackGAN(ConvertedGenerator):
 
 
 class PiggybackMask(ConvertedGenerator):
-    """Binary masks over the first task's frozen weights (Mallya et al. 2018).
-
-    Args:
-        masks: threshold, initial value, ternary or not, and whose norms.
-        **kwargs: see `ConvertedGenerator`.
-    """
+    """Binary masks over the first task's frozen weights (Mallya et al. 2018)."""
 
     def __init__(self, *, masks: BinaryMaskSettings, **kwargs: Any) -> None:  # noqa: ANN401
         self._settings = masks
@@ -55,10 +46,7 @@ class PiggybackMask(ConvertedGenerator):
 
 
 class ProgressiveNets(ConvertedGenerator):
-    """A column for each task that also reads the older columns' activations (Rusu et al. 2016).
-
-    Takes the arguments of `ConvertedGenerator`.
-    """
+    """A column for each task that also reads the older columns' activations (Rusu et al. 2016)."""
 
     def convert(self, network: nn.Module) -> TaskGenerator:
         """Return the generator as the first column."""
@@ -68,8 +56,7 @@ class ProgressiveNets(ConvertedGenerator):
 class SFTWithHeads(ConvertedGenerator):
     """Sequential fine-tuning that keeps each task's last layers, as the paper's baseline does.
 
-    "Task 1" after later tasks is then the new trunk under the old last layers. Takes the arguments
-    of `ConvertedGenerator`.
+    "Task 1" after later tasks is then the new trunk under the old last layers.
     """
 
     def convert(self, network: nn.Module) -> TaskGenerator:

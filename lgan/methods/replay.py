@@ -28,19 +28,17 @@ class StoredReplay:
     def __init__(
         self, draw: Draw, classes: Sequence[int], per_class: int, noise: Noise, batch: int = 500
     ) -> None:
-        device = noise.device
         parts = []
         for label in classes:
-            labels = torch.full((per_class,), label, device=device)
+            labels = torch.full((per_class,), label, device=noise.device)
             parts.append(torch.cat([draw(chunk, noise) for chunk in labels.split(batch)]))
-        self.images = torch.stack(parts)
-        self.position = {label: index for index, label in enumerate(classes)}
+        self.images, self.classes = torch.stack(parts), list(classes)
 
     def __call__(self, labels: Tensor, noise: Noise) -> Tensor:
         """Return an image of the set for each label (B,)."""
         rows = noise.integers(self.images.shape[1], len(labels))
-        places = torch.tensor([self.position[int(y)] for y in labels], device=labels.device)
-        return self.images[places, rows]
+        places = [self.classes.index(label) for label in labels.tolist()]
+        return self.images[torch.tensor(places, device=rows.device), rows]
 
 
 @dataclass

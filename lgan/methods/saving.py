@@ -41,12 +41,8 @@ class Saved(L.LightningModule):
         """Make the networks look like `structure`, so that their tensors can be loaded."""
 
     def _where(self) -> dict[str, Any]:
-        return {
-            "method": self.name,
-            "task": self.task_index,
-            "total_steps": self.total_steps,
-            "structure": self.structure(),
-        }
+        where = {"method": self.name, "task": self.task_index, "total_steps": self.total_steps}
+        return where | {"structure": self.structure()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add to a checkpoint inside a task what is needed to go on from it."""
