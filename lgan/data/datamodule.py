@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
 import lightning as L  # noqa: N812  (Lightning's own convention)
@@ -78,8 +78,6 @@ class TaskSequenceDataModule(L.LightningDataModule):
         )
         self._in_memory, self._limit = in_memory, memory_limit_mb * 2**20
         self._num_workers, self._augmentation = num_workers, augmentation
-        self._splits: ImageSplits | None = None
-        self._sequence: TaskSequence | None = None
         self._info: TaskInfo | None = None
         self._loader: BatchLoader | None = None
         self.again: Again = first_attempt
@@ -89,37 +87,27 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self.setup()
 
     def setup(self, stage: str | None = None) -> None:
-        """Load the data, cut it into tasks and check that every task fills a batch; idempotent.
+        """Load the data, cut it into tasks and check that every task fills a batch; idempotent."""
+        _ = self._loaded
 
-        Args:
-            stage: Lightning's stage; the same is done for each.
-
-        Raises:
-            ConfigError: a value does not fit the data set.
-            DataError: the data is absent or unreadable.
-        """
-        if self._splits is not None:
-            return
+    @cached_property
+    def _loaded(self) -> tuple[ImageSplits, TaskSequence]:
         splits = self._load()
         sequence = self._cut(len(splits.class_names))
         for task in sequence:
             count = int(torch.isin(splits.train.labels, torch.tensor(task.classes)).sum())
             check_batch_size(self.batch_size, count, task.index, distributed.world())
-        self._splits, self._sequence = self._materialise(splits), sequence
+        return self._materialise(splits), sequence
 
     @property
     def splits(self) -> ImageSplits:
         """The whole data set, for the datamodule and evaluation only."""
-        self.setup()
-        assert self._splits is not None
-        return self._splits
+        return self._loaded[0]
 
     @property
     def sequence(self) -> TaskSequence:
         """The sequence of tasks."""
-        self.setup()
-        assert self._sequence is not None
-        return self._sequence
+        return self._loaded[1]
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -133,7 +121,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes of the data set, those that no task uses included."""
+        """Classes of the data set, those that no task uses included."""
         return len(self.splits.class_names)
 
     @property
@@ -153,11 +141,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
 
     @property
     def info(self) -> TaskInfo:
-        """What `open` returned last.
-
-        Raises:
-            TaskAccessError: no task is open.
-        """
+        """What `open` returned last; `TaskAccessError` if no task is open."""
         if self._info is None:
             raise TaskAccessError("no task is open: call open(t) before asking for its data.")
         return self._info
@@ -165,10 +149,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
     def open(self, index: int, cumulative: bool = False) -> TaskInfo:
         """Open the door to task `index`, and shut it to all others.
 
-        Args:
-            index: the task to be trained.
-            cumulative: open it to tasks ``0 .. index``, for joint training. This breaks the rule
-                that a task sees its own data only; a method that asks for it declares so.
+        `cumulative` opens it to tasks ``0 .. index``, for joint training. This breaks the rule that
+        a task sees its own data only; a method that asks for it declares so.
         """
         task = self.sequence[index]
         classes = self.sequence.seen(index) if cumulative else task.classes
@@ -189,7 +171,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
 
     def test_images(self, index: int) -> Images:
         """Return the test pictures of one task."""
-        return self.splits.test.of_classes(self.sequence[index].classes)
+        return self.test_images_of(self.sequence[index].classes)
 
     def test_inputs(self, index: int) -> Tensor:
         """Return the test inputs of one translation task, uint8 (N, C, H, W)."""
@@ -200,17 +182,16 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self.splits.test.of_classes(classes)
 
     def training_images_for_evaluation(self) -> Images:
-        """Return all training pictures of all classes, whatever task is open.
+        """Return all training pictures, whatever task is open.
 
-        Only for training the fixed classifiers that evaluate (metrics): a method that trains on
-        them breaks the rule without declaring it.
+        Only for the fixed classifiers that evaluate: a method that trains on them breaks the rule
+        without declaring it.
         """
         return self.splits.train
 
     def train_dataloader(self) -> BatchLoader:
         """Return this rank's batches of the open task (of all up to it if cumulative)."""
-        info = self.info
-        images = info.images
+        info, images = self.info, self.info.images
         if self.trainer:
             # Batches are then indexed where they are used, and nothing is copied per step.
             images = images.to(self.trainer.strategy.root_device)
@@ -226,16 +207,9 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self._loader
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
-        """Turn the uint8 of a step's batches into [-1, 1] on the device, and augment.
+        """Turn the ``"x"`` of a step's batches into float32 in [-1, 1] on the device, and augment.
 
         The augmentation is a function of (seed, task, step).
-
-        Args:
-            batch: the loader's item, a list of ``{"x", "y"}``.
-            dataloader_idx: Lightning's number of the loader.
-
-        Returns:
-            The list with ``"x"`` as float32 ``(b, C, H, W)``.
         """
         floats = [{**part, "x": to_float(part["x"])} for part in batch]
         if self._augmentation is None or self._loader is None or not floats:
@@ -252,9 +226,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _materialise(self, splits: ImageSplits) -> ImageSplits:
-        parts = (splits.train, splits.validation, splits.test)
-        fits = sum(part.num_bytes for part in parts) <= self._limit
+        fits = sum(part.num_bytes for part in splits.parts) <= self._limit
         if self._in_memory is False or (self._in_memory == "auto" and not fits):
             return splits
-        train, validation, test = (part.load() for part in parts)
-        return ImageSplits(splits.name, train, validation, test, splits.class_names)
+        return splits.each(lambda part: part.load())

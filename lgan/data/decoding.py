@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,18 +15,13 @@ from torch import Tensor
 
 from lgan.errors import DataError
 
-_MODES = {1: "L", 3: "RGB"}
-
 
 @dataclass(frozen=True)
 class Decoder:
-    """How a picture becomes ``(channels, size, size)``.
+    """How a picture, grey or in colour, becomes ``(channels, size, size)``.
 
-    Args:
-        size: height and width in pixels.
-        channels: 1 (grey) or 3 (RGB); pictures of the other kind are converted.
-        fit: "crop" resizes the shorter side to `size` and crops the centre; "stretch" resizes
-            both sides to `size`. Both are bilinear with antialiasing.
+    "crop" resizes the shorter side to `size` and crops the centre; "stretch" resizes both sides to
+    `size`. Both are bilinear with antialiasing.
     """
 
     size: int
@@ -38,39 +35,20 @@ class Decoder:
 
 
 def check_header(path: Path) -> tuple[int, int]:
-    """Read only the header of a picture, and return its width and height.
-
-    Raises:
-        DataError: the file is no picture that Pillow knows.
-    """
-    try:
-        with Image.open(path) as opened:
-            return opened.size
-    except Exception as error:  # Pillow's plugins raise many kinds for damaged files
-        raise _unreadable(path, error) from error
+    """Read only the header of a picture, and return its width and height."""
+    with _opened(path) as opened:
+        return opened.size
 
 
 def decode(path: Path, decoder: Decoder) -> Tensor:
-    """Return the picture as uint8 ``(C, H, W)``.
-
-    Raises:
-        DataError: the file cannot be decoded to its end.
-    """
+    """Return the picture as uint8 ``(C, H, W)``."""
     return fit_picture(open_picture(path, decoder.channels), decoder)
 
 
 def open_picture(path: Path, channels: int) -> Image.Image:
-    """Return the whole picture, upright, in 8 bits and 1 or 3 channels.
-
-    Raises:
-        DataError: the file cannot be decoded to its end.
-    """
-    try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            return _eight_bits(image).convert(_MODES[channels])
-    except Exception as error:  # Pillow's plugins raise many kinds for damaged files
-        raise _unreadable(path, error) from error
+    """Return the picture, upright, in 8 bits; `DataError` if it cannot be decoded to its end."""
+    with _opened(path) as opened:
+        return _eight_bits(ImageOps.exif_transpose(opened)).convert("L" if channels == 1 else "RGB")
 
 
 def fit_picture(image: Image.Image, decoder: Decoder) -> Tensor:
@@ -88,8 +66,13 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(image) // 256).clip(0, 255).astype(np.uint8))
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{path} cannot be read as a picture ({type(error).__name__}: {error}); "
-        "replace the file or delete it."
-    )
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        with Image.open(path) as opened:
+            yield opened
+    except Exception as error:  # Pillow's plugins raise many kinds for damaged files
+        raise DataError(
+            f"{path} cannot be read as a picture ({type(error).__name__}: {error}); "
+            "replace the file or delete it."
+        ) from error

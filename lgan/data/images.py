@@ -39,15 +39,12 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 class Images(ABC):
-    """A fixed, ordered collection of labelled pictures of one shape.
-
-    Attributes:
-        labels: int64 ``(N,)``, the data set's own class ids.
-        shape: ``(C, H, W)`` of every picture.
-    """
+    """A fixed, ordered collection of labelled pictures of one shape."""
 
     labels: Tensor
+    """int64 ``(N,)``, the data set's own class ids."""
     shape: tuple[int, int, int]
+    """``(C, H, W)`` of every picture."""
     in_files: bool = False
     """Whether pictures are decoded when they are taken."""
 
@@ -91,11 +88,9 @@ class Images(ABC):
 
 
 class TensorImages(Images):
-    """Pictures held in memory.
+    """Pictures held in memory, uint8 ``(N, C, H, W)``, with labels ``(N,)`` on the CPU.
 
-    Args:
-        images: uint8 ``(N, C, H, W)``; never written to, so that several may share it.
-        labels: ``(N,)``; they stay on the CPU.
+    The pictures are never written to, so that several may share them.
     """
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
@@ -133,21 +128,13 @@ class TensorImages(Images):
 
 
 class FileImages(Images):
-    """Pictures decoded from files on demand: the streaming path.
-
-    Args:
-        paths: one file per picture.
-        labels: ``(N,)``.
-        decoder: how a file becomes a tensor of fixed shape.
-    """
+    """Pictures decoded on demand, one file per picture: the streaming path."""
 
     in_files = True
 
     def __init__(self, paths: Sequence[Path], labels: Tensor, decoder: Decoder) -> None:
-        self.paths = tuple(paths)
-        self.labels = labels.to(torch.int64)
-        self.decoder = decoder
-        self.shape = decoder.shape
+        self.paths, self.labels = tuple(paths), labels.to(torch.int64)
+        self.decoder, self.shape = decoder, decoder.shape
 
     def take(self, indices: Tensor) -> Tensor:
         """Decode the pictures at `indices`."""
@@ -177,24 +164,22 @@ class FileImages(Images):
         return sha.hexdigest()
 
     def digest(self) -> str:
-        """Return the sha256 of the files' bytes, the decoder's settings and the labels.
-
-        It differs from the digest of the same pictures decoded into memory (`load`), because the
-        files are not decoded for it.
-        """
+        """Return the sha256 of the files' bytes, not decoded, the decoder's settings and labels."""
         return self._digest
 
     def load(self) -> TensorImages:
         """Decode every picture into memory; a second call in this process reuses the first."""
-        stamps = tuple((path, _stamp(path)) for path in self.paths)
+        status = [path.stat() for path in self.paths]
+        sizes = [(one.st_size, one.st_mtime_ns) for one in status]
+        stamps = tuple(zip(self.paths, sizes, strict=True))
         return TensorImages(_decode_all(stamps, self.decoder), self.labels)
 
 
 @dataclass(frozen=True)
 class ImageSplits:
-    """A data set cut into training, validation and test pictures.
+    """A data set in three parts, of which `validation` may be empty.
 
-    `validation` may be empty. Labels are ``0 .. len(class_names) - 1`` in every part.
+    Labels are ``0 .. len(class_names) - 1`` in every part.
     """
 
     name: str
@@ -202,6 +187,16 @@ class ImageSplits:
     validation: Images
     test: Images
     class_names: tuple[str, ...]
+
+    @property
+    def parts(self) -> tuple[Images, Images, Images]:
+        """Training, validation and test pictures."""
+        return self.train, self.validation, self.test
+
+    def each(self, change: Callable[[Images], Images]) -> ImageSplits:
+        """Return the same set with every part changed."""
+        train, validation, test = map(change, self.parts)
+        return ImageSplits(self.name, train, validation, test, self.class_names)
 
 
 # One training, one validation and one test part: the copies that a process may want twice.
@@ -237,11 +232,6 @@ def _threaded(
         finally:
             # After an error the remaining chunks would only delay its message.
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_mtime_ns
 
 
 def _hash_file(path: Path) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from functools import singledispatch
 from pathlib import Path
 
 import torch
@@ -22,31 +21,22 @@ from lgan.seeding import mix
 INPUT, TARGET = slice(0, 3), slice(3, 6)
 
 
-@singledispatch
 def half(pairs: Images, which: slice) -> Images:
-    """Return the inputs or the targets of pairs as pictures of their own, with the same labels.
-
-    Args:
-        pairs: pictures of six channels.
-        which: `INPUT` or `TARGET`.
-    """
+    """Return the inputs or the targets of pairs as pictures of their own, with the same labels."""
+    if isinstance(pairs, TensorImages):
+        return TensorImages(pairs.images[:, which], pairs.labels)
+    if isinstance(pairs, PairFiles):
+        return PairFiles(pairs.paths, pairs.labels, pairs.decoder, pairs.reverse, which)
+    if isinstance(pairs, UnpairedImages):
+        return pairs.inputs if which == INPUT else pairs.targets
     raise TypeError(f"{type(pairs).__name__} holds no pairs")
 
 
-@half.register
-def _half_in_memory(pairs: TensorImages, which: slice) -> Images:
-    return TensorImages(pairs.images[:, which], pairs.labels)
-
-
 class PairFiles(FileImages):
-    """Pairs decoded on demand from files that show both pictures side by side.
+    """Pairs decoded on demand from files that show both pictures side by side; labels are tasks.
 
-    Args:
-        paths: one file per pair.
-        labels: ``(N,)``, the tasks.
-        decoder: how each half becomes a tensor of fixed shape.
-        reverse: by task, whether the right half is the input.
-        which: the channels that `take` returns: all, `INPUT` or `TARGET`.
+    `reverse` says by task whether the right half is the input, `which` the channels that `take`
+    returns: all, `INPUT` or `TARGET`.
     """
 
     def __init__(
@@ -66,14 +56,9 @@ class PairFiles(FileImages):
         chosen = [self.paths[i] for i in indices.tolist()]
         return PairFiles(chosen, self.labels[indices], self.decoder, self.reverse, self.which)
 
-    def half(self, which: slice) -> PairFiles:
-        """Return one half of the pairs."""
-        return PairFiles(self.paths, self.labels, self.decoder, self.reverse, which)
-
     def load(self) -> TensorImages:
         """Decode all into memory."""
-        images = in_threads(self._decoded, range(len(self)), self.shape)
-        return TensorImages(images, self.labels)
+        return TensorImages(in_threads(self._decoded, range(len(self)), self.shape), self.labels)
 
     def digest(self) -> str:
         """Return the sha256 of the files' bytes, labels, directions and the decoder's settings."""
@@ -91,22 +76,12 @@ class PairFiles(FileImages):
         return torch.cat(parts)[self.which]
 
 
-@half.register
-def _half_in_files(pairs: PairFiles, which: slice) -> Images:
-    return pairs.half(which)
-
-
 class UnpairedImages(Images):
     """Two sets of pictures of the same tasks, of any two sizes; nothing belongs together.
 
     It has as many items of each task as the larger side has pictures of it. Item i has the i-th
     input and the i-th target of its task, the smaller side from its start again; `shuffled` gives
-    every item others.
-
-    Args:
-        inputs: pictures of three channels, labelled by task.
-        targets: pictures of three channels, labelled by task.
-        rows: ``(N, 2)``, the row of the input and that of the target of each item.
+    every item others. `rows` ``(N, 2)`` are those of each item's input and target.
     """
 
     def __init__(self, inputs: Images, targets: Images, rows: Tensor | None = None) -> None:
@@ -152,10 +127,7 @@ class UnpairedImages(Images):
         """Return items that hold others: each side of each task is permuted for itself.
 
         Each picture of the larger side is in one item; of those of the smaller side, none is in
-        two items more than another.
-
-        Args:
-            *keys: plain values that name the permutation.
+        two items more than another. The keys name the permutation.
         """
         columns = []
         for column, side in enumerate((self.inputs, self.targets)):
@@ -163,8 +135,8 @@ class UnpairedImages(Images):
             columns.append(self.rows[:, column].clone())
             for task in self.labels.unique().tolist():
                 places = self.labels == task
-                own = _rows_of(side, task)
-                columns[column][places] = _permuted(own, int(places.sum()), generator)
+                order = _permuted(_rows_of(side, task), int(places.sum()), generator)
+                columns[column][places] = order
         return UnpairedImages(self.inputs, self.targets, torch.stack(columns, 1))
 
     def _in_turn(self) -> Tensor:
@@ -174,11 +146,6 @@ class UnpairedImages(Images):
             turns = torch.arange(max(len(side) for side in sides))
             found.append(torch.stack([side[turns % len(side)] for side in sides], 1))
         return torch.cat(found) if found else torch.empty(0, 2, dtype=torch.int64)
-
-
-@half.register
-def _half_of_unpaired(pairs: UnpairedImages, which: slice) -> Images:
-    return pairs.inputs if which == INPUT else pairs.targets
 
 
 def unpaired(pairs: Images) -> UnpairedImages:

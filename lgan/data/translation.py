@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -48,12 +49,10 @@ class TranslationDataModule(TaskSequenceDataModule):
 
     Args:
         splits: returns pairs, labelled by task, as pictures of six channels (input, target) or as
-            `UnpairedImages`; called once with ``root=root``.
+            `UnpairedImages`.
         paired: whether the two pictures of a pair belong together; False with paired pictures
             forgets that they do.
-        num_tasks: use only the first tasks; None for all.
-        augmentation: applied on the device to training batches in [-1, 1]: the same to both
-            pictures of a pair, one of its own to each if they are unpaired.
+        augmentation: the same to both pictures of a pair, one of its own to each if unpaired.
     """
 
     task_kind: ClassVar[TaskKind] = "pictures"
@@ -77,7 +76,7 @@ class TranslationDataModule(TaskSequenceDataModule):
         self.paired = paired
         if not paired:
             self._loaders = (UnpairedLoader, UnpairedStreamingLoader)
-            augmentation = None if augmentation is None else _Each(augmentation)
+            augmentation = augmentation and partial(_each, augmentation)
         super().__init__(
             splits,
             name,
@@ -104,10 +103,6 @@ class TranslationDataModule(TaskSequenceDataModule):
         """Return the validation targets of one task; there may be none."""
         return half(super().validation_images(index), TARGET)
 
-    def test_images(self, index: int) -> Images:
-        """Return the test targets of one task."""
-        return half(super().test_images(index), TARGET)
-
     def test_images_of(self, classes: Sequence[int]) -> Images:
         """Return the test targets of some tasks."""
         return half(super().test_images_of(classes), TARGET)
@@ -117,10 +112,9 @@ class TranslationDataModule(TaskSequenceDataModule):
         return half(super().training_images_for_evaluation(), TARGET)
 
     def test_inputs(self, index: int) -> Tensor:
-        """Return the test inputs of one task, uint8 ``(N, 3, H, W)``.
+        """Return the test inputs of one task, uint8 ``(N, 3, H, W)``, decoded once: do not write.
 
-        If they are paired, the i-th belongs to the i-th of `test_images`. They are decoded once;
-        do not write to them.
+        If they are paired, the i-th belongs to the i-th of `test_images`.
         """
         if index not in self._test_inputs:
             pairs = self.splits.test.of_classes(self.sequence[index].classes)
@@ -135,25 +129,14 @@ class TranslationDataModule(TaskSequenceDataModule):
         return self.test_inputs(index), self.test_images(index).all()
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
-        """Turn pairs into floats, augment them and take them apart.
-
-        Args:
-            batch: the loader's item, a list of ``{"x", "y"}`` with pairs `x`.
-            dataloader_idx: Lightning's number of the loader.
-
-        Returns:
-            The list with ``"z"`` (inputs) and ``"x"`` (targets) as float32 ``(b, 3, H, W)`` in
-            [-1, 1].
-        """
+        """Turn the pairs ``"x"`` into floats, augment them, and part ``"z"`` (inputs) from them."""
         parts = super().on_after_batch_transfer(batch, dataloader_idx)
         return [{**part, "z": part["x"][:, INPUT], "x": part["x"][:, TARGET]} for part in parts]
 
     def _materialise(self, splits: ImageSplits) -> ImageSplits:
         held = super()._materialise(splits)
-        parts = (held.train, held.validation, held.test)
         if not self.paired:
-            train, validation, test = (unpaired(part) for part in parts)
-            return ImageSplits(held.name, train, validation, test, held.class_names)
+            return held.each(unpaired)
         if isinstance(held.train, UnpairedImages):
             raise ConfigError(
                 f"data.paired=true, but the pictures of data={self.name} are unpaired; set "
@@ -162,12 +145,6 @@ class TranslationDataModule(TaskSequenceDataModule):
         return held
 
 
-class _Each:
-    """An augmentation applied to inputs and targets one after the other, with other draws."""
-
-    def __init__(self, augmentation: Augmentation) -> None:
-        self.augmentation = augmentation
-
-    def __call__(self, pairs: Tensor, noise: Noise) -> Tensor:
-        halves = [self.augmentation(pairs[:, which], noise) for which in (INPUT, TARGET)]
-        return torch.cat(halves, 1)
+def _each(augmentation: Augmentation, pairs: Tensor, noise: Noise) -> Tensor:
+    """Augment inputs and targets one after the other, with other draws."""
+    return torch.cat([augmentation(pairs[:, which], noise) for which in (INPUT, TARGET)], 1)
