@@ -12,15 +12,7 @@ from lgan.seeding import Noise
 
 
 def random_flip(images: Tensor, noise: Noise) -> Tensor:
-    """Mirror each picture left to right with probability 1/2.
-
-    Args:
-        images: ``(B, C, H, W)``.
-        noise: the source of the choice, on the same device.
-
-    Returns:
-        A new tensor of the same shape.
-    """
+    """Mirror each picture of ``(B, C, H, W)`` left to right with probability 1/2."""
     mirrored = noise.uniform(len(images), 1, 1, 1) < 0.5
     return images.flip(-1).where(mirrored, images)
 
@@ -36,12 +28,6 @@ def jitter(images: Tensor, noise: Noise, load_size: Count = 286, flip: bool = Tr
         noise: the source of the choices, on the same device.
         load_size: length of the shorter side before the cut (286 for pictures of 256).
         flip: whether to mirror each picture left to right with probability 1/2.
-
-    Returns:
-        A new tensor of the same shape, in [-1, 1].
-
-    Raises:
-        ConfigError: `load_size` is less than the pictures' shorter side.
     """
     height, width = images.shape[-2:]
     short = min(height, width)

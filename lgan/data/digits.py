@@ -16,7 +16,7 @@ def digits(
     validation_fraction: PartShare = 0.1,
     seed: Whole = 0,
 ) -> ImageSplits:
-    """Load the digits with a fixed stratified split.
+    """Load the digits, uint8 ``(1, 8, 8)`` scaled from grey 0..16, in a fixed stratified split.
 
     Args:
         root: ignored; the pictures come with scikit-learn.
@@ -24,9 +24,6 @@ def digits(
         validation_fraction: share of what is left that is held out for validation.
         seed: fixes the split; independent of the run's seed on purpose, so that runs with several
             seeds are measured on the same pictures.
-
-    Returns:
-        Splits of uint8 ``(1, 8, 8)``; the original grey values 0..16 are scaled to 0..255.
     """
     bunch = load_digits()
     grey = torch.from_numpy(bunch.images).mul(255 / 16).round().to(torch.uint8)

@@ -15,9 +15,7 @@ from lgan.data.images import FileImages, ImageSplits
 from lgan.data.splitting import hold_out, limit_per_class
 from lgan.errors import ConfigError, DataError
 
-SUFFIXES = frozenset(
-    (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-)
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 
 
 def image_folder(
@@ -33,7 +31,8 @@ def image_folder(
     """Read ``root/train/<class>/**`` and, where they exist, ``root/val`` and ``root/test``.
 
     With both, they are validation and test part. With one of them, it is the test part and
-    validation pictures are held out of train. With none, both are held out of train.
+    validation pictures are held out of train. With none, both are held out of train. Classes are
+    sorted by name, as numbers if all names are numbers.
 
     Args:
         root: the folder; required.
@@ -45,15 +44,6 @@ def image_folder(
         train_limit_per_class: keep only the first so many training pictures of each class, in the
             order of their paths.
         seed: fixes what is held out; independent of the run's seed.
-
-    Returns:
-        Splits of `FileImages`, every header checked. Classes are sorted by name, as numbers if all
-        names are numbers.
-
-    Raises:
-        ConfigError: `root` is missing.
-        DataError: a folder is absent, empty or has other classes than train, or a file is no
-            picture.
     """
     if root is None:
         raise ConfigError(
@@ -76,11 +66,8 @@ def image_folder(
 
 def class_folders(folder: Path) -> list[str]:
     """Return the names of the class folders in `folder`, sorted."""
-    names = (
-        [p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
-        if folder.is_dir()
-        else []
-    )
+    inside = folder.iterdir() if folder.is_dir() else ()
+    names = [path.name for path in inside if path.is_dir() and not path.name.startswith(".")]
     if not names:
         raise DataError(
             f"{folder} holds no class folder: put the pictures into {folder}/<class>/ "
@@ -105,7 +92,7 @@ def hold_out_files(images: FileImages, fraction: float, seed: int) -> tuple[File
 
 def check_splits(splits: ImageSplits) -> ImageSplits:
     """Check the header of every file, and return the splits."""
-    for part in (splits.train, splits.validation, splits.test):
+    for part in splits.parts:
         if isinstance(part, FileImages):
             part.check()
     return splits

@@ -38,18 +38,10 @@ def imagenet50(
         root: the folder; required.
         classes: wnids (names of class folders), or None.
         size: pictures become ``(3, size, size)``.
-        fit: "crop" (shorter side to `size`, centre crop; the code's) or "stretch".
-        train_limit_per_class: keep only the first so many training pictures of each class, in
-            the order of their paths; null for all.
+        fit: as for `image_folder`; the code crops.
+        train_limit_per_class: as for `image_folder`.
         validation_fraction: share of each class held out of train; the code holds none out here.
         seed: fixes what is held out; independent of the run's seed.
-
-    Returns:
-        Splits of `FileImages`, every header checked.
-
-    Raises:
-        ConfigError: `classes` names one twice.
-        DataError: `root` is missing, a class's folder is absent or empty, or a file is no picture.
     """
     if root is None:
         raise DataError(
@@ -70,12 +62,7 @@ def imagenet50(
 
 
 def choose_classes(names: Sequence[str], classes: Sequence[str] | None) -> list[str]:
-    """Return the classes asked for; by default those of the paper if they can be told.
-
-    Args:
-        names: all class folders, sorted.
-        classes: the names wanted, or None.
-    """
+    """Return the classes asked for; by default those of the paper if `names` are all 1000."""
     if classes is None:
         return paper_classes(names) if len(names) == ALL_CLASSES else list(names)
     if not classes or len(set(classes)) < len(classes):

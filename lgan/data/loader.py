@@ -36,23 +36,10 @@ class BatchLoader:
     Item s is a list of `draws` batches ``{"x": uint8 (b, C, H, W), "y": int64 (b,)}`` with ``b =
     batch_size / world``. An epoch visits every picture at most once; the remainder that does not
     fill a batch is left out of that epoch (another permutation leaves out other pictures).
-
-    Args:
-        images: the task's training pictures.
-        batch_size: pictures in the global batch.
-        draws: fresh batches per step (critic steps).
-        steps: number of items.
-        seed: the run's seed.
-        task: the task's index.
-        rank: this process's rank.
-        world: number of processes.
-
-    Raises:
-        ConfigError: the batch is larger than the data, or cannot be shared out evenly.
     """
 
     images: Images
-    batch_size: int
+    batch_size: int  # the global one
     draws: int
     steps: int
     seed: int

@@ -34,12 +34,6 @@ def lsun(
             the order of their paths (100,000 in the paper); null for all.
         validation_fraction: share of each category held out of train; the paper holds none out.
         seed: fixes what is held out; independent of the run's seed.
-
-    Returns:
-        Splits of `FileImages`, every header checked.
-
-    Raises:
-        DataError: `root` is missing, a folder is absent or empty, or a file is no picture.
     """
     layout = "<category>/train and <category>/val with pictures (exported from LSUN's LMDB files)"
     if root is None:

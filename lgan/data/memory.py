@@ -59,12 +59,7 @@ class ExemplarMemory:
     def add(self, images: Images, labels: Tensor | None = None) -> None:
         """Choose exemplars of each class in `images`; a class held already is replaced.
 
-        Args:
-            images: a task's training pictures.
-            labels: ``(N,)``; the pictures' own labels if left out.
-
-        Raises:
-            ConfigError: `total` is smaller than the number of classes to hold.
+        `labels` ``(N,)`` are the pictures' own if left out.
         """
         self._all = None
         labels = images.labels if labels is None else labels
@@ -84,14 +79,7 @@ class ExemplarMemory:
             self._kept = {label: kept[:room].clone() for label, kept in self._kept.items()}
 
     def draw_of(self, labels: Tensor, noise: Noise) -> Tensor:
-        """Draw an exemplar of each class in `labels` (B,), with replacement.
-
-        Returns:
-            uint8 ``(B, C, H, W)``, on the CPU.
-
-        Raises:
-            ValueError: a class is not held.
-        """
+        """Draw an exemplar of each class in `labels` (B,), with replacement, on the CPU."""
         missing = set(labels.tolist()) - set(self._kept)
         if missing:
             raise ValueError(f"the memory holds no pictures of the classes {sorted(missing)}")

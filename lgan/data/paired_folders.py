@@ -42,12 +42,6 @@ def paired_folders(
             order of their paths.
         tasks: names of some of `folders`, in the order in which they are learned; None: all of
             them, as they stand.
-
-    Returns:
-        Splits of `PairFiles`, every header checked; the classes are the tasks.
-
-    Raises:
-        DataError: a folder is absent or empty, or a file is no picture or of odd width.
     """
     decoder = Decoder(size, 3, fit)
     chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, ("train",))

@@ -36,21 +36,13 @@ _FLAT = 18.0  # of 255: a crop whose grey values deviate less is sky or shadow, 
 
 @dataclass(frozen=True)
 class PhotoTask:
-    """What one task is cut from, and how its inputs are made.
-
-    Attributes:
-        photograph: "china" or "flower".
-        train: boxes of training crops.
-        test: boxes of test crops.
-        sides: the sides of the windows, in pixels of the photograph.
-        to_input: uint8 crops ``(N, 3, H, W)`` to uint8 inputs of the same shape.
-    """
+    """What one task is cut from, and how its inputs are made."""
 
     photograph: str
     train: tuple[Box, ...]
     test: tuple[Box, ...]
-    sides: tuple[int, ...]
-    to_input: Callable[[Tensor], Tensor]
+    sides: tuple[int, ...]  # of the windows, in pixels of the photograph
+    to_input: Callable[[Tensor], Tensor]  # from uint8 crops (N, 3, H, W) to the same
 
 
 TASKS = {
@@ -85,18 +77,17 @@ def photos(
     test_pairs: Count = 100,
     seed: Whole = 0,
 ) -> ImageSplits:
-    """Cut the pairs of all tasks, the same ones in every process.
+    """Cut uint8 pairs ``(6, size, size)``, input first, the same ones in every process.
+
+    There is no validation part.
 
     Args:
         root: ignored; the photographs come with scikit-learn.
-        size: both pictures of a pair become ``(3, size, size)``.
+        size: side of both pictures of a pair.
         tasks: names of `TASKS`, in the order in which they are learned.
         train_pairs: training pairs of each task.
         test_pairs: test pairs of each task.
         seed: fixes the windows; independent of the run's seed.
-
-    Returns:
-        Splits of uint8 pairs ``(6, size, size)``, input first; no validation part.
     """
     require_names(tasks, TASKS)
     train = _cut(tasks, "train", train_pairs, size, seed)
@@ -106,14 +97,7 @@ def photos(
 
 
 def windows(task: str, part: str, count: int, seed: int = 0) -> list[Box]:
-    """Return the windows that a task's crops are cut from.
-
-    Args:
-        task: one of `TASKS`.
-        part: "train" or "test".
-        count: how many.
-        seed: fixes the choice, with numpy's frozen stream.
-    """
+    """Return windows that a task's crops are cut from, chosen with numpy's frozen stream."""
     source = TASKS[task]
     picture = _photographs()[source.photograph]
     boxes = source.train if part == "train" else source.test

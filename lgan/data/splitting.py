@@ -10,13 +10,8 @@ from torch import Tensor
 def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Set the same share of every class aside.
 
+    A fraction above 0 sets at least one picture of each class aside, and at least one always stays.
     The choice uses numpy's frozen `RandomState` stream, so it is the same with every version.
-
-    Args:
-        labels: ``(N,)``.
-        fraction: share of each class in [0, 1); a fraction above 0 sets at least one picture of
-            each class aside, and at least one always stays.
-        seed: fixes the choice.
 
     Returns:
         Indices kept and indices held out, both ascending.

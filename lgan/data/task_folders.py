@@ -20,19 +20,12 @@ _KEYS = {"name", "root", "direction", "fetch"}
 
 @dataclass(frozen=True)
 class TaskFolder:
-    """One task's folder.
-
-    Attributes:
-        name: the task's name.
-        folder: where its pictures are.
-        reverse: whether B is translated to A.
-        fetch: what to fetch if it is absent, for the message.
-    """
+    """One task's folder of pictures."""
 
     name: str
     folder: Path
-    reverse: bool
-    fetch: str = ""
+    reverse: bool  # whether B is translated to A
+    fetch: str = ""  # what to fetch if it is absent, for the message
 
 
 def task_folders(
@@ -47,10 +40,6 @@ def task_folders(
         root: the folder that relative folders lie in; None if they are whole paths.
         layout: what must lie in each, for the message.
         needed: subfolders that must exist.
-
-    Raises:
-        ConfigError: an entry is wrong, or there is none.
-        DataError: a folder is absent.
     """
     if not entries:
         raise ConfigError(
@@ -87,14 +76,11 @@ def require_names(tasks: Sequence[str], known: Collection[str]) -> None:
 
 def read_parts(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
     """Return the pictures of `folders`, labelled by place in the list; None is left out."""
-    found = {
-        task: read_classes([folder], decoder).paths
-        for task, folder in enumerate(folders)
-        if folder is not None
-    }
-    labels = [task for task, paths in found.items() for _ in paths]
-    paths = [path for some in found.values() for path in some]
-    return FileImages(paths, torch.tensor(labels, dtype=torch.int64), decoder)
+    given = [task for task, folder in enumerate(folders) if folder]
+    if not given:
+        return FileImages([], torch.empty(0), decoder)
+    found = read_classes([folder for folder in folders if folder], decoder)
+    return FileImages(found.paths, torch.tensor(given)[found.labels], decoder)
 
 
 def _check(entries: Sequence[Mapping[str, Any]]) -> None:

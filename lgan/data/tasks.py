@@ -28,21 +28,15 @@ class Task:
 class TaskInfo:
     """All that a method is told of the task that is open.
 
-    Attributes:
-        index: the task's.
-        task_classes: classes of each task of the sequence, those to come included.
-        steps: generator steps of the task.
-        batch_size: pictures in the global batch.
-        draws: real batches per step.
-        images: the training pictures: the task's own, or of all tasks up to it if the data are
-            cumulative; pairs of six channels where a task is a translation.
+    `images` are the training pictures: the task's own, or of all tasks up to it if the data are
+    cumulative; pairs of six channels where a task is a translation.
     """
 
     index: int
-    task_classes: tuple[tuple[int, ...], ...]
-    steps: int
-    batch_size: int
-    draws: int
+    task_classes: tuple[tuple[int, ...], ...]  # of the whole sequence, those to come included
+    steps: int  # of the generator
+    batch_size: int  # the global one
+    draws: int  # real batches per step
     images: Images
 
     @property
@@ -61,9 +55,6 @@ class TaskSequence:
         class_order_seed: fixes the random order; independent of the run's seed on purpose, so
             that runs with several seeds see the same tasks.
         num_tasks: use only the first tasks; None for all.
-
-    Raises:
-        ConfigError: the values do not fit the data set.
     """
 
     def __init__(

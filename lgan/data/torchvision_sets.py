@@ -34,11 +34,8 @@ _PATIENCE = 15.0  # seconds without a byte from the network before giving up
 _DIGITS = tuple("0123456789")
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    train: TensorImages
-    test: TensorImages
-    class_names: tuple[str, ...]
+# Training pictures, test pictures, names of the classes.
+_Loaded = tuple[TensorImages, TensorImages, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -54,8 +51,7 @@ class _Source:
 
     def read(self, root: str, download: bool) -> _Loaded:
         train, test = (self.kind(root, part, download=download) for part in self.parts)
-        names = self.class_names or tuple(train.classes)
-        return _Loaded(self._images(train), self._images(test), names)
+        return self._images(train), self._images(test), self.class_names or tuple(train.classes)
 
     def _images(self, part: Any) -> TensorImages:  # noqa: ANN401
         # torchvision has turned label 10, SVHN's zero, into 0.
@@ -78,9 +74,6 @@ def mnist(
             paper only says "resized").
         validation: the first so many training pictures are held out (TensorFlow's tutorial split).
         train_limit_per_class: keep only the first so many training pictures of each class.
-
-    Raises:
-        DataError: the files are absent and cannot be downloaded.
     """
     return _splits(_MNIST, root, validation, train_limit_per_class, _RESIZES[resize])
 
@@ -107,11 +100,8 @@ def svhn(
         root: folder with ``train_32x32.mat`` and ``test_32x32.mat``; None for the cache.
         validation: about so many training pictures are held out, the same share of each class;
             MeRGAN trains on all of them, hence 0.
-        train_limit_per_class: keep only the first so many training pictures of each class.
+        train_limit_per_class: as for `mnist`.
         seed: fixes the held-out pictures; independent of the run's seed.
-
-    Raises:
-        DataError: the files are absent and cannot be downloaded.
     """
     return _splits(_SVHN, root, validation, train_limit_per_class, seed=seed)
 
@@ -122,16 +112,9 @@ def cifar10(
     train_limit_per_class: Count | None = None,
     seed: Whole = 0,
 ) -> ImageSplits:
-    """CIFAR-10: 45,000 / 5,000 / 10,000 RGB pictures of 32x32.
+    """CIFAR-10: 45,000 / 5,000 / 10,000 RGB pictures of 32x32; everything else as for `svhn`.
 
-    Args:
-        root: folder with ``cifar-10-batches-py`` or ``cifar-10-python.tar.gz``; None for the cache.
-        validation: about so many training pictures are held out, the same share of each class.
-        train_limit_per_class: keep only the first so many training pictures of each class.
-        seed: fixes the held-out pictures; independent of the run's seed.
-
-    Raises:
-        DataError: the files are absent and cannot be downloaded.
+    `root` is a folder with ``cifar-10-batches-py`` or ``cifar-10-python.tar.gz``.
     """
     return _splits(_CIFAR10, root, validation, train_limit_per_class, seed=seed)
 
@@ -150,8 +133,7 @@ def _splits(
     seed: int | None = None,
 ) -> ImageSplits:
     """Hold `validation` training pictures out: of each class by a seed, or the first ones."""
-    loaded = _obtain(source, root)
-    train, test = loaded.train, loaded.test
+    train, test, class_names = _obtain(source, root)
     if resize:
         train, test = (TensorImages(resize(part.images), part.labels) for part in (train, test))
     if validation >= len(train):
@@ -164,8 +146,7 @@ def _splits(
     else:
         kept, held = hold_out(train.labels, validation / len(train), seed)
     limited = kept[limit_per_class(train.labels[kept], limit)]
-    parts = train.subset(limited), train.subset(held), test
-    return ImageSplits(source.name, *parts, loaded.class_names)
+    return ImageSplits(source.name, train.subset(limited), train.subset(held), test, class_names)
 
 
 def _bilinear(images: Tensor) -> Tensor:

@@ -28,41 +28,28 @@ def unpaired_folders(
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{trainA,trainB,testA,testB}/*``.
 
-    There is no validation part. The sides may differ in length.
+    There is no validation part. The sides may differ in length. The inputs are side A with
+    direction AtoB, side B with BtoA.
 
     The arguments are those of `paired_folders`; the limit counts pictures of each side.
-
-    Returns:
-        Splits of `UnpairedImages`, every header checked; the classes are the tasks. The inputs are
-        side A with direction AtoB, side B with BtoA.
     """
     decoder = Decoder(size, 3, fit)
     chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, _PARTS)
     parts = {"train": train_limit_per_class, "test": None}
     train, test = (_read(chosen, part, decoder, limit) for part, limit in parts.items())
     nothing = FileImages([], torch.empty(0, dtype=torch.int64), decoder)
-    return ImageSplits(
-        "unpaired_folders",
-        train,
-        UnpairedImages(nothing, nothing),
-        test,
-        tuple(task.name for task in chosen),
-    )
+    names = tuple(task.name for task in chosen)
+    return ImageSplits("unpaired_folders", train, UnpairedImages(nothing, nothing), test, names)
 
 
 def _read(
     tasks: Sequence[TaskFolder], part: str, decoder: Decoder, limit: int | None
 ) -> UnpairedImages:
-    inputs, targets = (
-        read_parts(
-            [task.folder / f"{part}{'AB'[task.reverse != target]}" for task in tasks], decoder
-        )
-        for target in (False, True)
-    )
-    return UnpairedImages(_checked(inputs, limit), _checked(targets, limit))
-
-
-def _checked(side: FileImages, limit: int | None) -> FileImages:
-    kept = side.subset(limit_per_class(side.labels, limit))
-    kept.check()
-    return kept
+    sides = []
+    for target in (False, True):
+        folders = [task.folder / f"{part}{'AB'[task.reverse != target]}" for task in tasks]
+        side = read_parts(folders, decoder)
+        sides.append(side.subset(limit_per_class(side.labels, limit)))
+        sides[-1].check()
+    inputs, targets = sides
+    return UnpairedImages(inputs, targets)
