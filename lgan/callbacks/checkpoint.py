@@ -28,7 +28,6 @@ class StepCheckpoint(Checkpoint):
     temporary folder, which is not atomic across file systems.
 
     Args:
-        folder: where `last.ckpt` goes.
         every: generator steps between two checkpoints; 0 for none inside a task.
         share: largest share of the time that writing may take (training does not depend on it). Of
             checkpoints that take a second or more, as many are passed over as it needs; null: none.
@@ -51,7 +50,6 @@ class StepCheckpoint(Checkpoint):
             self._took = self._written - began
 
     def _affordable(self) -> bool:
-        """Return whether enough time has passed since the last checkpoint, as rank 0 sees it."""
         passed = time.monotonic() - self._written
         return distributed.from_main(
             self.share is None or self._took < DEAR or passed >= self._took / self.share

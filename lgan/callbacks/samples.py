@@ -80,7 +80,6 @@ class FixedNoiseSamples(TaskCallback):
         return load_tensors(path)["noise"].to(method.device)
 
     def _save_targets(self, datamodule: TaskSequenceDataModule, folder: Path) -> None:
-        """Save what belongs to the fixed inputs, once per run, where pictures are paired."""
         path = folder / "targets.pt"
         if path.exists() or not datamodule.paired:
             return
@@ -94,7 +93,6 @@ class FixedNoiseSamples(TaskCallback):
         return images.unflatten(0, (len(classes), self.per_class)).float().cpu()
 
     def _compare(self, drawn: list[Tensor], folder: Path) -> list[dict]:
-        """Compare with the images each task had when it was learnt."""
         path = folder / "learnt.pt"
         learnt = [*self._learnt(path, drawn[:-1]), drawn[-1]]
         save_tensors(path, {"images": learnt})

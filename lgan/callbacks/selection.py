@@ -111,7 +111,6 @@ class SelectByValidation(TaskCallback):
         self.best = state_dict["best"]
 
     def _accuracy(self, method: Learner, tasks: Sequence[Images]) -> float:
-        """Return the mean over tasks of the fraction of images whose class is found."""
         total = 0.0
         for images in tasks:
             found = predict(method.classify, images, method.device, self._classes)

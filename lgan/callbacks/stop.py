@@ -25,8 +25,7 @@ class StopOnSignal(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Hear signals in place of Lightning, which has just set a handler of its own."""
-        watch = signals.current()
-        if watch is not None:
+        if (watch := signals.current()) is not None:
             watch.install()
             watch.train(True)
 
@@ -34,20 +33,15 @@ class StopOnSignal(Checkpoint):
         """Leave, if a signal has come to any rank."""
         watch, step = signals.current(), pl_module.step
         alone, last = distributed.world() == 1, step >= trainer.num_training_batches
-        if watch is None or (alone and not watch.received):
+        if watch is None or not (alone or last or step % self.every == 0):
             return
-        if not (alone or last or step % self.every == 0):
-            return
-        signum = distributed.largest(watch.received, pl_module.device)
-        if not signum:
-            return
-        checkpoints.write(trainer, self.path, pl_module)
-        raise signals.StopBySignal(signum, f"at task {pl_module.task_index}, step {step}")
+        if signum := distributed.largest(watch.received, pl_module.device):
+            checkpoints.write(trainer, self.path, pl_module)
+            raise signals.StopBySignal(signum, f"at task {pl_module.task_index}, step {step}")
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Steps are over: from now on a signal ends the run at once."""
-        watch = signals.current()
-        if watch is not None:
+        if (watch := signals.current()) is not None:
             watch.train(False)
 
     def on_exception(self, trainer: L.Trainer, pl_module: Any, exception: BaseException) -> None:  # noqa: ANN401

@@ -57,7 +57,6 @@ class LifelongGAN(Saved, Declared):
     `Trainer(max_epochs=1).fit(method, datamodule=datamodule)`.
 
     Args:
-        name: stands in tables, as in `method=name`.
         optimizer: `parameters -> torch.optim.Optimizer`; called anew for every task.
         rate_schedule: factor of the learning rate (`lgan.objectives.schedule`); None: none.
         seed: every random number is a function of (seed, purpose, task, step).
@@ -149,10 +148,7 @@ class LifelongGAN(Saved, Declared):
         return labels
 
     def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
-        """Yield (player, batch) for each optimizer step of one generator step.
-
-        A role of `roles` may stand for a player: another loss, taken by that player's optimizer.
-        """
+        """Yield (player or role of `roles`, batch) for each optimizer step of a generator step."""
         yield from self.objective.schedule(self.generator, batches, self.noise)
 
     def loss(self, player: str, batch: Batch) -> Tensor:
@@ -262,9 +258,8 @@ class LifelongGAN(Saved, Declared):
         self.noise.reseed(self.seed, "noise", self.task_index, self.step, *again)
         if self._drops:
             # Dropout draws from torch's own generator; reseeding that is slow, so only here.
-            torch.manual_seed(
-                mix(self.seed, "dropout", self.noise.rank, self.task_index, self.step, *again)
-            )
+            place = self.noise.rank, self.task_index, self.step
+            torch.manual_seed(mix(self.seed, "dropout", *place, *again))
         self._set_learning_rates()
         found = self.optimizers()  # of a single player Lightning gives no list
         listed = found if isinstance(found, list) else [found]

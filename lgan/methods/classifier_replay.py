@@ -1,7 +1,6 @@
-"""A classifier on the discriminator that learns all classes from replays of old tasks.
+"""A classifier on the discriminator that learns all classes from replays (papers/dgm.md, 4).
 
-Source: Ostapenko et al. 2019 and the official code (papers/dgm.md, section 4): the replays are real
-pictures to the classifier; critic and generator see the current task only.
+Critic and generator see the current task only (Ostapenko et al. 2019 and the official code).
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from lgan.errors import ConfigError
 from lgan.methods.converted import Converted
 from lgan.methods.fit import Trait
 from lgan.methods.replay import Draw, MixedReplay, StoredReplay, balanced_labels
-from lgan.networks.factory import noise_length
 from lgan.objectives.acgan import Batch
 from lgan.seeding import Noise
 
@@ -35,7 +33,6 @@ class ClassifierReplay(Converted):
             is drawn once, as large per class as the current task (code).
         real_ratio: share of real pictures kept of old classes, r; null for none.
         real_total: real pictures kept in all, K; null for none.
-        **kwargs: see `LifelongGAN`.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("tasks that come one by one",)
@@ -131,7 +128,7 @@ class ClassifierReplay(Converted):
     @torch.no_grad()
     def draw_generated(self, labels: Tensor, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) of the classes."""
-        return self.generate(noise.normal(len(labels), noise_length(self.generator)), labels)
+        return self.sample(labels, noise)
 
     def border_state(self) -> dict[str, Any]:
         """Add the real pictures to what a finished task leaves behind."""

@@ -1,8 +1,7 @@
 """Dynamic Generative Memory (Ostapenko et al., CVPR 2019, arXiv 1904.03137): DGMw and DGMa.
 
-The generator learns a mask together with the weights of each task. What a task's binary mask
-reserves is never changed again, and the network grows by what was reserved. A classifier on the
-discriminator's trunk learns all classes from replays. Where paper and code differ
+What a task's learnt binary mask reserves is never changed again, and the generator grows by it. A
+classifier on the discriminator's trunk learns all classes from replays. Where paper and code differ
 (papers/dgm.md 2, 3, 6), both can be had; past tasks always use binary masks, so that their images
 stay the same bit for bit.
 """
@@ -53,12 +52,11 @@ class DGM(ClassifierReplay):
     """What DGMw and DGMa share.
 
     Args:
-        annealing: the scale of the masks over a task's steps.
         sparsity_weight: lambda_RU, weight of the sparsity regulariser.
         sparsity_ratio: alpha, by which it grows: "units" (units now over units at the start, the
             digits' code), "weights" (the same with weights, ImageNet's code) or "none" (1).
         expansion: "code" (the wider input counts as free room) or "paper" (it does not).
-        new_weights: initial values of weights added at an expansion, "normal" or "xavier".
+        new_weights: initial values of weights added at an expansion.
         embedding_start: embeddings of later tasks before training, in units of 1 / s_max; 0
             (digits) or 6 (ImageNet's code).
         generator_class_weight: of the classifier's loss in the generator's; null: 1 where a task
@@ -113,8 +111,6 @@ class DGM(ClassifierReplay):
         """Return a plain generator under masks."""
         raise NotImplementedError
 
-    # ------------------------------------------------------------------------------ the task border
-
     def configure_callbacks(self) -> list[L.Callback]:
         """Add those that widen the generator, protect it and binarise its masks."""
         return [*super().configure_callbacks(), ExpandLayers(), CumulateMasks()]
@@ -134,8 +130,6 @@ class DGM(ClassifierReplay):
         self.generator.set_scale(self.annealing.at(steps - 1, steps)[1])
         self._record_masks()
         super().end_task(info)
-
-    # --------------------------------------------------------------------------------- the training
 
     def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
         """Yield the classifier's steps, then critic's and generator's (papers/dgm.md, 4.3)."""
@@ -193,8 +187,6 @@ class DGM(ClassifierReplay):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         nn.utils.clip_grad_norm_(parameters, self.clip)
 
-    # --------------------------------------------------------------------------- what is kept of it
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what was recorded of the masks."""
         super().on_save_checkpoint(checkpoint)
@@ -227,8 +219,6 @@ class DGM(ClassifierReplay):
                 "nonzero": [sum(fractions[BINS // 2 :]) for fractions in self.evolution],
             },
         }
-
-    # ------------------------------------------------------------------------------------ internals
 
     def _class_weight(self) -> float:
         several = float(len(self.task_classes[self.task_index]) > 1)

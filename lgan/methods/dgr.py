@@ -51,7 +51,6 @@ class DGR(LifelongGAN):
         solver: `(image_shape, num_classes) -> classifier`; None: a `SmallCNN` of width 16 (ours).
         ratio: weight of the new task; None for 1 / (number of tasks so far), the equal share.
         noise_rows: images generated per image asked for, among which the solver picks.
-        **kwargs: see `LifelongGAN`.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")

@@ -78,7 +78,6 @@ class EWCGAN(LifelongGAN):
             F and anchor for each task.
         decay: factor of "online".
         fisher_classes: estimate F on images of the "task" just learnt or of all "seen" classes.
-        **kwargs: see `LifelongGAN`.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
@@ -146,9 +145,8 @@ class EWCGAN(LifelongGAN):
         return distributed.total_of(total) / self.fisher_samples
 
     def _noise(self, info: TaskInfo, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
-        first = 0 if self.fisher_classes == "seen" else info.index
-        known = info.task_classes[first : info.index + 1]
-        classes = torch.tensor([c for group in known for c in group], device=self.device)
+        known = self.seen_classes if self.fisher_classes == "seen" else list(info.classes)
+        classes = torch.tensor(known, device=self.device)
         labels = classes[torch.arange(self.fisher_samples, device=self.device) % len(classes)]
         z = noise.normal(len(labels), noise_length(self.generator))
         yield from zip(z.split(self.fisher_batch), labels.split(self.fisher_batch), strict=True)

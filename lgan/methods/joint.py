@@ -13,10 +13,9 @@ class Joint(LifelongGAN):
     At task t the data are those of tasks 0..t, and training goes on from the weights of task
     t - 1: after ten tasks of 4,000 steps it has had the 40,000 steps of MeRGAN's joint run.
 
-    A translator is not told the task: it must see by the input which translation is asked for.
-    That can be learnt where input domains differ (edges, label maps, grey pictures); where they are
-    the same, as in the sequence of painting styles, it paints something between the styles. It is
-    an upper bound of the first kind only, and its declaration says what it is.
+    A translator is not told the task, as its declaration says: it must see by the input which
+    translation is asked for. It is an upper bound where input domains differ (edges, label maps,
+    grey pictures); where they are the same, as in painting styles, it paints something in between.
     """
 
     cumulative_data: ClassVar[bool] = True

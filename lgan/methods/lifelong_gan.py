@@ -93,7 +93,6 @@ class Distillation(Snapshot, ConvertedGenerator):
         patch: side of the montage's tiles in pixels.
         last_layers: "per_task", as the baselines of Piggyback GAN's paper, or "shared": one
             network for all tasks, as Lifelong GAN's own.
-        **kwargs: see `ConvertedGenerator`.
     """
 
     refuses: ClassVar[dict[Trait, str]] = {

@@ -1,9 +1,7 @@
 """MeRGAN: memory replay GANs (Wu et al., NeurIPS 2018, arXiv 1809.02058).
 
-Both methods keep a snapshot of the generator as it was when the last task ended. *Joint training
-with replay* (JTR) lets the discriminator take the snapshot's images for real. *Replay alignment*
-(RA) asks the generator to give the snapshot's image for the same noise and class.
-
+*Joint training with replay* (JTR) lets the discriminator take a snapshot's images for real. *Replay
+alignment* (RA) asks the generator for the snapshot's image of the same noise and class.
 Paper and code differ (papers/mergan.md 5.1); `preset=code` and `preset=paper` select the readings.
 """
 
@@ -29,7 +27,6 @@ class MemoryReplay(Snapshot):
     Args:
         replay_samples: "shared": floor(B / k) replays of each of the k old classes, at least one
             (the digits in the code); "full": B of each (LSUN in the code).
-        **kwargs: see `LifelongGAN`.
     """
 
     needs: ClassVar[tuple[str, ...]] = (
@@ -59,10 +56,7 @@ class MemoryReplay(Snapshot):
 
     @torch.no_grad()
     def replay(self, labels: Tensor, total: int) -> tuple[Tensor, Tensor]:
-        """Return fresh noise (B, z_dim) and the snapshot's images (B, C, H, W) for it.
-
-        The labels (B,) are this rank's, of the `total` replays of all ranks together.
-        """
+        """Return fresh noise (B, z_dim) and the snapshot's images of it, of all ranks' `total`."""
         assert self.snapshot is not None
         z = self.noise.part(total).normal(len(labels), noise_length(self.generator))
         return z, self.snapshot(z, labels)
@@ -81,7 +75,6 @@ class MeRGANJTR(MemoryReplay):
             code); "mixture": as "sum", scaled to total weight 1, an extended data set (paper).
         penalise_replay: whether the gradient penalty looks at replays too (paper) or at current
             data only (code).
-        **kwargs: see `MemoryReplay`.
     """
 
     refuses: ClassVar[dict[Trait, str]] = {
@@ -147,7 +140,6 @@ class MeRGANRA(MemoryReplay):
         alignment: "code": half the sum of squares over pixels and all replays of a class;
             "paper": sum over pixels, mean over replays with c uniform over the old classes.
         class_reduction: with "code": "mean" (digits) or "sum" (LSUN) over old classes.
-        **kwargs: see `MemoryReplay`.
     """
 
     def __init__(
