@@ -1,8 +1,7 @@
 """The task border as an event.
 
-A fresh Trainer fits each task, so Lightning's own hooks cannot see the border as a whole. The
-runner calls `on_task_start` before a task is begun, with the networks as the last task left them,
-and `on_task_end` when it is over.
+A fresh Trainer fits each task, so Lightning's own hooks cannot see it as a whole. The runner calls
+`on_task_start`, with the networks as the last task left them, and `on_task_end` after a task.
 """
 
 from __future__ import annotations

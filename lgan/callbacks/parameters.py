@@ -6,9 +6,6 @@ from typing import Any
 
 from lgan.callbacks.base import TaskCallback, TaskContext
 
-ACCOUNTS = ("parameters", "capacity", "disk")
-"""The parts of a task's row that hold numbers of a network's size."""
-
 
 def flat(prefix: str, value: Any) -> dict[str, float]:  # noqa: ANN401
     """Return the numbers of a nested dictionary as {"a/b/c": number}."""
@@ -25,5 +22,5 @@ class CountParameters(TaskCallback):
     def on_task_end(self, context: TaskContext) -> None:
         """Add the counts to the task's row and log them."""
         context.record(parameters=context.method.parameter_counts())
-        parts = [flat(key, context.row.get(key, {})) for key in ACCOUNTS]
+        parts = [flat(key, context.row.get(key, {})) for key in ("parameters", "capacity", "disk")]
         context.log({name: number for part in parts for name, number in part.items()})

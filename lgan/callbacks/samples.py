@@ -64,10 +64,7 @@ class FixedNoiseSamples(TaskCallback):
             self._save(drawn, [c for task in tasks for c in task.classes], context, folder)
 
     def _noise(self, method: Learner, datamodule: TaskSequenceDataModule, folder: Path) -> Tensor:
-        """Return the fixed noise (classes, per_class * noise_rows, z_dim), made once per run.
-
-        For translation tasks it is the first test inputs (tasks, per_class, C, H, W).
-        """
+        """Return noise (classes, rows, z_dim) or first test inputs (tasks, per_class, C, H, W)."""
         path = folder / "noise.pt"
         if distributed.is_main() and not is_whole(path):  # the very same, if it was there before
             # Of a translation that the run leaves out (data.num_tasks) there are no inputs.

@@ -21,10 +21,7 @@ from lgan.metrics.classifier_training import predict
 
 @contextmanager
 def undisturbed(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Look at a network in evaluation mode, without gradients, and leave no trace of it.
-
-    Every submodule's own mode and the global random numbers are put back.
-    """
+    """Look at a network in evaluation mode; modes and global random numbers are put back."""
     modes = {part: part.training for part in module.modules()}
     accelerators = [device] if device.type == "cuda" else []
     with torch.no_grad(), torch.random.fork_rng(devices=accelerators):

@@ -1,7 +1,7 @@
-"""The frame of every method: one training step, two extension points (`schedule` and `loss`).
+"""The frame of every method; fine-tuning (SFT) is this frame and nothing else.
 
-Fine-tuning (SFT) is this frame and nothing else. A method adds a penalty or a second loss in
-`loss`, players or steps in `schedule`, and what it keeps of old tasks in `begin_task`/`end_task`.
+A method adds a penalty or a second loss in `loss`, players or steps in `schedule`, and what it
+keeps of old tasks in `begin_task`/`end_task`.
 Each of these calls `super()`, and constructors pass on the arguments that they do not know: methods
 combine, as in `class Both(EWCGAN, MeRGANRA)`.
 """
@@ -94,10 +94,9 @@ class LifelongGAN(Saved, Declared):
         self.code_length, self.directions = told.code_length, tuple(told.halves)
         self.noise_rows = 1  # that `generate` takes per image
         self.task_classes: list[tuple[int, ...]] = []
-        self.noise = Noise(seed)
+        self.noise, self.rewinds = Noise(seed), Rewinds()
         self.losses: dict[str, Tensor] = {}
         self._drops = False
-        self.rewinds = Rewinds()
         self.info: TaskInfo | None = None  # of the task that was begun and has not ended
         self._alone = False  # with a plain Trainer
         self._clock: DataClock | None = None
@@ -112,8 +111,7 @@ class LifelongGAN(Saved, Declared):
     def begin_task(self, info: TaskInfo) -> None:
         """Make ready for a task, before optimizers and strategy see the parameters.
 
-        The callbacks that the method brings have made room for it. A run that resumes inside the
-        task calls this too, and then loads the state.
+        The method's callbacks have made room for it. A run that resumes then loads the state.
         """
         self.info, self.task_index, self.step, self._earlier = info, info.index, 0, 0.0
         self.task_classes = list(info.task_classes)

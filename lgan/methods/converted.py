@@ -85,8 +85,7 @@ class Converted(TaskNetworks):
 class ConvertedGenerator(Converted):
     """A method whose generator is converted; only generators are, discriminators are not.
 
-    With `inherit_discriminator` a task's discriminator starts as the last task's ended, and not
-    anew; the papers are silent.
+    With `inherit_discriminator` a task's is the last one's, and not a new one; papers are silent.
     """
 
     classifies: ClassVar[bool] = False

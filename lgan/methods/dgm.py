@@ -255,10 +255,9 @@ class DGMw(DGM):
 
 
 class DGMa(DGM):
-    """DGM with a mask for every unit (HAT).
+    """DGM with a mask for every unit (HAT), after the ReLU.
 
-    With leak="none" masks act after the ReLU, nothing leaks; with "paper" before the batch norm, as
-    published, whose offset then leaks into what is not protected.
+    With leak="paper" it is before the batch norm, whose offset leaks into what is not protected.
     """
 
     def __init__(self, *, leak: Literal["none", "paper"] = "none", **kwargs: Any) -> None:  # noqa: ANN401

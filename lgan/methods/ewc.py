@@ -63,10 +63,9 @@ def squared_gradients(scores: Tensor, parameters: list[Tensor], chunk: int = 16)
 
 
 class EWCGAN(LifelongGAN):
-    """Fine-tuning with a quadratic anchor on weights that mattered to old tasks.
+    """Fine-tuning with a quadratic anchor (lambda: `ewc_weight`) on weights that old tasks need.
 
     Args:
-        ewc_weight: lambda_EWC.
         fisher_mode: see `sample_scores`.
         fisher_samples: generated images that the Fisher information is estimated from.
         fisher_batch: images per batch (batch statistics are over these); of a translator never
@@ -76,7 +75,6 @@ class EWCGAN(LifelongGAN):
         accumulate: "last": only the last task's F and weights; "online": F = decay * F + F_new,
             anchored at the latest weights (cost constant in the number of tasks); "separate": one
             F and anchor for each task.
-        decay: factor of "online".
         fisher_classes: estimate F on images of the "task" just learnt or of all "seen" classes.
     """
 

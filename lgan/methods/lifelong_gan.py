@@ -15,7 +15,6 @@ a code (objective=pix2pix) has the reduced |G_t(A') - G_{t-1}(A')|.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -129,13 +128,12 @@ class Distillation(Snapshot, ConvertedGenerator):
 
     def distillation(self, batch: Batch) -> Tensor:
         """Return L_cVAE-KD + L_cLR-KD, or the reduced form, on auxiliary pictures; a scalar."""
-        assert self.snapshot is not None
-        draw = self._draw(*self.auxiliary_pictures(batch))
-        with self._as_older_task():
-            pairs = side_by_side(draw, self.snapshot, self.generator, self.device)
-        return sum(
-            ((new - old).abs().mean() for old, new in zip(*pairs, strict=True)), torch.zeros(())
-        )
+        draw, task = self._draw(*self.auxiliary_pictures(batch)), self.step % self.task_index
+        teacher, student = cast(SharedTrunk, self.snapshot), cast(SharedTrunk, self.generator)
+        with teacher.as_task(task), student.as_task(task):
+            pairs = side_by_side(draw, teacher, student, self.device)
+        distances = [(new - old).abs().mean() for old, new in zip(*pairs, strict=True)]
+        return sum(distances, torch.zeros(()))
 
     def auxiliary_pictures(self, batch: Batch) -> Pair:
         """Return inputs A' and targets B', a whole batch of each kind, (kinds * B, C, H, W)."""
@@ -162,9 +160,3 @@ class Distillation(Snapshot, ConvertedGenerator):
             return code, translator(inputs, code), random, encoder(random)[0]
 
         return draw
-
-    def _as_older_task(self) -> AbstractContextManager[Any]:
-        stack, task = ExitStack(), self.step % self.task_index
-        for network in (self.snapshot, self.generator):
-            stack.enter_context(cast(SharedTrunk, network).as_task(task))
-        return stack

@@ -164,10 +164,7 @@ class MeRGANRA(MemoryReplay):
         return loss + self.alignment_weight * self.alignment_loss(len(batch["y"]))
 
     def picture_alignment(self, batch: Batch) -> Tensor:
-        """Return the distance of translator and snapshot on the batch's own inputs, a scalar.
-
-        Of CycleGAN's translators it is the sum over both; BicycleGAN's has random codes.
-        """
+        """Return the distance to the snapshot on the batch's inputs (CycleGAN: of both ways)."""
         assert self.snapshot is not None
         z, labels = batch["z"], batch["y"]
         codes = (self.noise.normal(len(z), self.code_length),) if self.code_length else ()

@@ -61,10 +61,7 @@ class PerTask(TaskNetworks):
             self.finished.append(generator.requires_grad_(False).to(self.device))
 
     def parameter_counts(self) -> dict[str, int]:
-        """Count every kept generator as stored; the working copy of the last one is no extra.
-
-        `full` is the price of one generator of the full width for each task so far.
-        """
+        """Count all kept generators as stored, the working copy not; `full`: of the full width."""
         counts = super().parameter_counts()
         full = sum(p.numel() for p in self._wide.build_generator().parameters())
         return counts | {

@@ -19,10 +19,7 @@ from lgan.methods.converted import ConvertedGenerator
 
 
 class PiggybackGAN(ConvertedGenerator):
-    """Filters of later tasks are mixed from a bank, but for a free share of them (Eq. 5).
-
-    With the share 0 it is the paper's pure factorisation (PF, Eq. 1).
-    """
+    """Later filters are mixed from a bank, but for a free share (Eq. 5; of 0: PF, Eq. 1)."""
 
     def __init__(self, *, bank: BankSettings, **kwargs: Any) -> None:  # noqa: ANN401
         self._settings = bank
