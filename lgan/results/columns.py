@@ -83,11 +83,7 @@ def default_columns(records: Sequence[RunRecord]) -> list[TableColumn]:
 
 
 def declared(record: RunRecord) -> list[Column]:
-    """The columns that a run's metrics declared; of a run older than that, the known metrics'.
-
-    Raises:
-        RunError: the record does not hold columns.
-    """
+    """The columns that a run's metrics declared; of a run older than that, the known metrics'."""
     if not record.columns:
         return [column for metric in _known_metrics() for column in metric.columns]
     try:

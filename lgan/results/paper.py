@@ -25,14 +25,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of a paper's table.
+    """What is asked of a paper's table: a run for each of the seeds.
 
     Args:
-        table: as loaded.
-        stem: name of its file.
-        budget: of the table.
-        methods: of the table.
-        seeds: one run each.
+        stem: name of the table's file.
         folder: where the runs and the table go.
         data_root: where the data are: `data_root/<run>` if there is such a folder, else itself;
             None for each data set's own default.
@@ -71,8 +67,7 @@ class Plan:
     def outcomes(self, ended: Iterable[tuple[str, str, str | None]]) -> Outcomes:
         """Join what became of the cells, by run and method.
 
-        Args:
-            ended: of each cell its name, its run's folder, and why that is not complete, or None.
+        Of each cell `ended` has its name, its run's folder, and why that is not complete, or None.
         """
         found = {
             (run, method): Outcome(problem=self.table.left_out(run, method, self.budget) or "")
@@ -114,13 +109,9 @@ class Reading:
 
 
 def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()) -> Reading:
-    """Read a metric at a column's row from all records of an outcome.
+    """Read a metric, or a path into a row, at a column's row from all records of an outcome.
 
-    Args:
-        column: says the row, the unit and the stand-in.
-        metric: of results.json, or a path into a row.
-        outcome: of `Plan.outcomes`.
-        also: further metrics for the remark.
+    The column says the unit and the stand-in too; metrics in `also` stand in the remark.
     """
     asked = metric
     if column.stand_in and metric not in _names(outcome):
@@ -135,7 +126,11 @@ def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()
         remarks.append(outcome.problem)
     elif not values:
         remarks.append(f"{metric} was not measured")
-    remarks += [_beside(column, name, outcome) for name in also]
+    remarks += [
+        f"{name} {spread(beside, column.digits)}"
+        for name in also
+        if (beside := _values(column, name, outcome))
+    ]
     declared = {record.declaration for record in outcome.records if record.declaration}
     remarks += [f"declares: {text}" for text in sorted(declared)]
     unique = [remark for remark in dict.fromkeys(remarks) if remark]
@@ -163,12 +158,6 @@ def _too_short(column: Column, outcome: Outcome) -> list[str]:
         return []
     rows = {_row_index(column, record) + 1 for record in outcome.records}
     return [f"after task {row} only" for row in sorted(rows) if row != column.after_task]
-
-
-def _beside(column: Column, metric: str, outcome: Outcome) -> str:
-    """A further metric as text, under its own name; empty where it was not measured."""
-    values = _values(column, metric, outcome)
-    return f"{metric} {spread(values, column.digits)}" if values else ""
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:

@@ -21,10 +21,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Inside:
-    """A whole checkpoint inside a task.
-
-    It has `step` generator steps of the task behind it, and `total_steps` of all tasks.
-    """
+    """A whole checkpoint, `step` generator steps into a task and `total_steps` into the run."""
 
     path: Path
     step: int
@@ -61,12 +58,9 @@ def previous(last: Path) -> Path:
 
 
 def find(folder: RunFolder, task: int, say: Say) -> Inside | None:
-    """Return the newest whole checkpoint inside a task, if there is one.
+    """Return the newest whole checkpoint inside a task, if there is one; other tasks' don't count.
 
-    Args:
-        folder: the run's.
-        task: of other tasks there may be older ones, which do not count.
-        say: hears a sentence about each file that is damaged; the file is renamed, not removed.
+    `say` hears a sentence about each file that is damaged; the file is renamed, not removed.
 
     Raises:
         RunError: a checkpoint holds more than tensors and plain data: it is not lgan's.

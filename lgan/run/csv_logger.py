@@ -43,18 +43,15 @@ class AppendCSVLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append a line per metric; after `rewind` those of its step replace the former ones."""
         with disk_errors(self.path):
-            self._append(metrics, step)
-
-    def _append(self, metrics: Mapping[str, float], step: int | None) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if step == self._rewound and self.path.exists():
-            self._keep(lambda row: int(row[0]) != step or row[1] not in metrics)
-        fresh = not self.path.exists()
-        with self.path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if fresh:
-                writer.writerow(self.COLUMNS)
-            writer.writerows((step, name, float(value)) for name, value in metrics.items())
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if step == self._rewound and self.path.exists():
+                self._keep(lambda row: int(row[0]) != step or row[1] not in metrics)
+            fresh = not self.path.exists()
+            with self.path.open("a", newline="") as file:
+                writer = csv.writer(file)
+                if fresh:
+                    writer.writerow(self.COLUMNS)
+                writer.writerows((step, name, float(value)) for name, value in metrics.items())
 
     @rank_zero_only
     def rewind(self, step: int) -> None:

@@ -84,20 +84,12 @@ class RunRecord:
         return number((self.rows[row].get("overall") or {}).get(metric))
 
     def save(self, folder: Path) -> None:
-        """Write `results.json` into a run folder, atomically.
-
-        Raises:
-            RunError: the file cannot be written.
-        """
+        """Write `results.json` into a run folder, atomically."""
         write_json(Path(folder) / FILE_NAME, asdict(self))
 
     @classmethod
     def load(cls, folder: Path) -> RunRecord:
-        """Read and check the `results.json` of a run folder.
-
-        Raises:
-            RunError: the file is absent, damaged, or of another format.
-        """
+        """Read a run folder's `results.json`; RunError if absent, damaged or of another format."""
         path = Path(folder) / FILE_NAME
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -112,11 +104,7 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, content: Any, name: str = FILE_NAME) -> RunRecord:  # noqa: ANN401
-        """Make a record of plain data; `name` stands in the error messages.
-
-        Raises:
-            RunError: a field is missing or does not have the form the class describes.
-        """
+        """Make a record of plain data, or raise a RunError; `name` stands in its message."""
         _check(content, name)
         known = {f.name for f in fields(cls)}
         return cls(**{key: value for key, value in content.items() if key in known})

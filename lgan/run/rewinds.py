@@ -6,6 +6,7 @@ list: a run that is killed after a rewind goes on exactly as it would have done.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,10 +32,7 @@ class Rewinds:
 
     def rate_factor(self, task: int, step: int) -> float:
         """Return what the learning rate is multiplied by at a step; 1 without rewinds."""
-        factor = 1.0
-        for entry in self._before(task, step):
-            factor *= entry["rate_factor"]
-        return factor
+        return math.prod((e["rate_factor"] for e in self._before(task, step)), start=1.0)
 
     def count(self, task: int) -> int:
         """Return the number of rewinds of a task."""
