@@ -1,7 +1,6 @@
-"""What values arguments take: annotated types, and the check of a config against them.
+"""What values arguments take: annotated types, and the check of a config against them by pydantic.
 
-Whatever a config builds says in its annotations which values make sense. `check_arguments` holds
-the plain values of a config against them, by pydantic; its errors name the key of the config.
+Whatever a config builds says in its annotations which values make sense; errors name the key.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import json
 import re
 import sys
 import types
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -27,27 +26,16 @@ from lgan.errors import ConfigError
 S = TypeVar("S")
 Finite = AllowInfNan(False)
 Count = Annotated[int, Ge(1)]
-"""A number of things of which there is at least one."""
-Whole = Annotated[int, Ge(0)]
-"""A number of things, or a seed."""
+Whole = Annotated[int, Ge(0)]  # a number of things, or a seed
 Number = Annotated[float, Finite]
-"""Any finite number."""
-Weight = Annotated[float, Finite, Ge(0)]
-"""A weight in a sum of losses, or another finite number that is not negative."""
-Positive = Annotated[float, Finite, Gt(0)]
-"""A rate, a scale, a size."""
+Weight = Annotated[float, Finite, Ge(0)]  # in a sum of losses, or another number not negative
+Positive = Annotated[float, Finite, Gt(0)]  # a rate, a scale, a size
 Share = Annotated[float, Ge(0), Le(1)]
-"""A share, both ends included."""
-PartShare = Annotated[float, Ge(0), Lt(1)]
-"""A share that leaves something."""
-InnerShare = Annotated[float, Gt(0), Lt(1)]
-"""A share that takes something and leaves something."""
-Fraction = Annotated[float, Gt(0), Le(1)]
-"""A share of something, not nothing."""
+PartShare = Annotated[float, Ge(0), Lt(1)]  # leaves something
+InnerShare = Annotated[float, Gt(0), Lt(1)]  # takes something and leaves something
+Fraction = Annotated[float, Gt(0), Le(1)]  # takes something
 Text = Annotated[str, MinLen(1)]
-"""A text that is not empty."""
 Texts = Annotated[list[Text], MinLen(1)]
-"""One of them or more."""
 
 _STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
 _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than",
@@ -89,9 +77,14 @@ def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], boo
     """
     found: dict[str, Parameter] = {}
     elsewhere = False
-    for function in _constructors(target):
+    if inspect.isclass(target):
+        kinds = [vars(kind) for kind in target.__mro__[:-1]]
+        functions = [kind["__init__"] for kind in kinds if "__init__" in kind]
+    else:
+        functions = [target]
+    for function in functions:
         further = False
-        for name, parameter in list(inspect.signature(function).parameters.items()):
+        for name, parameter in inspect.signature(function).parameters.items():
             if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 further |= parameter.kind == parameter.VAR_KEYWORD
             elif name != "self" and name not in found:
@@ -101,12 +94,6 @@ def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], boo
         if not further:
             return found, elsewhere
     return found, True
-
-
-def _constructors(target: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    if not inspect.isclass(target):
-        return iter([target])
-    return (vars(kind)["__init__"] for kind in target.__mro__[:-1] if "__init__" in vars(kind))
 
 
 def _resolved(function: Callable[..., Any], annotation: Any) -> Any:  # noqa: ANN401
@@ -143,9 +130,7 @@ def described(annotation: Any) -> str:  # noqa: ANN401
         bounds = " and ".join(filter(None, map(_bound, arguments[1:])))
         return f"{described(arguments[0])}{' of ' if bounds else ''}{bounds}"
     if origin is Literal:
-        return (
-            f"one of {', '.join(map(str, arguments))}" if len(arguments) > 1 else str(arguments[0])
-        )
+        return f"{'one of ' if len(arguments) > 1 else ''}{', '.join(map(str, arguments))}"
     if origin in (Union, types.UnionType):
         return " or ".join(dict.fromkeys(map(described, arguments)))
     if origin is tuple and Ellipsis not in arguments:
@@ -153,29 +138,21 @@ def described(annotation: Any) -> str:  # noqa: ANN401
     if origin is not None and issubclass(origin, Collection):
         kind = "a dictionary" if issubclass(origin, Mapping) else "a list"
         return f"{kind}, each entry {described(arguments[-1])}"
-    return _NAMES.get(
-        annotation, f"a section that builds a {getattr(annotation, '__name__', annotation)}"
-    )
+    section = f"a section that builds a {getattr(annotation, '__name__', annotation)}"
+    return _NAMES.get(annotation, section)
 
 
 def _bound(bound: Any) -> str:  # noqa: ANN401
     if isinstance(bound, StringConstraints):
         return "one name, without a slash"
-    return " and ".join(
-        f"{word} {getattr(bound, name):g}" for name, word in _BOUNDS.items() if hasattr(bound, name)
-    )
+    held = {word: getattr(bound, name) for name, word in _BOUNDS.items() if hasattr(bound, name)}
+    return " and ".join(f"{word} {limit:g}" for word, limit in held.items())
 
 
 def check_section(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) -> None:
-    """Check everything that a section of a config builds, before any of it is built.
+    """Check everything that a section of the whole config builds, before any of it is built.
 
-    Args:
-        config: the whole config, whose references lead back to the keys that a user sets.
-        path: dotted key of the section.
-        besides: annotations of further keys that the section may have.
-
-    Raises:
-        ConfigError: names the key, its value and what would be right.
+    `besides` has the annotations of further keys that the section at the dotted `path` may have.
     """
     section = OmegaConf.select(config, path)
     if OmegaConf.is_list(section):
@@ -190,11 +167,7 @@ def check_section(config: DictConfig, path: str, besides: Mapping[str, Any] = NO
 
 
 def locate(config: DictConfig, path: str) -> Callable[..., Any]:
-    """Return the function or class that a section's `_target_` names.
-
-    Raises:
-        ConfigError: there is none, or it belongs to a package that is not trusted.
-    """
+    """Return the function or class that a section's `_target_` names, of a trusted package."""
     target = str(OmegaConf.select(config, f"{path}._target_"))
     trusted = (*TRUSTED, *(f"{name}." for name in OmegaConf.select(config, "trust") or ()))
     if not target.startswith(trusted):
@@ -210,10 +183,7 @@ def locate(config: DictConfig, path: str) -> Callable[..., Any]:
 
 
 def check_arguments(
-    config: DictConfig,
-    path: str,
-    target: Callable[..., Any],
-    besides: Mapping[str, Any] = NOTHING,
+    config: DictConfig, path: str, target: Callable[..., Any], besides: Mapping[str, Any]
 ) -> None:
     """Check the plain values of a section against the annotations of what is built with them."""
     known, others = parameters_of(target)
@@ -222,36 +192,26 @@ def check_arguments(
     for name in section:
         if name in ("_target_", "_partial_", "_recursive_", "_convert_", "_args_"):
             continue
-        if name not in known and not others:
-            raise ConfigError(f"{path}.{name} is no setting here; {_hint(path, name, known)}.")
-        if name in known and (value := _plain(section, name)) is not _Built:
-            check_value(key_of(config, f"{path}.{name}"), known[name].annotation, value)
-
-
-def _hint(path: str, name: str, known: Collection[str]) -> str:
-    near = get_close_matches(name, known, 1)
-    there = f"did you mean {path}.{near[0]}" if near else f"there are {', '.join(known)}"
-    return INSTEAD.get(f"{path}.{name}", there)
+        key = f"{path}.{name}"
+        if name in known:
+            value = plain(section[name])
+            if "_target_" not in json.dumps(value, default=str):  # else built by its own section
+                check_value(key_of(config, key), known[name].annotation, value)
+        elif not others:
+            near = get_close_matches(name, known, 1)
+            there = f"did you mean {path}.{near[0]}" if near else f"there are {', '.join(known)}"
+            raise ConfigError(f"{key} is no setting here; {INSTEAD.get(key, there)}.")
 
 
 def check_value(key: str, annotation: Any, value: Any) -> None:  # noqa: ANN401
     """Raise unless a plain value is what an annotation says."""
-    if (right := refusal(annotation, value)) is not None:
+    if right := refusal(annotation, value):
         raise ConfigError(f"{key}={'null' if value is None else value} must be {right}.")
-
-
-class _Built:
-    """Stands for a value that is built from a section of its own."""
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
     """Return a value of a config as plain data, all references resolved."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-
-
-def _plain(section: DictConfig, name: str) -> Any:  # noqa: ANN401
-    found = plain(section[name])
-    return _Built if "_target_" in json.dumps(found, default=str) else found
 
 
 def key_of(config: DictConfig, path: str) -> str:
@@ -266,10 +226,7 @@ def key_of(config: DictConfig, path: str) -> str:
 
 
 def settings_of(kind: type[S], config: DictConfig) -> S:
-    """Return a config's values as an instance of a dataclass; further keys are left out.
-
-    Where a list is asked for, one value is a list of one.
-    """
+    """Return a config's values as a dataclass, one value as a list where it asks for lists."""
     given: dict[str, Any] = {}
     for key, annotation in get_type_hints(kind, include_extras=True).items():
         value = config[key]

@@ -18,16 +18,14 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-Entry = tuple[dict[str, Tensor], dict[str, str]]
-
 
 def key_of(*parts: object) -> str:
     """Return 16 hexadecimal digits that name plain values (str, numbers, tuples, lists, dicts)."""
     return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
-def read_entry(path: Path) -> Entry | None:
-    """Return the tensors and metadata of a cached file; None where it is absent or unreadable."""
+def read_entry(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """Return the tensors and metadata of a cached file; None: it is absent or unreadable."""
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

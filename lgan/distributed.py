@@ -1,8 +1,7 @@
 """Several processes that train one network: who am I, and what do the others have.
 
-Every function is a matter of course in a single process: rank 0 of 1, nothing to wait for. Rows of
-a global batch are taken in turn: rank r holds rows r, r + N, r + 2N, ... of it. A part that
-stands first in the global batch then stands first in every rank's share.
+A single process is rank 0 of 1, with nothing to wait for. Rows of a global batch are taken in turn:
+rank r holds rows r, r + N, r + 2N, ... of it, so that what stands first does so in every share.
 """
 
 from __future__ import annotations
@@ -91,14 +90,7 @@ def from_main(value: Any) -> Any:  # noqa: ANN401  (whatever rank 0 says)
 
 
 def decided(function: Callable[[], T]) -> T:
-    """Call a function on rank 0 alone and return what it returned, or raise its error, on all.
-
-    Args:
-        function: looks at the disk, or writes; its result can be pickled.
-
-    Raises:
-        LganError: the function raised it.
-    """
+    """Call a function on rank 0 alone; return its picklable result, or raise its error, on all."""
     value: T | None = None
     error: LganError | None = None
     if is_main():
@@ -124,12 +116,9 @@ def all_values(value: Any) -> list[Any]:  # noqa: ANN401
 def spread(function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
     """Return what a function makes of each item, the work shared out over the ranks.
 
-    Args:
-        function: called with an item; what it returns can be pickled, tensors are on the CPU.
-        items: the same on every rank.
+    What it returns can be pickled, tensors are on the CPU; items are the same on every rank.
     """
-    mine = [function(item) for item in share_of(items)]
-    dealt = all_values(mine)
+    dealt = all_values([function(item) for item in share_of(items)])
     return [dealt[place % world()][place // world()] for place in range(len(items))]
 
 
@@ -180,15 +169,7 @@ def differing_buffers(module: nn.Module) -> list[dict[str, Tensor]]:
 
 
 def check_equal(module: nn.Module, when: str) -> None:
-    """Check that all ranks hold the same parameters and buffers, bit for bit.
-
-    Args:
-        module: the same on every rank.
-        when: for the message.
-
-    Raises:
-        RunError: a rank differs; raised on every rank.
-    """
+    """Raise on every rank unless all hold the same parameters and buffers, bit for bit."""
     if world() == 1:
         return
     found = all_values(fingerprint(iter(module.state_dict().items())))

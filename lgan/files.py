@@ -7,7 +7,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,9 @@ import torch
 
 from lgan.errors import ConfigError, DamagedFileError, RunError
 
-MARK = b"lgan-sha256:"
-"""What the footer of a sealed file begins with; the digest in hex digits follows."""
-FOOTER = len(MARK) + 64
-"""Bytes of the footer."""
-END_OF_ZIP, END_LENGTH = b"PK\x05\x06", 22
-"""How the last record of a zip file (as of torch.save) begins, and its length in bytes."""
+MARK = b"lgan-sha256:"  # begins the footer of a sealed file; the digest in hex digits follows
+FOOTER = len(MARK) + 64  # bytes
+END_OF_ZIP, END_LENGTH = b"PK\x05\x06", 22  # the last record of a zip file, as of torch.save
 
 
 @contextmanager
@@ -29,10 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The folder is made if need be. If the block fails, the temporary file goes and the former
     content of `path` stays. The content is on the disk before the name is: a power cut leaves the
-    former file or the new one, never an empty one.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written to.
+    former file or the new one, never an empty one. See `disk_errors`.
     """
     temporary = path.with_name(f"{path.name}.tmp")
     try:
@@ -50,11 +44,7 @@ ZIP_WRITER = ("PytorchStreamWriter", "inline_container.cc", "iostream error")
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says of a full disk or a read-only folder into one sentence.
-
-    Raises:
-        RunError: the block could not write.
-    """
+    """Turn what the system says of a full disk or a read-only folder into a `RunError`."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -87,10 +77,8 @@ def synchronise(path: Path) -> None:
 
 def discard(temporary: Path) -> None:
     """Remove what is left of a temporary file; where nothing can be written nothing is left."""
-    try:
-        temporary.unlink(missing_ok=True)
-    except OSError:
-        return
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -100,11 +88,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
-    """Refuse to write over files.
-
-    Raises:
-        ConfigError: a file is there, and `overwrite` is false.
-    """
+    """Raise where a file is there, unless `overwrite` is true."""
     for path in paths:
         if path.exists() and not overwrite:
             raise ConfigError(
@@ -113,11 +97,7 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
 
 
 def save_tensors(path: Path, content: dict) -> None:
-    """Save tensors and plain data, sealed, so that `load_tensors` (weights only) reads them back.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written to.
-    """
+    """Save tensors and plain data, sealed, such as `load_tensors` (weights only) reads back."""
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
         seal(temporary)
@@ -130,12 +110,7 @@ def seal(path: Path) -> None:
 
 
 def verify(path: Path) -> None:
-    """Check a sealed file; of a file that lgan did not seal only the end can be checked.
-
-    Raises:
-        DamagedFileError: the file is truncated, altered, or not of torch.save.
-        FileNotFoundError: it is absent.
-    """
+    """Raise where a sealed file is truncated or altered; of other files the end alone can tell."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(2)
@@ -154,7 +129,6 @@ def verify(path: Path) -> None:
 
 
 def _digest(path: Path, count: int) -> str:
-    """Return the SHA-256 of the first `count` bytes of a file."""
     sha = hashlib.sha256()
     with path.open("rb") as file:
         while count and (block := file.read(min(count, 2**20))):
@@ -164,27 +138,20 @@ def _digest(path: Path, count: int) -> str:
 
 
 def load_tensors(path: Path, map_location: str = "cpu") -> dict:
-    """Load a file of `save_tensors`; damage is noticed, and code in it is refused.
-
-    Raises:
-        DamagedFileError: the file is truncated or altered.
-        RunError: it holds more than tensors and plain data.
-        FileNotFoundError: it is absent.
-    """
+    """Load a file of `save_tensors`; damage is noticed, and code in it is refused."""
     verify(path)
     try:
         return torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunError(f"{path} cannot be loaded safely as tensors: {error}") from error
     except Exception as error:
-        raise DamagedFileError(
-            f"{path} is damaged and cannot be loaded as tensors: {error}"
-        ) from error
+        reason = f"{path} is damaged and cannot be loaded as tensors: {error}"
+        raise DamagedFileError(reason) from error
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (any JSON value)
     """Write a JSON file atomically, indented for people."""
-    write_atomically(path, json.dumps(content, indent=1, allow_nan=True))
+    write_atomically(path, json.dumps(content, indent=1))
 
 
 def safe_name(name: str) -> str:

@@ -25,12 +25,6 @@ class Noise:
     N ranks that each ask for ``B / N`` rows see together what one rank sees that asks for ``B``:
     rank r gets rows r, r + N, ..., as the loader deals out the data. What stands first in a batch
     is then first in every rank's share.
-
-    Args:
-        seed: seed of the first draws; `reseed` sets another.
-        device: where tensors are drawn.
-        rank: this process's rank.
-        world: number of processes.
     """
 
     def __init__(
@@ -53,9 +47,8 @@ class Noise:
     def part(self, total: int, start: int = 0) -> Noise:
         """Return this stream for a part of the global batch that need not be shared evenly.
 
-        Args:
-            total: global rows of each draw, whatever number of rows this rank asks for.
-            start: the part's first row in the global batch, which says whose turn is first.
+        Each draw has `total` global rows, whatever number of rows this rank asks for; the part's
+        first row in the global batch, `start`, says whose turn is first.
         """
         view = copy.copy(self)
         view.rank, view._total = (self.rank - start) % self.world, total

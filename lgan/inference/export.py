@@ -26,16 +26,10 @@ REPORT = "export.json"
 def export(
     network: TaskNetwork, formats: dict[str, Format], output: Path, seed: int = 0
 ) -> dict[str, Any]:
-    """Write a network in some formats, load each again, and compare.
+    """Write a network, on the CPU, in some formats, load each again, and compare.
 
-    The network is on the CPU; the folder `output` is made; `seed` gives the inputs to compare on.
-
-    Returns:
-        What export.json says of each format: its file, bytes, and the largest difference of a
-        number in [-1, 1]; or the reason why it was refused.
-
-    Raises:
-        RunError: a file does not compute what the network does; it is removed.
+    Returned is what export.json says of each format: its file, bytes, and the largest difference
+    of a number in [-1, 1]; or the reason why it was refused. `seed` gives the inputs to compare on.
     """
     output.mkdir(parents=True, exist_ok=True)
     inputs = example_inputs(network, seed)
@@ -68,9 +62,7 @@ def example_inputs(network: TaskNetwork, seed: int) -> list[tuple[Tensor, ...]]:
 
 @torch.no_grad()
 def largest_difference(
-    network: TaskNetwork,
-    loaded: Callable[..., Tensor],
-    inputs: Sequence[tuple[Tensor, ...]],
+    network: TaskNetwork, loaded: Callable[..., Tensor], inputs: Sequence[tuple[Tensor, ...]]
 ) -> float:
     """Return by how much a loaded network's numbers differ at most; NaN counts as infinite."""
     worst = 0.0
@@ -81,18 +73,13 @@ def largest_difference(
 
 
 def choose_formats(names: Sequence[str], method: LifelongGAN) -> dict[str, Format]:
-    """Return the formats asked for by name.
-
-    Raises:
-        ConfigError: the packages of one are not installed.
-    """
+    """Return the formats asked for by name, whose packages are installed."""
     known = known_formats(method.networks.build_generator)
     for name in names:
         absent = [each for each in known[name].packages if find_spec(each) is None]
         if absent:
-            raise ConfigError(
-                f"formats={name} needs {', '.join(absent)}: pip install 'lgan[export]'."
-            )
+            needs = ", ".join(absent)
+            raise ConfigError(f"formats={name} needs {needs}: pip install 'lgan[export]'.")
     return {name: known[name] for name in names}
 
 

@@ -15,20 +15,16 @@ from lgan.training.build import build_method
 def load_run(
     path: str | Path, after: int | None = None, trust: Sequence[str] = ()
 ) -> tuple[LifelongGAN, dict]:
-    """Load a run's method as it was after a task; the data are not needed.
+    """Load a run's method, in evaluation mode, as it was after a task; the data are not needed.
+
+    Returned with it is the content of the border file without its tensors: `task`, `task_classes`,
+    `class_names`, `image_shape`, `num_classes`.
 
     Args:
         path: the run's folder.
-        after: index of the task after which; None for the last finished one.
+        after: index of the task; None for the last finished one.
         trust: packages beside lgan's that the run may be built from; what the run's own config
             trusts does not count.
-
-    Returns:
-        The method in evaluation mode, and the content of the border file without its tensors:
-        `task`, `task_classes`, `class_names`, `image_shape`, `num_classes`.
-
-    Raises:
-        RunError: the folder holds no run, or the task is not finished.
     """
     folder = RunFolder(path)
     if not folder.config.exists():

@@ -17,11 +17,7 @@ from lgan.seeding import Noise
 
 
 def sample_classes(border: dict[str, Any], task: int | str | None) -> list[int]:
-    """Return the classes of one task, by index or name, or of all tasks learnt.
-
-    Raises:
-        ConfigError: the task has not been learnt.
-    """
+    """Return the classes of one task, by index or name, or of all tasks learnt."""
     if task is None:
         return [c for classes in border["task_classes"][: border["task"] + 1] for c in classes]
     return list(border["task_classes"][find_task(border, task)])
@@ -29,11 +25,7 @@ def sample_classes(border: dict[str, Any], task: int | str | None) -> list[int]:
 
 @torch.no_grad()
 def draw(method: LifelongGAN, classes: list[int], count: int, seed: int) -> Tensor:
-    """Return `count` images of each class, uint8 (classes, count, C, H, W).
-
-    Raises:
-        RunError: the method has no generator.
-    """
+    """Return `count` images of each class, uint8 (classes, count, C, H, W)."""
     labels = torch.tensor(classes).repeat_interleave(count)
     return to_uint8(method.sample(labels, Noise(seed))).unflatten(0, (len(classes), count))
 
