@@ -10,6 +10,7 @@ import copy
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,11 @@ ONNX_TOLERANCE = 1e-4  # of numbers in [-1, 1], a hundredth of a grey value; oth
 
 
 class Format(ABC):
-    """One way to write a network.
-
-    Attributes:
-        file: the name of the file.
-        tolerance: the largest difference that is accepted when it is loaded again.
-        packages: what it needs beside lgan's own dependencies.
-    """
+    """One way to write a network."""
 
     file: str
-    tolerance: float = 0.0
-    packages: tuple[str, ...] = ()
+    tolerance: float = 0.0  # the largest difference that is accepted when it is loaded again
+    packages: tuple[str, ...] = ()  # what it needs beside lgan's own dependencies
 
     @abstractmethod
     def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
@@ -51,27 +46,20 @@ class Format(ABC):
         return ""
 
 
+@dataclass
 class Safetensors(Format):
-    """The tensors alone, under the keys of pix2pix's `netG`.
-
-    Args:
-        fresh: returns the plain generator that the run's config describes.
-    """
+    """The tensors alone, under the keys of pix2pix's `netG`."""
 
     file = "netG.safetensors"
-
-    def __init__(self, fresh: Callable[[], nn.Module]) -> None:
-        self.fresh = fresh
+    fresh: Callable[[], nn.Module]  # returns the plain generator that the run's config describes
 
     def refusal(self, network: TaskNetwork) -> str:
         """Refuse networks that the config's `network.generator` is not the plan of."""
-        plain = self._plain(network)
-        shapes = [
+        own, plain = (
             {key: tensor.shape for key, tensor in module.state_dict().items()}
-            for module in (network.network, plain)
-            if module is not None
-        ]
-        if len(shapes) == 2 and shapes[0] == shapes[1]:
+            for module in (network.network, self._plain(network))
+        )
+        if own == plain and not isinstance(network.network, Part):
             return ""
         return (
             "this method's network of a task has other layers or widths than network.generator, "
@@ -89,18 +77,13 @@ class Safetensors(Format):
         from safetensors.torch import load_file
 
         plain = self._plain(network)
-        assert plain is not None, "refused before"
         plain.load_state_dict(load_file(path))
         return plain.eval()
 
-    def _plain(self, network: TaskNetwork) -> nn.Module | None:
-        """Return the fresh network's part that this one is; None if it has none."""
-        if isinstance(network.network, Part):
-            return None
+    def _plain(self, network: TaskNetwork) -> nn.Module:
+        """Return the fresh network's part that this one is."""
         fresh = self.fresh()
-        if network.part and hasattr(fresh, network.part):
-            fresh = fresh.get_submodule(network.part)
-        return fresh
+        return fresh.get_submodule(network.part if hasattr(fresh, network.part) else "")
 
 
 class TorchExport(Format):
@@ -182,14 +165,13 @@ def known_formats(fresh: Callable[[], nn.Module]) -> dict[str, Format]:
 @torch.no_grad()
 def program_of(network: TaskNetwork, example: Inputs) -> ExportedProgram:
     """Return the network as a program with free sizes."""
-    batch = Dim("batch")
+    batch, step = Dim("batch"), network.multiple
     free: dict[str, dict[int, Any]] = {name: {0: batch} for name in network.input_names}
     if network.translates:
-        step = network.multiple
         free["picture"] |= {2: Dim("rows") * step, 3: Dim("columns") * step}
         # Traced with two steps a side and more: a side of one step would be taken for a constant.
         example = (example[0].repeat(1, 1, 2, 2), *example[1:])
-    shapes: tuple[Any, ...] = tuple(free[name] for name in network.input_names)
+    shapes: tuple[Any, ...] = tuple(free.values())
     parameters = inspect.signature(network.network.forward).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):  # of columns: forward(*inputs)
         shapes = (shapes,)

@@ -32,32 +32,21 @@ class Part(nn.Module):
 
 @dataclass(frozen=True)
 class TaskNetwork:
-    """A task's network, called with the tensors that `inputs` returns.
+    """A task's network, in eval mode, called with the tensors that `input_names` lists in order.
 
-    Attributes:
-        task: its index.
-        name: the task's name: its class, or its classes.
-        network: in eval mode. Translators take pictures, BicycleGAN's a code too; generators of
-            classes take noise and labels.
-        input_names: of the tensors that it takes, in order.
-        classes: the task's.
-        shape: (C, H, W) of the input pictures in training, or (z_dim,) of the noise.
-        multiple: both sides of a picture are multiples of this.
-        least: and at least this.
-        code_length: of BicycleGAN's code.
-        part: which submodule of the task's whole generator it is; "" for all of it.
+    Translators take pictures, BicycleGAN's a code too; generators of classes noise and labels.
     """
 
     task: int
-    name: str
+    name: str  # the task's: its class, or its classes
     network: nn.Module
     input_names: tuple[str, ...]
     classes: tuple[int, ...]
-    shape: tuple[int, ...]
-    multiple: int = 1
-    least: int = 1
-    code_length: int = 0
-    part: str = ""
+    shape: tuple[int, ...]  # (C, H, W) of the input pictures in training, or (z_dim,) of the noise
+    multiple: int = 1  # both sides of a picture are multiples of this,
+    least: int = 1  # and at least this
+    code_length: int = 0  # of BicycleGAN's code
+    part: str = ""  # which submodule of the task's whole generator it is; "" for all of it
 
     @property
     def translates(self) -> bool:
@@ -71,21 +60,13 @@ class TaskNetwork:
 
     def code(self, seed: int, first: int, count: int) -> Tensor:
         """Return the codes (count, code_length) of pictures first, first + 1, ... of a folder."""
-        rows = [
-            torch.randn(
-                self.code_length, generator=torch.Generator().manual_seed(mix(seed, "code", index))
-            )
-            for index in range(first, first + count)
-        ]
-        return torch.stack(rows)
+        seeds = (mix(seed, "code", index) for index in range(first, first + count))
+        sources = (torch.Generator().manual_seed(own) for own in seeds)
+        return torch.stack([torch.randn(self.code_length, generator=own) for own in sources])
 
 
 def find_task(border: dict[str, Any], task: int | str | None) -> int:
-    """Return the index of a task given by index or name.
-
-    Raises:
-        ConfigError: it is missing, or has not been learnt.
-    """
+    """Return the index of a learnt task given by index or name."""
     names = task_names(border)
     if isinstance(task, int) and not isinstance(task, bool) and 0 <= task < len(names):
         return task
@@ -106,14 +87,9 @@ def task_names(border: dict[str, Any]) -> list[str]:
 def task_network(
     method: LifelongGAN, border: dict[str, Any], task: int, direction: str = "forward"
 ) -> TaskNetwork:
-    """Return a finished task's network; of two-way translators the half for `direction`.
+    """Return a finished task's network of what `load_run` returns.
 
-    Takes what `load_run` returns, a task learnt, and a direction: "forward" (inputs to targets) or
-    "backward", which only CycleGAN has.
-
-    Raises:
-        ConfigError: there is no such direction.
-        RunError: the method has no generator.
+    The direction is "forward" (inputs to targets) or "backward", which only CycleGAN has.
     """
     if not method.has_generator:
         raise RunError(f"method={method.name} has no generator; choose another run.")
@@ -123,19 +99,22 @@ def task_network(
     halves = plain.halves if isinstance(plain, Translator) else {"forward": ""}
     if direction not in halves:
         only = "" if "backward" in halves else "; only objective=cyclegan learns both ways"
-        raise ConfigError(
-            f"direction={direction} is none of this run's: {', '.join(halves)}{only}."
-        )
+        ways = ", ".join(halves)
+        raise ConfigError(f"direction={direction} is none of this run's: {ways}{only}.")
     if not isinstance(plain, Translator):
-        length = noise_length(plain)
-        return TaskNetwork(task, name, network, ("noise", "label"), classes, (length,))
+        shape = (noise_length(plain),)
+        return TaskNetwork(task, name, network, ("noise", "label"), classes, shape)
     part = halves[direction]
     half = cast(Translator, plain.get_submodule(part))
     first = next(m for m in half.modules() if isinstance(m, nn.Conv2d))
+    if part and isinstance(network, Columns):
+        network = Part(network, part).eval()
+    else:
+        network = network.get_submodule(part)
     return TaskNetwork(
         task=task,
         name=name,
-        network=_half(network, part),
+        network=network,
         input_names=("picture", "code") if half.code_length else ("picture",),
         classes=classes,
         shape=(first.in_channels - half.code_length, *border["image_shape"][1:]),
@@ -144,9 +123,3 @@ def task_network(
         code_length=half.code_length,
         part=part,
     )
-
-
-def _half(network: nn.Module, part: str) -> nn.Module:
-    if isinstance(network, Columns) and part:
-        return Part(network, part).eval()
-    return network.get_submodule(part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal
 
@@ -29,19 +30,12 @@ QUALITY = 95  # of formats that lose something; Pillow's own choice, 75, shows
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to translate.
-
-    Attributes:
-        source: its file.
-        target: the file to write.
-        size: (height, width) of what is written.
-        shape: (height, width) of what the network sees.
-    """
+    """A picture to translate, and the file to write."""
 
     source: Path
     target: Path
-    size: tuple[int, int]
-    shape: tuple[int, int]
+    size: tuple[int, int]  # (height, width) of what is written
+    shape: tuple[int, int]  # (height, width) of what the network sees
 
 
 def translate(
@@ -54,6 +48,8 @@ def translate(
 ) -> None:
     """Translate pictures and write the results, with a progress bar on a terminal.
 
+    Where one cannot be decoded, those before it are written.
+
     Args:
         network: a translator.
         pictures: as `plan` returns them.
@@ -62,10 +58,6 @@ def translate(
         device: where the network computes.
         test_mode: "eval", or "paper", as pix2pix's code tests: each picture by itself, with
             dropout, and with its own statistics in norms.
-
-    Raises:
-        DataError: a picture cannot be decoded; it is named, and those before it are written.
-        RunError: a picture cannot be written.
     """
     module, done, alone = network.network.to(device), 0, test_mode == "paper"
     mode = as_in_training(module) if alone else nullcontext()
@@ -85,14 +77,9 @@ def translate(
 
 def batches(pictures: Iterable[Picture], batch_size: int) -> Iterator[list[Picture]]:
     """Yield pictures in order, as many of one shape as follow each other up to `batch_size`."""
-    batch: list[Picture] = []
-    for picture in pictures:
-        if batch and (len(batch) == batch_size or picture.shape != batch[0].shape):
+    for _, alike in groupby(pictures, lambda picture: picture.shape):
+        while batch := list(islice(alike, batch_size)):
             yield batch
-            batch = []
-        batch.append(picture)
-    if batch:
-        yield batch
 
 
 def plan(
@@ -107,23 +94,13 @@ def plan(
         fit: "none" takes pictures as they are; "pad" repeats their borders up to a size that the
             network takes, and cuts the results back; "resize" brings them to the training size.
         suffix: of the written files, such as "png"; None for that of each picture.
-
-    Raises:
-        ConfigError: a size does not fit, or two results have one name.
-        DataError: a file is no picture.
     """
-    return [
-        Picture(file, target, *_sizes(network, file, fit))
-        for file, target in zip(files, targets(files, output, suffix), strict=True)
-    ]
+    pairs = zip(files, targets(files, output, suffix), strict=True)
+    return [Picture(file, target, *_sizes(network, file, fit)) for file, target in pairs]
 
 
 def targets(files: list[Path], output: Path, suffix: str | None) -> list[Path]:
-    """Return the file to write for each picture.
-
-    Raises:
-        ConfigError: Pillow cannot write a format, or two results would have one name.
-    """
+    """Return the file to write for each picture: of a format that Pillow writes, no name twice."""
     found: dict[Path, Path] = {}
     kinds = Image.registered_extensions()
     for file in files:
@@ -140,19 +117,12 @@ def targets(files: list[Path], output: Path, suffix: str | None) -> list[Path]:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, by name; subfolders, hidden and other files are left out.
-
-    Raises:
-        DataError: there is no such folder, or no picture in it.
-    """
+    """Return the pictures of a folder, by name; subfolders, hidden and other files are left out."""
     if not folder.is_dir():
         raise DataError(f"input={folder} is no folder.")
     kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    found = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.suffix.lower() in kinds and not path.name.startswith(".")
-    ]
+    shown = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+    found = [path for path in shown if path.is_file() and path.suffix.lower() in kinds]
     if not found:
         raise DataError(f"input={folder} holds no picture that Pillow reads, such as a .png file.")
     return found
@@ -163,9 +133,6 @@ def read(picture: Picture, channels: int) -> Tensor:
 
     16-bit grey is scaled to 8 bits, a picture's orientation is obeyed, and transparency is dropped:
     as for training pictures.
-
-    Raises:
-        DataError: it cannot be decoded to its end, or holds floating-point numbers.
     """
     image = open_picture(picture.source, channels)
     if picture.size == picture.shape and image.size[::-1] != picture.shape:
@@ -176,11 +143,7 @@ def read(picture: Picture, channels: int) -> Tensor:
 
 
 def write(picture: Picture, image: Tensor) -> None:
-    """Write a result (C, H, W) in [-1, 1], without what padding added.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
+    """Write a result (C, H, W) in [-1, 1], without what padding added."""
     height, width = picture.size
     pixels = to_uint8(image)[:, :height, :width].permute(1, 2, 0).contiguous().numpy()
     made = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
@@ -190,11 +153,7 @@ def write(picture: Picture, image: Tensor) -> None:
 
 
 def check_output(pictures: list[Picture], overwrite: bool) -> None:
-    """Refuse to write over files.
-
-    Raises:
-        ConfigError: a result would take the place of an input, or, without `overwrite`, of a file.
-    """
+    """Refuse to write over the inputs, or, without `overwrite`, over other files."""
     sources = {picture.source.resolve() for picture in pictures}
     for picture in pictures:
         if picture.target.resolve() in sources:
@@ -245,11 +204,7 @@ def _upright(file: Path) -> tuple[int, int]:
 
 
 def choose_device(device: str) -> str:
-    """Return the device to compute on.
-
-    Raises:
-        ConfigError: torch knows no such device here.
-    """
+    """Return the device to compute on, which torch has here."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
