@@ -24,6 +24,22 @@ from lgan.run.folder import register_resolvers
 
 torch.set_num_threads(1)
 
+ONE_WORKER = ("tests/distributed/test_equality.py", "tests/distributed/test_functions.py")
+"""Files whose tests share what minutes were spent on: two workers would spend them twice."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal out single tests, but these files whole."""
+    from xdist.scheduler import LoadScopeScheduling  # only where pytest-xdist runs
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return file if file in ONE_WORKER else nodeid
+
+    return Scheduling(config, log)
+
 
 class LinearGenerator(nn.Module):
     """Images that are linear in noise and class: everything about it can be worked by hand."""

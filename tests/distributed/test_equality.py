@@ -25,7 +25,7 @@ from lgan.run.record import RunRecord
 from lgan.training import build
 from lgan.training.train import train
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("equality")]
+pytestmark = pytest.mark.slow
 
 PLAIN = ["~optimizer.betas", "optimizer._target_=torch.optim.SGD", "training.learning_rate=0.02"]
 BASE = [

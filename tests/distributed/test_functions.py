@@ -14,7 +14,7 @@ from torch import nn
 from lgan import distributed
 from lgan.errors import RunError
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("functions")]
+pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import json, sys
