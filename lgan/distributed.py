@@ -118,8 +118,13 @@ def spread(function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
 
     What it returns can be pickled, tensors are on the CPU; items are the same on every rank.
     """
-    dealt = all_values([function(item) for item in share_of(items)])
-    return [dealt[place % world()][place // world()] for place in range(len(items))]
+    return dealt([function(item) for item in share_of(items)], len(items))
+
+
+def dealt(own: list[T], total: int) -> list[T]:
+    """Return what all ranks made of their `share_of` so many items, in the items' order."""
+    hands = all_values(own)
+    return [hands[place % world()][place // world()] for place in range(total)]
 
 
 def share_of(items: Sequence[T]) -> Sequence[T]:

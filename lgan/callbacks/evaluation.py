@@ -16,7 +16,6 @@ from lgan.metrics.base import Values
 from lgan.metrics.evaluator import Evaluator
 from lgan.metrics.evidence import Sampler
 from lgan.run.loggers import log_matrix
-from lgan.seeding import Noise
 
 
 @dataclass
@@ -63,10 +62,8 @@ class EvaluateTasks(TaskCallback):
 
     def _sampler(self, context: TaskContext) -> Sampler:
         """Return what draws images, always the same ones: from the first input on."""
-        method = context.method
-        noise = Noise(self.seed, method.device)
-        noise.reseed(self.seed, "evaluation", context.task)
-        return MethodSampler(method, evaluation_source(method, context.datamodule, noise))
+        source = evaluation_source(context.method, context.datamodule, self.seed)
+        return MethodSampler(context.method, source)
 
     @staticmethod
     def _log(context: TaskContext, values: Values) -> None:

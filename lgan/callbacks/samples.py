@@ -12,11 +12,12 @@ from torchvision.utils import make_grid, save_image
 from lgan import distributed
 from lgan.arguments import Count, Whole
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
-from lgan.callbacks.sources import evaluation_source
+from lgan.callbacks.sources import PictureSource
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_uint8
 from lgan.errors import DamagedFileError, warn
 from lgan.files import atomic_path, load_tensors, save_tensors, verify
+from lgan.networks.factory import noise_length
 from lgan.run.loggers import log_image
 from lgan.seeding import Noise
 
@@ -71,8 +72,13 @@ class FixedNoiseSamples(TaskCallback):
             pictures = datamodule.task_kind == "pictures"
             count = len(datamodule.sequence) if pictures else datamodule.num_classes
             labels = torch.arange(count).repeat_interleave(self.per_class)
-            source = evaluation_source(method, datamodule, Noise(self.seed))
-            save_tensors(path, {"noise": source(labels).unflatten(0, (count, -1))})
+            rows = len(labels) * method.noise_rows
+            noise = (
+                PictureSource(datamodule, method.device)(labels)
+                if pictures
+                else Noise(self.seed).normal(rows, noise_length(method.generator))
+            )
+            save_tensors(path, {"noise": noise.unflatten(0, (count, -1))})
         distributed.barrier()
         return load_tensors(path)["noise"].to(method.device)
 

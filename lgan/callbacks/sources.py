@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import torch
@@ -35,9 +36,29 @@ class PictureSource:
         return to_float(torch.stack([pictures[i] for i in range(len(labels))]).to(self.device))
 
 
-def evaluation_source(method: Learner, datamodule: TaskSequenceDataModule, noise: Noise) -> Source:
+class ClassNoise:
+    """Noise of each class's own, counted by calls: the same whatever other classes are asked for.
+
+    What a class shows then changes from border to border only if the generator does.
+    """
+
+    def __init__(self, length: int, rows: int, seed: int, device: torch.device) -> None:
+        self.length, self.rows, self.seed = length, rows, seed
+        self.noise, self.calls = Noise(seed, device), Counter[int]()
+
+    def __call__(self, labels: Tensor) -> Tensor:
+        """Return noise (B * rows, length) for the labels (B,)."""
+        z = torch.empty(len(labels), self.rows, self.length, device=self.noise.device)
+        for label in labels.unique().tolist():
+            mine = labels == label
+            self.noise.reseed(self.seed, "evaluation", label, self.calls[label])
+            self.calls[label] += 1
+            z[mine] = self.noise.normal(int(mine.sum()), self.rows, self.length)
+        return z.flatten(0, 1)
+
+
+def evaluation_source(method: Learner, datamodule: TaskSequenceDataModule, seed: int) -> Source:
     """Return what gives a generator its input for each label (B,): noise or test pictures."""
     if datamodule.task_kind == "pictures":
         return PictureSource(datamodule, method.device)
-    length = noise_length(method.generator)
-    return lambda labels: noise.normal(len(labels) * method.noise_rows, length)
+    return ClassNoise(noise_length(method.generator), method.noise_rows, seed, method.device)

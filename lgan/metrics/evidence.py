@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -73,12 +73,28 @@ class Evidence:
 
     @cached_property
     def generated(self) -> TensorImages:
-        """uint8 images of all classes so far (see `generate`)."""
+        """uint8 images of all classes so far, those of a class together (see `generate`)."""
+        by = self.evaluator
+        return generate(self.sampler(), self.calls(), {c: by.samples_of(c) for c in self.classes},
+                        by.test.shape)  # fmt: skip
+
+    def calls(self) -> list[Tensor]:
+        """Return the labels of each call of the generator.
+
+        Every call asks for as many images of every class, so that a generator whose norms use the
+        statistics of a batch sees the same composition each time. Pictures are translated task by
+        task, as they are by a user.
+        """
         by, seen = self.evaluator, self.classes
-        images = generate(self.sampler(), seen, by.samples_per_class, by.batch_per_class,
-                          by.test.shape, by.device)  # fmt: skip
-        labels = torch.tensor(seen).repeat_interleave(by.samples_per_class)
-        return TensorImages(images.flatten(0, 1), labels)
+        each, device = by.batch_per_class, by.device
+        if by.data.task_kind == "classes":
+            call = torch.tensor(seen, device=device).repeat_interleave(each)
+            return [call] * math.ceil(by.samples_per_class / each)
+        return [
+            part
+            for task in seen
+            for part in torch.full((by.samples_of(task),), task, device=device).split(each)
+        ]
 
     @cached_property
     def predicted(self) -> Tensor:
@@ -102,29 +118,28 @@ class Evidence:
 @torch.no_grad()
 def generate(
     sampler: Sampler,
-    classes: Sequence[int],
-    samples: int,
-    batch: int,
+    calls: Sequence[Tensor],
+    samples: Mapping[int, int],
     image_shape: tuple[int, int, int],
-    device: torch.device | str,
-) -> Tensor:
-    """Draw `samples` images of each class: uint8 (K, samples, C, H, W) on the CPU.
+) -> TensorImages:
+    """Draw so many samples of each class, on the CPU; what calls give over that is cut.
 
-    Each call asks for `batch` images of every class, so that a generator whose norm layers use the
-    statistics of a class or of the batch sees the same composition each time; what is over is cut.
     Several ranks share the calls; one that `skip`s does so where another rank makes the call.
 
+    Args:
+        sampler: what draws images.
+        calls: the labels of each call.
+        samples: number of images by class.
+        image_shape: (C, H, W) that the sampler should return.
+
     Raises:
-        DataError: the sampler returns another shape than `image_shape`.
+        DataError: the sampler returns another shape.
         TrainingDivergedError: an image is not finite.
     """
-    labels = torch.tensor(classes, device=device).repeat_interleave(batch)
-    calls = range(math.ceil(samples / batch))
-    drawn = torch.empty(0, len(classes), batch, *image_shape, dtype=torch.uint8)
-    for call in calls:
-        if call not in distributed.share_of(calls):
-            (sampler.skip if isinstance(sampler, Skipping) else sampler)(labels)
-            continue
+    mine = distributed.share_of(range(len(calls)))
+
+    def draw(call: int) -> Tensor:
+        labels = calls[call]
         images = sampler(labels)
         if images.shape != (len(labels), *image_shape):
             raise DataError(
@@ -136,9 +151,18 @@ def generate(
                 "The generator returns images that are not finite, so they cannot be evaluated; "
                 "lower training.learning_rate or look at the losses."
             )
-        own = to_uint8(images.float()).cpu().unflatten(0, (len(classes), batch))
-        drawn = torch.cat([drawn, own[None]])
-    return distributed.gather(drawn).transpose(0, 1).flatten(1, 2)[:, :samples]
+        return to_uint8(images.float()).cpu()
+
+    own: list[Tensor] = []
+    for call, labels in enumerate(calls):
+        if call in mine:
+            own.append(draw(call))
+        else:
+            (sampler.skip if isinstance(sampler, Skipping) else sampler)(labels)
+    drawn = torch.cat(distributed.dealt(own, len(calls)))
+    labels = torch.cat(list(calls)).cpu()
+    kept = torch.cat([(labels == c).nonzero().flatten()[:n] for c, n in samples.items()])
+    return TensorImages(drawn[kept], labels[kept])
 
 
 def share(images: Images) -> Images:

@@ -9,7 +9,6 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from lgan import distributed
-from lgan.arguments import Count
 from lgan.data.images import to_float
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.evidence import Evidence
@@ -17,21 +16,13 @@ from lgan.run.columns import Column
 
 
 class PairedDistances(Metric):
-    """L1 and SSIM of every task so far, and their means.
-
-    Args:
-        pairs: test pairs of each task, the first ones.
-        batch: pictures in one call of the generator.
-    """
+    """L1 and SSIM of every task so far, and their means, of the pictures that all metrics see."""
 
     needs = ("generated", "pairs")
     columns = (
         Column("l1", "L1 to the target, pixel range 2", "overall.l1", "lower", 3, matrix=True),
         Column("ssim", "SSIM to the target", "overall.ssim", "higher", 3, matrix=True),
     )
-
-    def __init__(self, pairs: Count = 100, batch: Count = 50) -> None:
-        self.pairs, self.batch = pairs, batch
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the values per task and their means."""
@@ -41,12 +32,9 @@ class PairedDistances(Metric):
         return Values(found, means)
 
     def _measure(self, evidence: Evidence, task: int) -> dict[str, float]:
-        data, device = evidence.evaluator.data, evidence.evaluator.device
-        count, sampler = min(self.pairs, len(data.test_inputs(task))), evidence.sampler()
-        labels = torch.full((count,), task, device=device)
-        drawn = [sampler(part) for part in labels.split(self.batch)]
-        targets = to_float(data.test_images(task).take(torch.arange(count)).to(device))
-        return paired_distances(torch.cat(drawn), targets)
+        drawn = evidence.generated.of_classes([task]).all()
+        targets = evidence.evaluator.data.test_images(task).take(torch.arange(len(drawn)))
+        return paired_distances(to_float(drawn), to_float(targets))
 
 
 def paired_distances(outputs: Tensor, targets: Tensor) -> dict[str, float]:

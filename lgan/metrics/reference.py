@@ -80,6 +80,12 @@ class Reference:
         firsts = [where(self.test, label)[: self.reference_per_class] for label in labels]
         return self.test.subset(torch.cat(firsts))
 
+    def samples_of(self, label: int) -> int:
+        """Return how many images of a class are generated: of a translation one per test input."""
+        if self.data.task_kind == "classes":
+            return self.samples_per_class
+        return min(self.samples_per_class, len(self.data.test_inputs(label)))
+
     @cached_property
     def classifier(self) -> classifiers.TrainedClassifier:
         """The evaluation classifier of the data set, trained or from the cache."""

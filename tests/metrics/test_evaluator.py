@@ -58,7 +58,7 @@ class FakeData:
     """The part of the datamodule that the evaluator uses."""
 
     num_classes, image_shape, tasks, num_tasks = CLASSES, (1, CLASSES, 2), TASKS, len(TASKS)
-    paired = False
+    paired, task_kind = False, "classes"
 
     def __init__(self) -> None:
         labels = ORDER.repeat(8)
@@ -283,9 +283,11 @@ def test_diverged_or_misshapen_images_are_refused(evaluator: Fixed) -> None:
 
 def test_samples_are_rounded_once_to_uint8() -> None:
     values = torch.tensor([-1.2, -1.0, 0.0, 1.0]).view(1, 4, 1, 1)
-    found = generate(lambda y: values.expand(len(y), -1, -1, -1), [3, 1], 3, 2, (4, 1, 1), "cpu")
-    assert found.shape == (2, 3, 4, 1, 1) and found.dtype == torch.uint8
-    assert found[1, 2].flatten().tolist() == [0, 0, 128, 255]
+    calls = [torch.tensor([3, 3, 1, 1])] * 2
+    found = generate(lambda y: values.expand(len(y), -1, -1, -1), calls, {3: 3, 1: 2}, (4, 1, 1))
+    assert found.labels.tolist() == [3, 3, 3, 1, 1] and found.images.dtype == torch.uint8
+    assert found.images.shape == (5, 4, 1, 1)
+    assert found.images[4].flatten().tolist() == [0, 0, 128, 255]
 
 
 @pytest.mark.parametrize(
@@ -296,7 +298,6 @@ def test_samples_are_rounded_once_to_uint8() -> None:
         ("reference_per_class=1", "evaluation.reference_per_class=1"),
         ("reverse=always", "evaluation.reverse=always must be one of last, every, never"),
         ("classifier_training.steps=0", "evaluation.classifier_training.steps=0"),
-        ("metrics.paired.pairs=0", "evaluation.metrics.paired.pairs=0"),
     ],
 )
 def test_settings_out_of_range_name_their_key(override: str, message: str) -> None:

@@ -9,6 +9,7 @@ from lgan.callbacks.sources import PictureSource
 from lgan.data.images import TensorImages, to_float
 from lgan.metrics.evidence import Evidence
 from lgan.metrics.paired import PairedDistances, paired_distances
+from lgan.metrics.reference import Reference
 
 CPU = torch.device("cpu")
 
@@ -50,19 +51,30 @@ def test_each_label_gets_its_tasks_next_picture() -> None:
     assert second[:, 0, 0, 0].tolist() == levels, "and starts again after the last"
 
 
-def evidence_of(paired: bool) -> Evidence:
-    data = Pairs()
+def evidence_of(paired: bool, samples: int = 3, batch: int = 2) -> Evidence:
+    data = Pairs(tasks=[SimpleNamespace(classes=(t,)) for t in (0, 1)])
     data.paired = paired
-    evaluator = SimpleNamespace(data=data, device=CPU)
+    data.test_images_of = lambda classes: data.test_images(0)
+    evaluator = Reference(None, None, None, "", samples, batch)
+    evaluator.data, evaluator.device = data, CPU
     return Evidence(evaluator, 1, lambda: PictureSource(data, CPU), None)
 
 
 def test_every_task_so_far_is_measured_against_its_own_targets() -> None:
-    values = PairedDistances(batch=2).measure(evidence_of(True))
+    values = PairedDistances().measure(evidence_of(True))
     ten = 10 * 2 / 255
     for entry in values.metrics:
         assert entry["l1"] == pytest.approx(ten, rel=1e-3)
     assert values.overall["l1"] == pytest.approx(ten, rel=1e-3)
+
+
+def test_no_input_is_translated_twice_and_tasks_come_one_after_the_other() -> None:
+    """There are three inputs for each task: with more samples asked for, N is three."""
+    evidence = evidence_of(True, samples=200)
+    assert [call.tolist() for call in evidence.calls()] == [[0, 0], [0], [1, 1], [1]]
+    levels = evidence.generated.images[:, 0, 0, 0].tolist()
+    assert levels == [0, 1, 2, 100, 101, 102]
+    assert evidence_of(True, samples=2).generated.labels.tolist() == [0, 0, 1, 1]
 
 
 def test_pictures_without_partners_are_left_alone() -> None:

@@ -85,6 +85,8 @@ def test_a_run_leaves_what_it_promises(configure, method) -> None:
     first, second = record.rows[1]["retention"]
     assert second["exact"]
     assert first["exact"] == (method not in FORGETS)
+    numbers = [row["metrics"][0] for row in record.rows]
+    assert (numbers[0] == numbers[1]) == first["exact"], "measured on the same pictures"
     assert (first["digest"] == record.rows[0]["retention"][0]["digest"]) == first["exact"]
     if first["exact"]:
         assert_same_pictures_when_loaded(folder, 1)
