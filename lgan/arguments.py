@@ -10,7 +10,7 @@ import json
 import re
 import sys
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -42,9 +42,23 @@ _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less tha
            "multiple_of": "a multiple of"}  # fmt: skip
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "a text",
           type(None): "null", list: "a list", dict: "a dictionary"}  # fmt: skip
-TRUSTED = ("lgan.", "torch.optim.", "lightning.pytorch.loggers.", "lightning.pytorch.callbacks.",
-           "lightning.pytorch.strategies.", "wandb.Settings")  # fmt: skip
-"""What a config may build; a user's own packages are named in `trust`."""
+TRUSTED: Mapping[str, tuple[str, ...]] = types.MappingProxyType({
+    "network": ("lgan.networks",),
+    "objective": ("lgan.objectives",),
+    "method": ("lgan.methods", "lgan.layers", "lgan.networks"),
+    "optimizer": ("torch.optim",),
+    "training": ("lgan.objectives",),
+    "data": ("lgan.data",),
+    "evaluation": ("lgan.metrics", "lgan.networks"),
+    "callbacks": ("lgan.callbacks", "lgan.metrics", "lgan.networks",
+                  "lightning.pytorch.callbacks"),
+    "logger": ("lgan.run.csv_logger", "lgan.run.wandb_logger", "lightning.pytorch.loggers",
+               "wandb.Settings", "wandb.sdk.wandb_settings"),
+    "trainer": ("lgan.training.trainer", "lightning.pytorch.strategies"),
+})  # fmt: skip
+"""Where what a section builds has to be defined; a user's own packages are named in `trust`."""
+FUNCTIONS = ("data", "trainer")
+"""Sections that call functions too; lgan's other functions, some of which write files, are none."""
 INSTEAD = {
     **dict.fromkeys(
         [f"trainer.{k}" for k in ("max_epochs", "max_steps", "max_time", "limit_train_batches")],
@@ -154,32 +168,67 @@ def check_section(config: DictConfig, path: str, besides: Mapping[str, Any] = NO
 
     `besides` has the annotations of further keys that the section at the dotted `path` may have.
     """
+    # All of it as plain data first: a key may have a dot, and no path leads to what is below.
+    _check_targets(plain(OmegaConf.select(config, path)), path, OmegaConf.select(config, "trust"))
+    _check_values(config, path, besides)
+
+
+def _check_values(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) -> None:
     section = OmegaConf.select(config, path)
     if OmegaConf.is_list(section):
         for index in range(len(section)):
-            check_section(config, f"{path}[{index}]")
+            _check_values(config, f"{path}[{index}]")
     if not OmegaConf.is_dict(section):
         return
     if "_target_" in section:
         check_arguments(config, path, locate(config, path), besides)
     for name in section:
-        check_section(config, f"{path}.{name}")
+        _check_values(config, f"{path}.{name}")
+
+
+def _check_targets(value: Any, path: str, trust: Sequence[str] | None) -> None:  # noqa: ANN401
+    inside: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        if "_target_" in value:
+            find(str(value["_target_"]), path, trust or ())
+        inside = value.items()
+    elif isinstance(value, list):
+        inside = enumerate(value)
+    for name, each in inside:
+        _check_targets(each, f"{path}.{name}", trust)
 
 
 def locate(config: DictConfig, path: str) -> Callable[..., Any]:
-    """Return the function or class that a section's `_target_` names, of a trusted package."""
+    """Return the function or class that a section's `_target_` names; see `find`."""
     target = str(OmegaConf.select(config, f"{path}._target_"))
-    trusted = (*TRUSTED, *(f"{name}." for name in OmegaConf.select(config, "trust") or ()))
-    if not target.startswith(trusted):
-        raise ConfigError(
-            f"{path}._target_={target} is not among what lgan builds; a package of your own is "
-            f"named by trust=[{target.partition('.')[0]}]."
-        )
+    return find(target, path, OmegaConf.select(config, "trust") or ())
+
+
+def find(target: str, path: str, trust: Sequence[str] = ()) -> Callable[..., Any]:
+    """Return the function or class that a `_target_` at a dotted path of a config names.
+
+    By its own name and by that of the module that defines it, it belongs to what the path's section
+    builds (`TRUSTED`) or to a package in `trust`: a module's imports, `lgan.files.os`, do not.
+    """
+    section = path.partition(".")[0]
+    trusted = [*TRUSTED.get(section, ()), *trust]
     try:
-        return get_object(target)
+        found = get_object(target) if _within(target, trusted) else None
     except Exception as error:
         cause = error.__cause__ or error
         raise ConfigError(f"{path}._target_={target} cannot be had: {cause}") from error
+    home = str(getattr(found, "__module__", ""))
+    wanted = inspect.isclass(found) or section in FUNCTIONS or _within(home, trust)
+    if found is None or not _within(home, trusted) or not wanted:
+        raise ConfigError(
+            f"{path}._target_={target} is not among what lgan builds there; a package of your own "
+            f"is named by trust=[{(home or target).partition('.')[0]}]."
+        )
+    return found
+
+
+def _within(name: str, packages: Iterable[str]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
 
 
 def check_arguments(

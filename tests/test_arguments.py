@@ -18,6 +18,7 @@ from lgan.arguments import (
     Text,
     Weight,
     check_section,
+    find,
     key_of,
     parameters_of,
     refusal,
@@ -82,22 +83,49 @@ def test_the_key_is_the_one_that_a_user_sets() -> None:
     [
         ("torch.load", "is not among what lgan builds"),
         ("os.system", "is not among what lgan builds"),
+        ("pathlib.Path.write_text", "is not among what lgan builds"),
+        ("joblib.load", "is not among what lgan builds"),
+        ("hydra.utils.get_method", "is not among what lgan builds"),
         ("lganother.thing", "is not among what lgan builds"),
-        ("lgan.methods.sft.Nosuch", "cannot be had"),
+        ("lgan.files.os.system", "is not among what lgan builds"),
+        ("lgan.files.write_atomically", "is not among what lgan builds"),
+        ("lgan.methods.saving.torch.save", "is not among what lgan builds"),
+        ("lgan.networks.pretrained.Path.write_text", "is not among what lgan builds"),
+        ("lgan.networks.pretrained.read_checkpoint", "is not among what lgan builds"),
+        ("lgan.data.torchvision_sets.svhn", "is not among what lgan builds"),
+        ("lgan.run.wandb_logger.LenientWandbLogger", "is not among what lgan builds"),
+        ("torch.optim.adam.torch.load", "is not among what lgan builds"),
+        ("builtins.eval", "is not among what lgan builds"),
+        ("lgan.networks.nosuch.Nosuch", "cannot be had"),
     ],
 )
-def test_only_trusted_packages_are_built_from(path, said) -> None:
-    made = OmegaConf.create({"part": {"inner": {"_target_": path}}})
-    with pytest.raises(ConfigError, match=f"part.inner._target_={path} {said}"):
-        check_section(made, "part")
+@pytest.mark.parametrize("key", ["inner", "a.b", 1, "list"])
+def test_only_what_belongs_to_a_section_is_built(path, said, key) -> None:
+    inner: Any = {"_target_": path, "_partial_": True}
+    made = OmegaConf.create({"network": {key: [[inner]] if key == "list" else inner}})
+    with pytest.raises(ConfigError, match=rf"network\S+_target_={path} {said}"):
+        check_section(made, "network")
+
+
+def test_a_package_of_the_users_lends_its_trust_to_no_other(tmp_path, monkeypatch) -> None:
+    package = tmp_path / "borrowed_things.py"
+    package.write_text("import subprocess\nclass Own: pass\ndef own(): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    trust = ["borrowed_things"]
+    assert find("borrowed_things.Own", "network", trust).__name__ == "Own"
+    assert find("borrowed_things.own", "network", trust).__name__ == "own"
+    with pytest.raises(ConfigError, match=r"trust=\[subprocess\]"):
+        find("borrowed_things.subprocess.Popen", "network", trust)
+    with pytest.raises(ConfigError, match=r"trust=\[borrowed_things\]"):
+        find("borrowed_things.Own", "network")
 
 
 def test_a_misspelt_setting_is_told_the_right_one() -> None:
-    made = OmegaConf.create({"part": {"_target_": "lgan.methods.dgm.DGMa", "setle": 0.1}})
+    made = OmegaConf.create({"method": {"_target_": "lgan.methods.dgm.DGMa", "setle": 0.1}})
     with pytest.raises(
-        ConfigError, match="part.setle is no setting here; did you mean part.settle"
+        ConfigError, match="method.setle is no setting here; did you mean method.settle"
     ):
-        check_section(made, "part")
+        check_section(made, "method")
 
 
 def test_parameters_without_annotation_take_anything() -> None:

@@ -92,8 +92,23 @@ class RunFolder:
         self.last = self.checkpoints / "last.ckpt"
 
     def load_config(self) -> DictConfig:
-        """Return the config that the run was started with."""
-        return cast(DictConfig, OmegaConf.load(self.config))
+        """Return the config that the run was started with: data, whoever wrote it.
+
+        Raises:
+            RunError: it is no YAML mapping, or holds a reference, which lgan never writes: it could
+                take the environment's secrets, or be something else once it was looked at.
+        """
+        try:
+            config = OmegaConf.load(self.config)
+            content = OmegaConf.to_container(config, resolve=False)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise RunError(f"{self.config} cannot be read as plain YAML: {reason}.") from error
+        if not isinstance(content, dict) or "${" in str(content):
+            raise RunError(
+                f"{self.config} should be a mapping of plain values, without references (${{...}})."
+            )
+        return cast(DictConfig, config)
 
     def border(self, task: int) -> Path:
         """Return where the state after a finished task is kept."""
