@@ -75,13 +75,6 @@ class BinaryMaskLayer(LifelongLayer):
     The first task's `weight` and `bias` are parameters, and buffers from its end on: the backbone.
     A later task's `mask` is a parameter, and packed bits from its end on: `bits1`, `bits2`, ...
     and, if ternary, `flips1`, ... for the negative ones.
-
-    Args:
-        layer: the plain layer whose tensors become the first task's.
-        settings: how masks are learnt.
-
-    Raises:
-        ConfigError: the layer has groups or another padding than zeros.
     """
 
     weight: Tensor
@@ -106,16 +99,17 @@ class BinaryMaskLayer(LifelongLayer):
     def commit(self) -> None:
         """Freeze the backbone after the first task; pack the mask's bits after a later one."""
         assert self.finished < self.started, "there is no task to commit"
-        task, self.finished = self.finished, self.started
-        if not task:
-            self._freeze_backbone()
-            return
-        assert self.mask is not None
-        chosen = signs(self.mask.detach(), self.settings.threshold, self.settings.ternary)
-        self.register_buffer(f"bits{task}", pack_bits(chosen > 0))
-        if self.settings.ternary:
-            self.register_buffer(f"flips{task}", pack_bits(chosen < 0))
-        self.mask = None
+        if self.mask is None:
+            for name in ("weight", "bias"):
+                tensor = self._parameters.pop(name)
+                self.register_buffer(name, None if tensor is None else tensor.detach().clone())
+        else:
+            chosen = self.signs_of(self.finished)
+            self.register_buffer(f"bits{self.finished}", pack_bits(chosen > 0))
+            if self.settings.ternary:
+                self.register_buffer(f"flips{self.finished}", pack_bits(chosen < 0))
+            self.mask = None
+        self.finished = self.started
 
     def signs_of(self, task: int) -> Tensor:
         """Return what a task multiplies the backbone's weights by: 1, 0, or -1 if ternary."""
@@ -132,7 +126,11 @@ class BinaryMaskLayer(LifelongLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute as the current task, or as the last one if that is finished."""
-        return self.kernel.apply(x, self._current_weight(), self.bias)
+        if self.mask is not None:
+            weight = cast(Tensor, StraightThrough.apply(self.mask, self.weight, self.settings))
+        else:
+            weight = self.weight if self.started == 1 else self.weight_of(self.started - 1)
+        return self.kernel.apply(x, weight, self.bias)
 
     def weight_of(self, task: int) -> Tensor:
         """Return the plain weight of a task."""
@@ -149,26 +147,11 @@ class BinaryMaskLayer(LifelongLayer):
         bias = 0 if self.bias is None else self.bias.numel()
         return {"weight": self.weight.numel(), "bias": bias}
 
-    def _current_weight(self) -> Tensor:
-        if self.mask is not None:
-            return cast(Tensor, StraightThrough.apply(self.mask, self.weight, self.settings))
-        return self.weight if self.started == 1 else self.weight_of(self.started - 1)
-
-    def _freeze_backbone(self) -> None:
-        for name in ("weight", "bias"):
-            tensor = self._parameters.pop(name)
-            self.register_buffer(name, None if tensor is None else tensor.detach().clone())
-
 
 class MaskedTranslator(LifelongGenerator):
     """A plain generator of which later tasks mask the first one's weights.
 
     Last layers every task has its own of, norms if the settings say so.
-
-    Args:
-        network: a plain translator or label-conditioned generator; it is converted in place.
-        settings: how masks are learnt.
-        seed: see `LifelongGenerator`.
     """
 
     def __init__(self, network: nn.Module, settings: BinaryMaskSettings, seed: int = 0) -> None:
@@ -190,6 +173,5 @@ class MaskedTranslator(LifelongGenerator):
 
     def mask_bytes(self) -> int:
         """Return the bytes that the finished tasks' packed masks take."""
-        kept = self.network.named_buffers()
-        names = ("bits", "flips")
-        return sum(b.numel() for key, b in kept if key.rpartition(".")[2].startswith(names))
+        named = [(key.rpartition(".")[2], b) for key, b in self.network.named_buffers()]
+        return sum(b.numel() for name, b in named if name.startswith(("bits", "flips")))

@@ -8,11 +8,10 @@ bank needs no gradient. So a U-Net's inner layers mix and its outer ones compose
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, singledispatch
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -23,54 +22,40 @@ from lgan.layers.per_task import Linear
 
 Apply = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 L = TypeVar("L", bound=nn.Module)
-Pair = tuple[int, int]
 Mode = Literal["auto", "compose", "mix"]
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """What a plain layer computes, free of its tensors.
+    """What a plain layer computes, free of its tensors."""
 
-    Args:
-        apply: (x, weight, bias) -> y, as the plain layer.
-        mix: (maps, W^T, bias) -> maps of other channels, position by position.
-        filter_axis: axis of the weight that runs over filters.
-        channel_axis: axis of the output that runs over channels.
-        positions: shape of x -> how many positions a filter is applied at, and of the output.
-    """
+    apply: Apply  # (x, weight, bias) -> y, as the plain layer
+    mix: Apply  # (maps, W^T, bias) -> maps of other channels, position by position
+    filter_axis: int  # of the weight
+    channel_axis: int  # of input and output
+    weight: torch.Size
 
-    apply: Apply
-    mix: Apply
-    filter_axis: int
-    channel_axis: int
-    positions: Callable[[torch.Size], tuple[int, int]]
+    def positions(self, shape: torch.Size) -> tuple[int, int]:
+        """Return how many positions of x a filter is applied at, and how many the output has."""
+        x = torch.empty(shape, device="meta")
+        y = self.apply(x, torch.empty(self.weight, device="meta"), None)
+        read, made = (t.numel() // t.shape[self.channel_axis] for t in (x, y))
+        return (read if self.filter_axis else made), made  # a transposed convolution's axis is 1
 
 
 @dataclass(frozen=True)
 class Work:
-    """Sizes that the costs depend on.
+    """Sizes that the costs depend on."""
 
-    Args:
-        bank: filters in the bank, B.
-        piggyback: filters that are mixed, np.
-        unconstrained: filters that are free, nu.
-        per_filter: weights per filter, kh * kw * Ci.
-        positions: where a filter is applied: outputs of a convolution, inputs of a transposed one.
-        outputs: positions of the output.
-    """
-
-    bank: int
-    piggyback: int
-    unconstrained: int
-    per_filter: int
-    positions: int
-    outputs: int
+    bank: int  # filters in the bank, B
+    piggyback: int  # filters that are mixed, np
+    unconstrained: int  # filters that are free, nu
+    per_filter: int  # weights per filter, kh * kw * Ci
+    positions: int  # where a filter is applied: outputs of a convolution, else inputs (transposed)
+    outputs: int  # positions of the output
 
     def compose(self, weights: bool, inputs: bool) -> int:
-        """Return the multiplications when filters are composed.
-
-        It depends on whether the weights' and the input's gradients are wanted.
-        """
+        """Return the multiplications when filters are composed, by the gradients wanted."""
         composing = self.bank * self.piggyback * self.per_filter
         filters = self.piggyback + self.unconstrained
         convolving = self.positions * self.per_filter * filters
@@ -88,8 +73,7 @@ class Work:
 class Execution:
     """Chooses how a layer is computed; remembers the choice for each shape of the input.
 
-    Args:
-        mode: "compose", "mix", or "auto" for the one with fewer multiplications.
+    Mode "auto" takes what needs fewer multiplications.
     """
 
     def __init__(self, mode: Mode = "auto") -> None:
@@ -125,14 +109,14 @@ def kernel_of(layer: nn.Module) -> Kernel:
 
 @kernel_of.register
 def _(layer: nn.Linear) -> Kernel:
-    return Kernel(F.linear, F.linear, 0, -1, _rows)
+    return Kernel(F.linear, F.linear, 0, -1, layer.weight.shape)
 
 
 @kernel_of.register
 def _(layer: nn.Conv2d) -> Kernel:
     _require_plain(layer)
     apply = partial(F.conv2d, stride=layer.stride, padding=layer.padding, dilation=layer.dilation)
-    return Kernel(apply, _mix_maps, 0, -3, partial(_convolved, without_tensors(layer)))
+    return Kernel(apply, _mix_maps, 0, -3, layer.weight.shape)
 
 
 @kernel_of.register
@@ -145,7 +129,7 @@ def _(layer: nn.ConvTranspose2d) -> Kernel:
         output_padding=layer.output_padding,  # type: ignore[arg-type]
         dilation=layer.dilation,  # type: ignore[arg-type]
     )
-    return Kernel(apply, _mix_maps, 1, -3, partial(_deconvolved, without_tensors(layer)))
+    return Kernel(apply, _mix_maps, 1, -3, layer.weight.shape)
 
 
 def without_tensors(layer: L) -> L:
@@ -175,31 +159,3 @@ def _require_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
 
 def _mix_maps(maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return F.conv2d(maps, weight[..., None, None], bias)
-
-
-def _rows(shape: torch.Size) -> tuple[int, int]:
-    rows = math.prod(shape[:-1])
-    return rows, rows
-
-
-def _convolved(layer: nn.Conv2d, shape: torch.Size) -> tuple[int, int]:
-    reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-    if isinstance(layer.padding, str):
-        padded = reach if layer.padding == "same" else [0, 0]
-    else:
-        padded = [2 * p for p in layer.padding]
-    sides = [
-        (n + p - r - 1) // s + 1
-        for n, p, r, s in zip(shape[-2:], padded, reach, layer.stride, strict=True)
-    ]
-    positions = math.prod(shape[:-3]) * math.prod(sides)
-    return positions, positions
-
-
-def _deconvolved(layer: nn.ConvTranspose2d, shape: torch.Size) -> tuple[int, int]:
-    reach = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
-    padding = cast(Pair, layer.padding)
-    sizes = zip(shape[-2:], layer.stride, padding, reach, layer.output_padding, strict=True)
-    sides = [(n - 1) * s - 2 * p + r + o + 1 for n, s, p, r, o in sizes]
-    batch = math.prod(shape[:-3])
-    return batch * math.prod(shape[-2:]), batch * math.prod(sides)

@@ -15,11 +15,6 @@ class FactorisedTranslator(LifelongGenerator):
 
     Norms and last layers every task has its own of. With `init="warm"` and `start="first"` a later
     task's network equals the first task's bit for bit before its first step.
-
-    Args:
-        network: a plain translator or label-conditioned generator; it is converted in place.
-        settings: lambda, initialisation, and what is factorised.
-        seed: of the new tensors of later tasks.
     """
 
     def __init__(self, network: nn.Module, settings: BankSettings, seed: int = 0) -> None:
@@ -30,12 +25,8 @@ class FactorisedTranslator(LifelongGenerator):
         """Return the layer with a bank."""
         return FilterBankLayer(layer, self.settings)
 
-    def banks(self) -> dict[str, FilterBankLayer]:
-        """Return the layers that have banks, by dotted name."""
-        named = self.network.named_modules()
-        return {name: layer for name, layer in named if isinstance(layer, FilterBankLayer)}
-
     def structure(self) -> dict[str, Any]:
         """Return classes, finished tasks, and unconstrained filters by layer and task."""
-        layers = {name: layer.structure() for name, layer in self.banks().items()}
-        return super().structure() | {"layers": layers}
+        named = self.network.named_modules()
+        banks = {name: m.structure() for name, m in named if isinstance(m, FilterBankLayer)}
+        return super().structure() | {"layers": banks}

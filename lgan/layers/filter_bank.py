@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 
 import torch
@@ -21,8 +22,7 @@ from lgan.errors import RunError
 from lgan.layers.execution import Execution, Mode, Work, kernel_of, with_tensors, without_tensors
 from lgan.layers.per_task import LifelongLayer, Linear, Start
 
-STD = 0.02
-"""Spread of fresh filters, pix2pix's."""
+STD = 0.02  # the spread of fresh filters, pix2pix's
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,13 @@ class BankSettings:
     """How tasks after the first get their filters.
 
     Args:
-        unconstrained: lambda, the share of a layer's filters that are free, in [0, 1]: 0 is pure
+        unconstrained: lambda, the share of a layer's filters that are free: 0 is pure
             factorisation, 1 a model of its own for each task.
         rounding: of lambda * Co, "round" (half up) or "ceil".
         init: "warm": the filters of the task that `start` names, to the bit if it is the first;
             "normal": F^u and W from N(0, 0.02); "scaled": W from N(0, 1 / sqrt(B)), which keeps
             the spread of the bank's filters.
-        start: whose filters, norms and last layers a task starts with, the "first" or the
-            "previous" task's.
+        start: whose filters, norms and last layers a task starts with.
         factorise: "all" layers, or "auto": only where a piggyback filter is cheaper than a free
             one, kh * kw * Ci > B; elsewhere each task has its own.
         execution: "auto", "compose" or "mix", see `lgan.layers.execution`.
@@ -65,13 +64,6 @@ class FilterBankLayer(LifelongLayer):
     The current task's tensors are parameters: `free` (its unconstrained filters, in the layer's
     own layout), `mixing` (W, of shape (B, np)) and `bias`. A finished task's are buffers:
     `slab0`, `mixing1`, `bias1`, ...; the slabs together are the bank.
-
-    Args:
-        layer: the plain layer whose tensors become the first task's.
-        settings: how later tasks get their filters.
-
-    Raises:
-        ConfigError: the layer has groups or another padding than zeros.
     """
 
     free: nn.Parameter | None
@@ -90,8 +82,6 @@ class FilterBankLayer(LifelongLayer):
         self._plain = [without_tensors(layer)]  # in a list: not a submodule
         self._banks: dict[str, Tensor] = {}
 
-    # -------------------------------------------------------------------------------------- sizes
-
     @property
     def outputs(self) -> int:
         """Number of filters, Co."""
@@ -109,23 +99,16 @@ class FilterBankLayer(LifelongLayer):
     def numbers_of(self, task: int) -> dict[str, int]:
         """Return how many numbers a task added: unconstrained, mixing, bias."""
         mixed = self.bank_size(task) * (self.outputs - self.counts[task])
-        with_bias = self.bias is not None or self._buffer("bias", 0) is not None
-        return {
-            "unconstrained": self.counts[task] * self.per_filter,
-            "mixing": mixed,
-            "bias": self.outputs * with_bias,
-        }
-
-    # ---------------------------------------------------------------------------------- the tasks
+        bias = 0 if self.bias_of(task) is None else self.outputs
+        return {"unconstrained": self.counts[task] * self.per_filter, "mixing": mixed, "bias": bias}
 
     def add_task(self) -> None:
         """Start a task: fresh or warm filters, mixing and bias."""
         assert self.finished == len(self.counts), "the last task was not committed"
-        task = self.finished
-        bank = self.bank_size(task)
-        self.counts.append(self.settings.free_filters(self.outputs, self.per_filter, bank))
-        warm = self.settings.init == "warm"
-        free, mixing, bias = self._warm(task) if warm else self._random(task)
+        sizes = self.outputs, self.per_filter, self.bank_size(self.finished)
+        self.counts.append(self.settings.free_filters(*sizes))
+        make = self._warm if self.settings.init == "warm" else self._random
+        free, mixing, bias = make(self.finished)
         self.free = nn.Parameter(free) if free.numel() else None
         self.mixing = nn.Parameter(mixing) if mixing.numel() else None
         self.bias = None if bias is None else nn.Parameter(bias)
@@ -160,8 +143,6 @@ class FilterBankLayer(LifelongLayer):
                 "settings of the run it comes from."
             )
 
-    # ---------------------------------------------------------------------------------- computing
-
     def forward(self, x: Tensor) -> Tensor:
         """Compute as the current task, or as the last one if that is finished."""
         last = len(self.counts) - 1
@@ -192,39 +173,33 @@ class FilterBankLayer(LifelongLayer):
         """Return a plain layer with the composed weight of a task."""
         return with_tensors(self._plain[0], self.weight_of(task), self.bias_of(task))
 
-    # ---------------------------------------------------------------------------------- internals
-
     def _composed(self, free: Tensor | None, mixing: Tensor | None, task: int) -> Tensor:
         """Return [F^u, R^-1(R(bank) W)] along the filter axis."""
         if mixing is None:
             assert free is not None
             return free
-        axis = self.kernel.filter_axis
-        mixed = (mixing.T @ self._matrix(task)).unflatten(1, self._rest).movedim(0, axis)
+        axis, rest = self.kernel.filter_axis, list(self.shape)
+        del rest[axis]
+        mixed = (mixing.T @ self._matrix(task)).unflatten(1, rest).movedim(0, axis)
         return mixed.contiguous() if free is None else torch.cat([free, mixed], axis)
 
     def _mixed(self, x: Tensor) -> Tensor:
         """Return conv(x, F^u) beside conv1x1(conv(x, bank), W^T)."""
         assert self.mixing is not None
-        count, task = self.counts[-1], len(self.counts) - 1
-        free_bias = mixed_bias = None
-        if self.bias is not None:
-            free_bias, mixed_bias = self.bias[:count], self.bias[count:]
-        maps = self.kernel.apply(x, self._bank(task), None)
-        mixed = self.kernel.mix(maps, self.mixing.T, mixed_bias)
+        count = self.counts[-1]
+        bias = (None, None) if self.bias is None else (self.bias[:count], self.bias[count:])
+        maps = self.kernel.apply(x, self._bank(len(self.counts) - 1), None)
+        mixed = self.kernel.mix(maps, self.mixing.T, bias[1])
         if self.free is None:
             return mixed
-        free = self.kernel.apply(x, self.free, free_bias)
+        free = self.kernel.apply(x, self.free, bias[0])
         return torch.cat([free, mixed], self.kernel.channel_axis)
 
     def _bank(self, task: int) -> Tensor:
         """Return the filters of all tasks before `task`, in the layer's own layout."""
-        slabs = [self._buffer("slab", t) for t in range(task)]
-        present = [slab for slab in slabs if slab is not None]
-        axis = self.kernel.filter_axis
-        return self._kept(
-            "bank", task, lambda: present[0] if len(present) == 1 else torch.cat(present, axis)
-        )
+        slabs = [s for t in range(task) if (s := self._buffer("slab", t)) is not None]
+        join = partial(torch.cat, slabs, self.kernel.filter_axis)
+        return self._kept("bank", task, join if len(slabs) > 1 else lambda: slabs[0])
 
     def _matrix(self, task: int) -> Tensor:
         """Return R(bank)^T, (B, kh * kw * Ci), one row per filter."""
@@ -238,10 +213,6 @@ class FilterBankLayer(LifelongLayer):
         if name not in self._banks:
             self._banks[name] = make()
         return self._banks[name]
-
-    @property
-    def _rest(self) -> list[int]:
-        return [n for axis, n in enumerate(self.shape) if axis != self.kernel.filter_axis]
 
     def _warm(self, task: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return F^u, W and bias that give the filters of an older task (1.4)."""

@@ -22,22 +22,14 @@ class TaskGenerator(nn.Module):
 
     Its converted network is the submodule `network` (of progressive networks, `columns`). What the
     plain network has, such as its noise length or CycleGAN's two halves, the converted one has too.
-
-    Args:
-        seed: of the tensors that further tasks start with.
-
-    Attributes:
-        tasks: what each task so far is described by: its classes, at least.
-        committed: number of finished tasks.
     """
 
-    purpose: ClassVar[str] = "layers"
-    """Stands for this kind of generator in the seeds of new tensors."""
+    purpose: ClassVar[str] = "layers"  # stands for this kind of generator in the seeds
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
-        self.seed, self.committed = seed, 0
-        self.tasks: list[Any] = []
+        self.seed, self.committed = seed, 0  # of further tasks' new tensors; finished tasks
+        self.tasks: list[Any] = []  # what each task so far is described by: its classes, at least
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         """Return what the converted network has."""

@@ -8,16 +8,10 @@ from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
+from lgan.layers import masked
 from lgan.layers.generator import TaskGenerator
 from lgan.layers.growth import LayerSize, Rule, code_rule, grown_by_units, grown_by_weights
-from lgan.layers.masked import (
-    MaskedLayer,
-    TaskHead,
-    TaskSpecific,
-    UnitGate,
-    UnitMaskedLayer,
-    WeightMaskedLayer,
-)
+from lgan.layers.masked import MaskedLayer, TaskHead, TaskSpecific
 from lgan.layers.masks import TaskMasks
 from lgan.layers.protocol import replace
 from lgan.networks.chain import Link, chain_of
@@ -27,19 +21,12 @@ from lgan.networks.heads import ClassHead, Identity, SharedHead
 
 @dataclass(frozen=True)
 class Settings:
-    """What a growing generator does at a border.
+    """What a growing generator does at a border."""
 
-    Args:
-        fill: initialises new weights in place.
-        start: value of a later task's embeddings before training (the first task's is 0).
-        rule: outputs to add to a layer (masks of weights only).
-        seed: of new weights, norms and heads.
-    """
-
-    fill: Callable[[Tensor], None]
-    start: float = 0.0
-    rule: Rule = code_rule
-    seed: int = 0
+    fill: Callable[[Tensor], None]  # initialises new weights in place
+    start: float = 0.0  # a later task's embeddings before training (the first task's are 0)
+    rule: Rule = code_rule  # outputs to add to a layer (masks of weights only)
+    seed: int = 0  # of new weights, norms and heads
 
 
 def _fresh_norm(width: int, classes: Sequence[int]) -> nn.Module:
@@ -53,25 +40,27 @@ def _newly(masks: TaskMasks) -> int:
 
 
 class GrowingGenerator(TaskGenerator):
-    """A plain generator, converted: masked layers, a norm and a head for each task.
+    """A plain generator with a `chain`, converted: masked layers, a norm and head for each task."""
 
-    Args:
-        network: a plain generator that declares its `chain`; it is converted in place.
-        settings: what happens at a border.
-    """
+    purpose: ClassVar[str] = "grow"
 
     def __init__(self, network: nn.Module, settings: Settings) -> None:
         super().__init__(settings.seed)
         self.chain = chain_of(network)
         self.network, self.settings, self.z_dim = network, settings, noise_length(network)
-        self._first = {link.units: self._outputs(link) for link in self.chain.links}
-        self._convert()
-        names = [link.layer for link in self.chain.links]
-        self.layers = {n: cast(MaskedLayer, self.network.get_submodule(n)) for n in names}
-
-    purpose: ClassVar[str] = "grow"
-
-    # ----------------------------------------------------------------- what the masks are made of
+        self.layers, self._first = dict[str, MaskedLayer](), dict[str, int]()
+        for link in self.chain.links:
+            layer = self.convert_layer(link, network.get_submodule(link.layer))
+            replace(network, link.layer, layer)
+            self.layers[link.layer] = layer
+            self._first[link.units] = layer.weight.shape[layer.out_axis] // link.per_unit
+        for name in self.chain.norms:
+            replace(network, name, TaskSpecific(network.get_submodule(name), _fresh_norm))
+        for name, units in self.chain.identities.items():
+            replace(network, name, self.convert_identity(units))
+        # The head comes last: it may read masks that are made with the layers.
+        head = cast(SharedHead | ClassHead, network.get_submodule(self.chain.head))
+        replace(network, self.chain.head, self.convert_head(head))
 
     def convert_layer(self, link: Link, layer: Any) -> MaskedLayer:  # noqa: ANN401
         """Return the masked layer that takes over a plain one."""
@@ -85,8 +74,6 @@ class GrowingGenerator(TaskGenerator):
     def next_widths(self) -> dict[str, int]:
         """Return the widths that the next task gets, after the last one was committed."""
         raise NotImplementedError
-
-    # --------------------------------------------------------------------------------- the border
 
     @property
     def widths(self) -> dict[str, int]:
@@ -108,21 +95,14 @@ class GrowingGenerator(TaskGenerator):
         for masks in self.masks.values():
             masks.scale = scale
 
-    # ---------------------------------------------------------------------------------- accounts
-
     def masked_weights(self) -> int:
         """Return the number of maskable weights."""
         return sum(layer.weight.numel() for layer in self.layers.values())
 
     def norms_and_heads(self) -> int:
         """Return the numbers kept in all tasks' norms and heads, running statistics included."""
-        return sum(
-            tensor.numel()
-            for module in self.modules()
-            if isinstance(module, TaskSpecific)
-            for tensor in module.state_dict().values()
-            if tensor.is_floating_point()
-        )
+        kept = [m.state_dict().values() for m in self.modules() if isinstance(m, TaskSpecific)]
+        return sum(t.numel() for tensors in kept for t in tensors if t.is_floating_point())
 
     def numbers_of(self, task: int) -> dict[str, int]:
         """Return how many maskable weights a task added, room for later tasks included."""
@@ -147,21 +127,6 @@ class GrowingGenerator(TaskGenerator):
             }
         return report
 
-    # ---------------------------------------------------------------------------------- internals
-
-    def _convert(self) -> None:
-        # The head comes last: it may read masks that are made with the layers.
-        for link in self.chain.links:
-            plain = self.network.get_submodule(link.layer)
-            replace(self.network, link.layer, self.convert_layer(link, plain))
-        for name in self.chain.norms:
-            norm = self.network.get_submodule(name)
-            replace(self.network, name, TaskSpecific(norm, _fresh_norm))
-        for name, units in self.chain.identities.items():
-            replace(self.network, name, self.convert_identity(units))
-        head = cast(SharedHead | ClassHead, self.network.get_submodule(self.chain.head))
-        replace(self.network, self.chain.head, self.convert_head(head))
-
     def convert_identity(self, units: str) -> nn.Module:
         """Return what stands where units pass unchanged."""
         return Identity()
@@ -170,19 +135,13 @@ class GrowingGenerator(TaskGenerator):
         """Return the head of all tasks."""
         return TaskHead(head)
 
-    def _outputs(self, link: Link) -> int:
-        layer = self.network.get_submodule(link.layer)
-        axis = int(isinstance(layer, nn.ConvTranspose2d))
-        return cast(Tensor, layer.weight).shape[axis] // link.per_unit
-
     def start_task(self, task: int) -> None:
         """Widen the network and start the task on it: masks, norms and a head."""
         classes, widths = self.tasks[task]["classes"], self.tasks[task]["widths"]
         start = self.settings.start if task else 0.0
         for link, layer in zip(self.chain.links, self.layers.values(), strict=True):
-            inputs = layer.weight.shape[layer.in_axis]
-            if link.source is not None:
-                inputs = widths[link.source]
+            now = layer.weight.shape[layer.in_axis]
+            inputs = now if link.source is None else widths[link.source]
             layer.grow(inputs, widths[link.units] * link.per_unit, self.settings.fill)
             layer.add_task(start)  # type: ignore[operator]
         for name, units in self.chain.norms.items():
@@ -195,16 +154,17 @@ class GrowingGenerator(TaskGenerator):
 
 
 class WeightMaskedGenerator(GrowingGenerator):
-    """DGMw: every weight has a mask. Takes the arguments of `GrowingGenerator`."""
+    """DGMw: every weight has a mask."""
 
     def convert_layer(self, link: Link, layer: Any) -> MaskedLayer:  # noqa: ANN401
         """Return the layer under masks of weights."""
-        return WeightMaskedLayer(layer)
+        return masked.WeightMaskedLayer(layer)
 
     @property
     def masks(self) -> dict[str, TaskMasks]:
         """The masks of weights by layer."""
-        return {name: cast(WeightMaskedLayer, layer).masks for name, layer in self.layers.items()}
+        layers = cast(dict[str, masked.WeightMaskedLayer], self.layers)
+        return {name: layer.masks for name, layer in layers.items()}
 
     def next_widths(self) -> dict[str, int]:
         """Return the widths by the rule, from the weights that the last task newly reserved."""
@@ -217,10 +177,7 @@ class WeightMaskedGenerator(GrowingGenerator):
 
 
 class UnitMaskedGenerator(GrowingGenerator):
-    """DGMa: every unit has a mask. Takes the arguments of `GrowingGenerator`.
-
-    With `leak` it is the published scheme, whose masks act before the batch norm and leak.
-    """
+    """DGMa: every unit has a mask; `leak`: as published, it acts before the norm and leaks."""
 
     def __init__(self, network: nn.Module, settings: Settings, leak: bool = False) -> None:
         self._leak = leak
@@ -232,11 +189,11 @@ class UnitMaskedGenerator(GrowingGenerator):
         """Return the layer under the masks of the units it reads and makes."""
         makes = self._units.setdefault(link.units, TaskMasks())
         reads = None if link.source is None else self._units[link.source]
-        return UnitMaskedLayer(layer, reads, makes, link.per_unit, self._leak)
+        return masked.UnitMaskedLayer(layer, reads, makes, link.per_unit, self._leak)
 
     def convert_identity(self, units: str) -> nn.Module:
         """Return a gate: what passes a skip is under its own units' mask."""
-        return Identity() if self._leak else UnitGate(self._units[units])
+        return Identity() if self._leak else masked.UnitGate(self._units[units])
 
     def convert_head(self, head: SharedHead | ClassHead) -> TaskHead:
         """Return the head of all tasks, under the mask of the units it reads."""
@@ -255,7 +212,7 @@ class UnitMaskedGenerator(GrowingGenerator):
 
     def next_widths(self) -> dict[str, int]:
         """Return one unit more for each that the last task newly reserved."""
-        newly = {name: _newly(masks) for name, masks in self._units.items()}
+        newly = {name: _newly(masks) for name, masks in self.masks.items()}
         return grown_by_units(newly, self.widths)
 
     def start_task(self, task: int) -> None:

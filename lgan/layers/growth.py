@@ -14,19 +14,12 @@ from lgan.networks.chain import Chain, Link
 
 @dataclass(frozen=True)
 class LayerSize:
-    """A layer as it was while the task was trained.
+    """A layer as it was while the task was trained."""
 
-    Args:
-        inputs: input channels.
-        outputs: output channels.
-        area: weights per pair of input and output channel.
-        newly: weights that the task reserved and no task before it had.
-    """
-
-    inputs: int
+    inputs: int  # channels
     outputs: int
-    area: int
-    newly: int
+    area: int  # weights per pair of input and output channel
+    newly: int  # weights that the task reserved and no task before it had
 
 
 Rule = Callable[[LayerSize, int], int]
@@ -43,21 +36,14 @@ def code_rule(layer: LayerSize, more_inputs: int) -> int:
 
 
 def paper_rule(layer: LayerSize, more_inputs: int) -> int:
-    """Return the further outputs as the paper counts them: ceil(newly / n), n weights per output.
-
-    The wider input is not counted.
-    """
+    """Return them as the paper counts: ceil(newly / weights per output), whatever the input's."""
     return -(-layer.newly // (layer.inputs * layer.area))
 
 
 def grown_by_weights(
     chain: Chain, sizes: dict[str, LayerSize], widths: dict[str, int], rule: Rule
 ) -> dict[str, int]:
-    """Return the next width of all units under masks of weights (DGMw).
-
-    Units that several layers make get the largest width asked for. Sizes are by layer, widths by
-    units.
-    """
+    """Return the next width of all units under masks of weights (DGMw), the most asked for."""
     grown: dict[str, int] = {}
 
     def wanted(link: Link) -> int:

@@ -35,24 +35,16 @@ class Tape(dict[str, list[Tensor]]):
 
 def lateral(layer: Linear) -> nn.Module:
     """Return a map of the layer's inputs onto themselves, all zeros, without a bias."""
-    weight = layer.weight
     if isinstance(layer, nn.Linear):
         made: nn.Module = nn.Linear(layer.in_features, layer.in_features, bias=False)
     else:
         made = nn.Conv2d(layer.in_channels, layer.in_channels, 1, bias=False)
     nn.init.zeros_(cast(Tensor, made.weight))
-    return made.to(weight)
+    return made.to(layer.weight)
 
 
 class LateralLayer(nn.Module):
-    """A layer that also reads what the same layer of each older column reads.
-
-    Args:
-        layer: a linear layer or convolution.
-        name: of the layer, the same in all columns.
-        older: number of older columns.
-        tape: shared by all layers of all columns.
-    """
+    """A layer that also reads what the layer of this name reads in each of the older columns."""
 
     def __init__(self, layer: Linear, name: str, older: int, tape: Tape) -> None:
         super().__init__()
@@ -70,12 +62,7 @@ class LateralLayer(nn.Module):
 
 
 class Columns(nn.Module):
-    """The networks of all tasks so far, run one after the other; the last one's output counts.
-
-    Args:
-        columns: networks whose layers share `tape`.
-        tape: where their layers leave what they read.
-    """
+    """The networks of all tasks so far, run one after the other; the last one's output counts."""
 
     def __init__(self, columns: Sequence[nn.Module], tape: Tape) -> None:
         super().__init__()
@@ -106,20 +93,9 @@ class Columns(nn.Module):
             found = getattr(self.columns[-1], name)
             return partial(self.call, name) if callable(found) else found
 
-    def up_to(self, task: int) -> Columns:
-        """Return an independent copy that ends with a task's column, without gradients."""
-        return copy.deepcopy(Columns(list(self.columns)[: task + 1], self._tape)).requires_grad_(
-            False
-        )
-
 
 class ProgressiveTranslator(TaskGenerator):
-    """A column per task, each reading those before it.
-
-    Args:
-        network: the first task's plain translator or generator; it is converted in place.
-        fresh: task -> the plain network that a further task's column is made from.
-    """
+    """A column per task, each reading those before it; a later one's is made by `fresh(task)`."""
 
     def __init__(self, network: nn.Module, fresh: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -147,7 +123,8 @@ class ProgressiveTranslator(TaskGenerator):
 
     def bake(self, task: int) -> nn.Module:
         """Return the columns up to a task's, in eval mode; they share nothing."""
-        return self.columns.up_to(task).eval()
+        columns = Columns(list(self.columns.columns)[: task + 1], self.columns._tape)
+        return copy.deepcopy(columns).requires_grad_(False).eval()
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return what the current column makes of the inputs, z and y."""

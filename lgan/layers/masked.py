@@ -16,19 +16,15 @@ from torch import Tensor, nn
 from lgan.errors import ConfigError
 from lgan.layers.execution import kernel_of, with_tensors
 from lgan.layers.masks import TaskMasks
-from lgan.layers.protocol import TaskLayer
-from lgan.layers.task_modules import TaskModules
+from lgan.layers.per_task import Linear
+from lgan.layers.protocol import TaskLayer, TaskModules
 from lgan.networks.heads import ClassHead, SharedHead
 
 
 class MaskedLayer(TaskLayer):
-    """A linear layer or convolution whose weight is multiplied by a mask.
+    """A linear layer or convolution, taken over, whose weight is multiplied by a mask."""
 
-    Args:
-        layer: the plain layer that is taken over; it has no bias, which no mask would protect.
-    """
-
-    def __init__(self, layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> None:
+    def __init__(self, layer: Linear) -> None:
         super().__init__()
         if layer.bias is not None:
             raise ConfigError(
@@ -52,21 +48,15 @@ class MaskedLayer(TaskLayer):
 
     def grow(self, inputs: int, outputs: int, fill: Callable[[Tensor], None]) -> None:
         """Widen the weight: the old one in the corner, the rest as `fill` initialises it."""
-        shape = list(self.weight.shape)
+        old = self.weight.detach()
+        shape = list(old.shape)
         shape[self.in_axis], shape[self.out_axis] = inputs, outputs
-        if torch.Size(shape) == self.weight.shape:
+        if shape == list(old.shape):
             return
         wider = torch.empty(shape)
         fill(wider)
-        old = self.weight.detach()
         wider[tuple(slice(0, n) for n in old.shape)] = old.cpu()
         self.weight = nn.Parameter(wider.to(old.device))
-
-    def along(self, values: Tensor, axis: int) -> Tensor:
-        """Return one value per input or output, shaped to be multiplied with the weight."""
-        shape = [1] * self.weight.dim()
-        shape[axis] = -1
-        return values.view(shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute as the current task, under its soft mask."""
@@ -87,11 +77,11 @@ class MaskedLayer(TaskLayer):
             self.weight.grad.mul_(self.unprotected())
 
     def soft_mask(self) -> Tensor:
-        """Return the current task's mask, to be multiplied with the weight."""
+        """Return the current task's mask of the weight."""
         raise NotImplementedError
 
     def mask_of(self, task: int) -> Tensor:
-        """Return a finished task's binary mask, to be multiplied with the weight's corner."""
+        """Return a finished task's binary mask of the weight's corner."""
         raise NotImplementedError
 
     def unprotected(self) -> Tensor:
@@ -100,9 +90,9 @@ class MaskedLayer(TaskLayer):
 
 
 class WeightMaskedLayer(MaskedLayer):
-    """DGMw: a mask for every weight. Takes the arguments of `MaskedLayer`."""
+    """DGMw: a mask for every weight."""
 
-    def __init__(self, layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d) -> None:
+    def __init__(self, layer: Linear) -> None:
         super().__init__(layer)
         self.masks = TaskMasks()
 
@@ -130,48 +120,30 @@ class WeightMaskedLayer(MaskedLayer):
 
 
 class UnitMaskedLayer(MaskedLayer):
-    """DGMa: masks of the units that a layer reads and makes; they belong to the network.
+    """DGMa: masks of the units that a layer reads (None: the noise) and makes.
 
-    Args:
-        layer: the plain layer that is taken over.
-        reads: masks of the units it reads; None where it reads the noise.
-        makes: masks of the units it makes.
-        per_unit: outputs per unit.
-        leak: whether the mask acts on outputs, before the norm, as published.
+    They belong to the network, as does their start and end. A unit has `per_unit` outputs; with
+    `leak` the mask acts on outputs, before the norm, as published.
     """
 
     def __init__(
-        self,
-        layer: nn.Linear | nn.Conv2d | nn.ConvTranspose2d,
-        reads: TaskMasks | None,
-        makes: TaskMasks,
-        per_unit: int,
-        leak: bool,
+        self, layer: Linear, reads: TaskMasks | None, makes: TaskMasks, per_unit: int, leak: bool
     ) -> None:
         super().__init__(layer)
         self._units = (reads, makes)  # in a tuple: not submodules, several layers share them
         self.per_unit, self.leak = per_unit, leak
 
     def add_task(self, start: float) -> None:
-        """Start a task on the weight as it now is; the units' masks are started elsewhere."""
+        """Start a task on the weight as it now is."""
         self.shapes.append(self.weight.shape)
-
-    def commit(self) -> None:
-        """Nothing of its own to do: the units' masks are binarised elsewhere."""
 
     def soft_mask(self) -> Tensor:
         """Return the mask of the inputs (of the outputs if it leaks)."""
-        reads, makes = self._units
-        if self.leak:
-            return self._outputs(makes.soft())
-        return self._inputs(reads.soft()) if reads is not None else self._one()
+        return self._mask(lambda masks: masks.soft())
 
     def mask_of(self, task: int) -> Tensor:
         """Return the binary mask of the inputs (of the outputs if it leaks)."""
-        reads, makes = self._units
-        if self.leak:
-            return self._outputs(makes.of(task))
-        return self._inputs(reads.of(task)) if reads is not None else self._one()
+        return self._mask(lambda masks: masks.of(task))
 
     def unprotected(self) -> Tensor:
         """Return 1 - min(m_out, m_in) over the cumulated masks (HAT's rule)."""
@@ -180,23 +152,28 @@ class UnitMaskedLayer(MaskedLayer):
         free = self._outputs(makes.free)
         return free if reads is None else torch.maximum(free, self._inputs(reads.free))  # type: ignore[arg-type]
 
+    def _mask(self, values: Callable[[TaskMasks], Tensor]) -> Tensor:
+        reads, makes = self._units
+        if self.leak:
+            return self._outputs(values(makes))
+        if reads is None:
+            return torch.ones((), device=self.weight.device)
+        return self._inputs(values(reads))
+
     def _inputs(self, values: Tensor) -> Tensor:
-        return self.along(values, self.in_axis)
+        return self._along(values, self.in_axis)
 
     def _outputs(self, values: Tensor) -> Tensor:
-        return self.along(values.repeat_interleave(self.per_unit), self.out_axis)
+        return self._along(values.repeat_interleave(self.per_unit), self.out_axis)
 
-    def _one(self) -> Tensor:
-        return torch.ones((), device=self.weight.device)
+    def _along(self, values: Tensor, axis: int) -> Tensor:
+        shape = [1] * self.weight.dim()
+        shape[axis] = -1
+        return values.view(shape)
 
 
 class TaskSpecific(TaskModules):
-    """A module of which every task has its own, such as a norm; a later task's is made anew.
-
-    Args:
-        module: the first task's.
-        fresh: `(width, classes) -> module` for a further task.
-    """
+    """A module of which every task has its own; a later one's is `fresh(width, classes)`."""
 
     def __init__(self, module: nn.Module, fresh: Callable[[int, Sequence[int]], nn.Module]) -> None:
         super().__init__(module)
@@ -212,12 +189,7 @@ class TaskSpecific(TaskModules):
 
 
 class TaskHead(TaskSpecific):
-    """A head for each task, under the mask of the units it reads (DGMa).
-
-    Args:
-        head: the first task's.
-        reads: masks of the units it reads; None if it reads all of them.
-    """
+    """A head for each task, under the mask of the units it reads (DGMa; None: it reads all)."""
 
     def __init__(self, head: SharedHead | ClassHead, reads: TaskMasks | None = None) -> None:
         super().__init__(head, head.fresh)
@@ -233,11 +205,9 @@ class TaskHead(TaskSpecific):
         """Return a copy of a task's head, its input columns masked."""
         head = super().bake(task)
         if self._reads is not None:
-            convolution = head.convolution
-            mask = self._reads[0].of(task)
-            shape = [1, 1, 1, 1]
-            shape[int(isinstance(convolution, nn.Conv2d))] = -1
-            convolution.weight.data.mul_(mask.view(shape))  # type: ignore[union-attr,operator]
+            weight = head.convolution.weight.data  # type: ignore[union-attr]
+            axis = int(isinstance(head.convolution, nn.Conv2d))
+            weight.movedim(axis, -1).mul_(self._reads[0].of(task))  # type: ignore[operator]
         return head
 
 
@@ -247,9 +217,6 @@ class UnitGate(TaskLayer):
     def __init__(self, masks: TaskMasks) -> None:
         super().__init__()
         self._masks = [masks]
-
-    def commit(self) -> None:
-        """Nothing of its own to do."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x (B, units, H, W) under the current soft mask."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from annotated_types import Gt
@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from lgan.arguments import Count, Finite
 
-CLAMP = 50.0
-"""HAT's clip of s * e before the hyperbolic cosine."""
+CLAMP = 50.0  # HAT's clip of s * e before the hyperbolic cosine
 
 
 def pack_bits(mask: Tensor) -> Tensor:
@@ -68,19 +67,14 @@ class Annealing:
         epoch = step * epochs // steps
         first = -(-epoch * steps // epochs)
         batches = -(-(epoch + 1) * steps // epochs) - first
-        top = self._rise(self.scale, self._global_fraction(epoch, epochs))
-        if not self.local:
-            return top, top
-        return top, self._rise(top, self._fraction(step - first, batches))
+        late = self.end == "code_imagenet"
+        done = (epoch + 1) / epochs if late else self._fraction(epoch, epochs)
+        top = self._rise(self.scale, done)
+        return top, self._rise(top, self._fraction(step - first, batches)) if self.local else top
 
     def epoch(self, step: int, steps: int) -> int:
         """Return the epoch, from 0, that a step belongs to."""
         return step * min(self.epochs, steps) // steps
-
-    def _global_fraction(self, epoch: int, epochs: int) -> float:
-        if self.end == "code_imagenet":
-            return (epoch + 1) / epochs
-        return self._fraction(epoch, epochs)
 
     def _fraction(self, index: int, count: int) -> float:
         last = count - 1 if self.end == "paper" else count
@@ -117,8 +111,7 @@ class TaskMasks(nn.Module):
     def add_task(self, shape: tuple[int, ...], device: torch.device, start: float = 0.0) -> None:
         """Start a task on a tensor of `shape`, every embedding at `start`."""
         assert self.embedding is None, "the last task was not committed"
-        reserved = self.cumulated(shape)
-        self.free = (~reserved).float().to(device)
+        self.free = (~self.cumulated(shape)).float().to(device)
         self.shapes.append(tuple(shape))
         self.embedding = nn.Parameter(torch.full(shape, start, device=device))
 
@@ -153,10 +146,7 @@ class TaskMasks(nn.Module):
     def compensate(self, top: float) -> None:
         """Scale the embedding's gradient as HAT does, so that it is dL/dm * s_max * sigma'(e).
 
-        g *= s_max / s * (cosh(clip(s e, -50, 50)) + 1) / (cosh(e) + 1)
-
-        Args:
-            top: s_max^i, the largest scale of the epoch.
+        g *= s_max / s * (cosh(clip(s e, -50, 50)) + 1) / (cosh(e) + 1), s_max^i being `top`.
         """
         if self.embedding is None or self.embedding.grad is None:
             return
@@ -170,9 +160,6 @@ def sparsity(masks: Iterable[TaskMasks]) -> Tensor:
 
     m is the current soft mask and m_old the cumulated binary one: only what is newly taken costs.
     """
-    taken, free = [], []
-    for mask in masks:
-        assert mask.free is not None
-        taken.append((mask.soft() * mask.free).sum())
-        free.append(mask.free.sum())
-    return torch.stack(taken).sum() / torch.stack(free).sum().clamp(min=1)
+    pairs = [(mask.soft(), cast(Tensor, mask.free)) for mask in masks]
+    taken = torch.stack([(soft * free).sum() for soft, free in pairs]).sum()
+    return taken / torch.stack([free.sum() for _, free in pairs]).sum().clamp(min=1)

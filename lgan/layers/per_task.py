@@ -16,20 +16,17 @@ from torch import Tensor, nn
 
 from lgan.errors import ConfigError
 from lgan.layers.generator import TaskGenerator
-from lgan.layers.protocol import TaskLayer, replace
-from lgan.layers.task_modules import TaskModules
+from lgan.layers.protocol import TaskLayer, TaskModules, replace
 from lgan.networks.roles import Translator
 
 LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-"""Types of the layers that are more than norms."""
-
 Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 Start = Literal["first", "previous"]
 """Whose tensors a further task starts with."""
 
 
 class LifelongLayer(TaskLayer):
-    """A task-aware layer that is born in its first task and told of each further one."""
+    """A task-aware layer that is born in its first task."""
 
     def add_task(self) -> None:
         """Start a task; the one before it was committed."""
@@ -43,11 +40,8 @@ class LifelongLayer(TaskLayer):
 class PerTask(TaskModules, LifelongLayer):
     """A module of which each task has its own; a later task's starts as a copy.
 
-    Args:
-        module: the first task's.
-        start: whose copy a task starts with, the "first" or the "previous" task's.
-        kind: what its weights are called in accounts, such as "norm".
-        shared: there is only the first task's module, frozen (and in eval mode) after that task.
+    Its weights are of `kind` in accounts. With `shared` there is only the first task's module,
+    frozen (and in eval mode) after that task.
     """
 
     def __init__(
@@ -86,17 +80,13 @@ class PerTask(TaskModules, LifelongLayer):
 
 def owns_tensors(module: nn.Module) -> bool:
     """Return whether a module has parameters or buffers that are not its children's."""
-    own = [*module._parameters.values(), *module._buffers.values()]
-    return any(tensor is not None for tensor in own)
+    return any(t is not None for t in (*module._parameters.values(), *module._buffers.values()))
 
 
 def owners(
-    network: nn.Module, whole: Sequence[str] = (), prefix: str = ""
+    network: nn.Module, whole: Sequence[str], prefix: str = ""
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Yield dotted name and module of the outermost modules that own tensors.
-
-    Modules named in `whole` are yielded as they are, whatever they own.
-    """
+    """Yield by dotted name the outermost modules that own tensors, or are named in `whole`."""
     for child_name, child in network.named_children():
         name = f"{prefix}{child_name}"
         if name in whole or owns_tensors(child):
@@ -106,10 +96,10 @@ def owners(
 
 
 def last_layers_of(network: nn.Module) -> tuple[str, ...]:
-    """Return the dotted names of the last layers that each task has its own of.
+    """Return the dotted names of the last layers, of which each task has its own.
 
-    Those that a translator, or each of its halves, declares; where none are declared, the linear
-    layer or convolution that was registered last.
+    A translator, or each of its halves, declares them; else it is the linear layer or convolution
+    that was registered last.
     """
     if isinstance(network, Translator) and network.last_layers:
         return network.last_layers
@@ -126,16 +116,9 @@ def last_layers_of(network: nn.Module) -> tuple[str, ...]:
 
 
 class LifelongGenerator(TaskGenerator):
-    """A plain generator, converted: what tasks share is frozen after the task that learnt it.
+    """A plain generator, converted in place: what tasks share is frozen once it was learnt.
 
-    Args:
-        network: a plain generator or translator; it is converted in place.
-        start: whose copy norms and last layers start with, the "first" or the "previous" task's.
-        seed: of the new tensors of later tasks.
-
-    Raises:
-        ConfigError: the network holds tensors of its own, outside its modules, or a layer that
-            cannot be converted.
+    `start` says whose copy norms and last layers start with, `seed` is that of new tensors.
     """
 
     def __init__(self, network: nn.Module, start: Start = "first", seed: int = 0) -> None:
@@ -148,7 +131,9 @@ class LifelongGenerator(TaskGenerator):
         self.network, self.start = network, start
         self.last_layers = last_layers_of(network)
         for name, module in list(owners(network, self.last_layers)):
-            replace(network, name, self._converted(name, module))
+            linear = self.convert_layer if isinstance(module, LINEAR) else self.convert_other
+            convert = self.convert_last if name in self.last_layers else linear
+            replace(network, name, convert(module))  # type: ignore[arg-type]
 
     def convert_layer(self, layer: Linear) -> nn.Module:
         """Return what takes over a linear layer or convolution that is not a last one."""
@@ -178,10 +163,3 @@ class LifelongGenerator(TaskGenerator):
         for layer in self.layers():
             total.update(layer.numbers_of(task))
         return {kind: count for kind, count in total.items() if count}
-
-    def _converted(self, name: str, module: nn.Module) -> nn.Module:
-        if name in self.last_layers:
-            return self.convert_last(module)
-        if isinstance(module, LINEAR):
-            return self.convert_layer(module)
-        return self.convert_other(module)

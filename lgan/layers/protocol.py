@@ -8,27 +8,56 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Self
 
-from torch import nn
+from torch import Tensor, nn
+
+from lgan.networks.heads import clone
 
 
 class TaskLayer(nn.Module):
     """A layer that computes differently for each task."""
 
     def commit(self) -> None:
-        """End the current task: what it has learnt is fixed from now on."""
-        raise NotImplementedError
+        """End the current task: what the layer itself has learnt is fixed from now on."""
 
     def bake(self, task: int) -> nn.Module:
         """Return a plain, independent module that computes the same as a finished task."""
         raise NotImplementedError
 
 
+class TaskModules(TaskLayer):
+    """A module of which every task has its own; how a further task's is made, subclasses say."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.tasks = nn.ModuleList([module])
+        self.finished = 0  # modules of finished tasks
+
+    def commit(self) -> None:
+        """Freeze the current task's module, and put it in eval mode."""
+        self.finished = len(self.tasks)
+        self.tasks[-1].requires_grad_(False).eval()
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Compute as the current task."""
+        return self.tasks[-1](*inputs)
+
+    def bake(self, task: int) -> nn.Module:
+        """Return a copy of a task's module."""
+        return clone(self.tasks[task])
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the current task's module; those of finished tasks stay in eval mode."""
+        self.training = mode
+        for index, module in enumerate(self.tasks):
+            module.train(mode and index >= self.finished)
+        return self
+
+
 def task_layers(network: nn.Module) -> Iterator[TaskLayer]:
     """Yield each task-aware layer of a network once."""
-    for module in network.modules():
-        if isinstance(module, TaskLayer):
-            yield module
+    return (module for module in network.modules() if isinstance(module, TaskLayer))
 
 
 def replace(network: nn.Module, name: str, module: nn.Module) -> None:

@@ -13,8 +13,7 @@ from lgan.layers.per_task import LifelongGenerator, Linear, PerTask
 class SharedTrunk(LifelongGenerator):
     """A trunk that every task goes on training, under last layers of each task.
 
-    Takes the arguments of `LifelongGenerator`. What a finished task draws changes with the trunk:
-    `bake` returns the trunk as it now is, under the task's last layers.
+    What a finished task draws changes with the trunk: `bake` returns it as it now is.
     """
 
     @contextmanager
@@ -45,7 +44,7 @@ class SharedTrunk(LifelongGenerator):
 
 
 class SharedNetwork(SharedTrunk):
-    """A network that every task goes on training as a whole; takes `SharedTrunk`'s arguments."""
+    """A network that every task goes on training as a whole."""
 
     def convert_last(self, layer: nn.Module) -> nn.Module:
         """Return the layer: every task shares it too."""

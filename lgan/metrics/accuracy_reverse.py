@@ -10,7 +10,7 @@ from lgan.metrics.evidence import Evidence
 from lgan.run.columns import percent
 
 NAME = "accuracy_reverse"
-When = Literal["last", "every", "never"]
+When = Literal["last", "every", "never"]  # after which task it is measured
 
 
 class AccuracyReverse(Metric):
@@ -18,9 +18,6 @@ class AccuracyReverse(Metric):
 
     Beside it stand the ceiling, which is the evaluation classifier's accuracy on the same images
     with the same choice, and the value over all classes of the sequence, seen or not.
-
-    Args:
-        when: after the "last" task, after "every" one, or "never".
     """
 
     needs = ("generated", "classifier")

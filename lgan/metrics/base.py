@@ -12,7 +12,7 @@ from lgan.errors import ConfigError
 from lgan.metrics.evidence import Evidence
 from lgan.run.columns import Column
 
-Need = Literal["generated", "head", "classifier", "features", "pairs"]
+Need = Literal["generated", "head", "classifier", "features", "pairs"]  # `head`: the method's own
 
 
 @dataclass
@@ -52,15 +52,11 @@ class Values:
         return cls([{name: value} for value in values], {name: mean})
 
     def add(self, other: Values) -> Values:
-        """Take in what another metric measured after the same task, and return this.
-
-        Raises:
-            ConfigError: both have a value of the same name.
-        """
+        """Take in what another metric measured after the same task, and return this."""
         if not self.metrics:
             self.metrics = [{} for _ in other.metrics]
-        parts: list[tuple[dict, dict]] = [(self.overall, other.overall)]
-        parts += [(self.per_class, other.per_class)]
+        parts: list[tuple[dict, dict]]
+        parts = [(self.overall, other.overall), (self.per_class, other.per_class)]
         parts += zip(self.metrics, other.metrics, strict=bool(other.metrics))
         for mine, theirs in parts:
             if twice := sorted(mine.keys() & theirs.keys()):
@@ -73,17 +69,10 @@ class Values:
 
 
 class Metric(ABC):
-    """A measurement at every task border.
-
-    Attributes:
-        needs: what must be there: `generated` images, the method's own classification `head`, the
-            evaluation `classifier`, `features`, or `pairs` of pictures. Where something is not,
-            the metric is passed over.
-        columns: what tables show of it.
-    """
+    """A measurement at every task border; it is passed over where something it needs is absent."""
 
     needs: ClassVar[tuple[Need, ...]] = ()
-    columns: ClassVar[tuple[Column, ...]] = ()
+    columns: ClassVar[tuple[Column, ...]] = ()  # what tables show of it
 
     @abstractmethod
     def measure(self, evidence: Evidence) -> Values:

@@ -108,15 +108,14 @@ def trained_once(
     """Return the evaluation classifier of a data set, trained the first time it is asked for.
 
     It is kept in ``cache_dir/classifiers`` under a key of the data, the architecture, the settings
-    and the seed, with its accuracy on the test images, which have no other part in it. Of two
-    processes that train it at once, both use whichever file is there in the end.
+    and the seed, with its accuracy on the test images, which have no other part in it.
     """
     module = build_classifier(factory, train.shape, num_classes, seed)
     shapes = [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]
     parts = (describe_factory(factory), shapes, sorted(asdict(settings).items()), seed)
     digest = key_of("classifier", parts, train.digest(), test.digest())
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(module).__name__)
-    name = name.lower()
+    words = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
+    name = re.sub(words, "_", type(module).__name__).lower()
     key = f"{name}-{digest[:8]}"
     path = Path(cache_dir) / f"classifiers/{name}-{digest}.safetensors"
     if read_entry(path) is None:
@@ -126,8 +125,7 @@ def trained_once(
         accuracy = right.double().mean().item()
         if read_entry(path) is None:  # else another process was first: its file is everyone's
             write_entry(path, module.state_dict(), {"accuracy": repr(accuracy), "key": key})
-    entry = read_entry(path)
-    if entry is not None:
+    if (entry := read_entry(path)) is not None:
         module.load_state_dict(entry[0])
         accuracy = float(entry[1]["accuracy"])
     return TrainedClassifier(module.requires_grad_(False).eval().to(device), accuracy, key)

@@ -16,12 +16,9 @@ from lgan.metrics.reference import Reference
 
 
 class Evaluator(Reference):
-    """Measures a method by a list of metrics, and has what all measure with.
+    """Measures a method by metrics, in this order (None: left out), and has what all measure with.
 
-    Args:
-        metrics: by name, measured in this order; an entry of None is left out.
-        reverse: what `metrics.accuracy_reverse.when` refers to.
-        **settings: see `Reference`.
+    What `metrics.accuracy_reverse.when` refers to is `reverse`; `Reference` takes the settings.
     """
 
     def __init__(
@@ -58,17 +55,12 @@ class Evaluator(Reference):
     def evaluate(
         self, make_sampler: Callable[[], Sampler] | None, head: Head | None, task: int
     ) -> Values:
-        """Measure tasks 0..task; see `Evidence` for the arguments.
-
-        Raises:
-            RunError: `prepare` was not called.
-            TrainingDivergedError: the generator returns images that are not finite.
-        """
+        """Measure tasks 0..task; see `Evidence` for the arguments."""
         if not self.references:
             raise RunError("Evaluator.prepare must be called before Evaluator.evaluate.")
         evidence = Evidence(self, task, make_sampler, head)
         values = Values([{} for _ in evidence.tasks])
         for metric in self.metrics:
-            if all(evidence.has(need) for need in metric.needs):
+            if all(map(evidence.has, metric.needs)):
                 values.add(metric.measure(evidence))
         return values

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -23,30 +22,18 @@ Head = Callable[[Tensor], Tensor]
 Sampler = Callable[[Tensor], Tensor]
 
 
-@runtime_checkable
-class Skipping(Protocol):
-    """A sampler that can pass over a call without drawing."""
-
-    def skip(self, labels: Tensor) -> None:
-        """Pass over the inputs of a call."""
-
-
 @dataclass
 class Evidence:
     """What can be measured after a task.
 
-    Args:
-        evaluator: has the real images, and the networks that look at images.
-        task: the task that has just ended, from 0.
-        make_sampler: returns what maps labels (B,) to images (B, C, H, W) in [-1, 1], each call
-            from new noise, beginning with the first; None for a method without a generator.
-        head: the method's own classifier, images (B, C, H, W) to logits (B, num_classes).
+    A sampler maps labels (B,) to images (B, C, H, W) in [-1, 1], each call from new noise,
+    beginning with the first; None for a method without a generator.
     """
 
-    evaluator: Reference
-    task: int
+    evaluator: Reference  # has the real images, and the networks that look at images
+    task: int  # that has just ended, from 0
     make_sampler: Callable[[], Sampler] | None
-    head: Head | None
+    head: Head | None  # the method's own classifier, images (B, C, H, W) to logits (B, num_classes)
 
     @property
     def tasks(self) -> list[tuple[int, ...]]:
@@ -90,11 +77,8 @@ class Evidence:
         if by.data.task_kind == "classes":
             call = torch.tensor(seen, device=device).repeat_interleave(each)
             return [call] * math.ceil(by.samples_per_class / each)
-        return [
-            part
-            for task in seen
-            for part in torch.full((by.samples_of(task),), task, device=device).split(each)
-        ]
+        tasks = [torch.full((by.samples_of(task),), task, device=device) for task in seen]
+        return [part for labels in tasks for part in labels.split(each)]
 
     @cached_property
     def predicted(self) -> Tensor:
@@ -118,23 +102,13 @@ class Evidence:
 @torch.no_grad()
 def generate(
     sampler: Sampler,
-    calls: Sequence[Tensor],
+    calls: Sequence[Tensor],  # the labels of each
     samples: Mapping[int, int],
     image_shape: tuple[int, int, int],
 ) -> TensorImages:
-    """Draw so many samples of each class, on the CPU; what calls give over that is cut.
+    """Draw uint8 samples on the CPU, so many of each class; what calls give over that is cut.
 
     Several ranks share the calls; one that `skip`s does so where another rank makes the call.
-
-    Args:
-        sampler: what draws images.
-        calls: the labels of each call.
-        samples: number of images by class.
-        image_shape: (C, H, W) that the sampler should return.
-
-    Raises:
-        DataError: the sampler returns another shape.
-        TrainingDivergedError: an image is not finite.
     """
     mine = distributed.share_of(range(len(calls)))
 
@@ -158,7 +132,7 @@ def generate(
         if call in mine:
             own.append(draw(call))
         else:
-            (sampler.skip if isinstance(sampler, Skipping) else sampler)(labels)
+            getattr(sampler, "skip", sampler)(labels)  # some can pass over a call without drawing
     drawn = torch.cat(distributed.dealt(own, len(calls)))
     labels = torch.cat(list(calls)).cpu()
     kept = torch.cat([(labels == c).nonzero().flatten()[:n] for c, n in samples.items()])
@@ -167,9 +141,8 @@ def generate(
 
 def share(images: Images) -> Images:
     """Return the images that this rank looks at."""
-    if distributed.world() == 1:
-        return images
-    return images.subset(distributed.share(torch.arange(len(images))))
+    own = distributed.share(torch.arange(len(images)))
+    return images if distributed.world() == 1 else images.subset(own)
 
 
 def fractions(right: Tensor, labels: Tensor, classes: Sequence[int]) -> dict[int, float]:

@@ -9,7 +9,7 @@ import hashlib
 import io
 import warnings
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 from urllib.error import URLError
 
 import torch
@@ -40,31 +40,19 @@ class FeatureExtractor(Protocol):
         """Return float32 features (B, D) of uint8 images (B, C, H, W)."""
 
 
-@runtime_checkable
-class WithFeatures(Protocol):
-    """A classifier that gives the layer before its logits."""
-
-    def features(self, x: Tensor) -> Tensor:
-        """Return features (B, D) of images (B, C, H, W) in [-1, 1]."""
-
-
 class ClassifierFeatures:
-    """The layer before the logits of the evaluation classifier, its `features`; small and quick.
-
-    Raises:
-        ConfigError: the classifier offers none.
-    """
+    """The layer before the logits of the evaluation classifier, its `features`; small and quick."""
 
     name = "classifier"
 
     def __init__(self, classifier: TrainedClassifier, device: torch.device | str) -> None:
-        if not isinstance(classifier.module, WithFeatures):
+        features = getattr(classifier.module, "features", None)
+        if features is None:
             raise ConfigError(
                 f"evaluation.classifier={type(classifier.module).__name__} has no features(x); "
                 "choose one that has, or another evaluation.extractor."
             )
-        self.fingerprint = classifier.key
-        self._features, self._device = classifier.module.features, device
+        self.fingerprint, self._features, self._device = classifier.key, features, device
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
@@ -76,9 +64,6 @@ class InceptionFeatures:
     """Inception-v3's 2,048 pool features, as in Heusel et al. 2017; grey is repeated to RGB.
 
     `weights` is a file; None means torch hub's checkpoint folder, filled by download.
-
-    Raises:
-        DataError: the weights are absent, or the file does not hold them.
     """
 
     name = "inception"
@@ -93,10 +78,9 @@ class InceptionFeatures:
         sha = hashlib.sha256()
         for key in sorted(state):
             sha.update(key.encode() + state[key].contiguous().numpy().tobytes())
-        self.fingerprint, self._device = f"inception-{sha.hexdigest()[:12]}", device
+        self.fingerprint, self._device = f"{self.name}-{sha.hexdigest()[:12]}", device
         # The library loads its file without weights_only; it is given what was loaded safely.
-        buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save(state, buffer := io.BytesIO())
         buffer.seek(0)
         try:
             module = FeatureExtractorInceptionV3("inception", ["2048"], buffer)
@@ -110,8 +94,7 @@ class InceptionFeatures:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features (B, 2048) of uint8 images (B, 1 or 3, H, W)."""
-        colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-        return self._module(colour.to(self._device))[0]
+        return self._module(_colour(images).to(self._device))[0]
 
 
 class EfficientNetLite0Features:
@@ -119,9 +102,6 @@ class EfficientNetLite0Features:
 
     For photographs, where Inception's weights are absent: these (Apache-2.0, 17 MB) come inside a
     package. Numbers on them are named `fid_efficientnet_lite0`, never FID.
-
-    Raises:
-        ConfigError: the package with the network and its weights is not installed.
     """
 
     name = "efficientnet_lite0"
@@ -146,12 +126,9 @@ class EfficientNetLite0Features:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features (B, 1280) of uint8 images (B, 1 or 3, H, W)."""
-        images = images.to(self._device)
-        colour = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-        scaled = (colour.float() - 127) / 128
-        if min(scaled.shape[2:]) < LEAST_SIDE:
-            factor = LEAST_SIDE / min(scaled.shape[2:])
-            scaled = F.interpolate(scaled, scale_factor=factor, mode="bilinear")
+        scaled = (_colour(images.to(self._device)).float() - 127) / 128
+        if (side := min(scaled.shape[2:])) < LEAST_SIDE:
+            scaled = F.interpolate(scaled, scale_factor=LEAST_SIDE / side, mode="bilinear")
         return self._module.extract_features(scaled).mean(dim=(2, 3))
 
 
@@ -164,8 +141,7 @@ def extract(extractor: FeatureExtractor, images: Tensor, batch_size: int = 250) 
 def real_features(extractor: FeatureExtractor, images: Images, cache_dir: Path) -> Tensor:
     """Return features (N, D) of real images, on the CPU, from disk or the extractor.
 
-    The key is the extractor's fingerprint and the images' content, so other images, another order
-    or other weights are never mistaken for these. Files lie in ``cache_dir/features``.
+    The key is the extractor's fingerprint and the images' content: others are never taken for them.
     """
     key = key_of(extractor.fingerprint, images.digest())
     path = Path(cache_dir) / f"features/{key}.safetensors"
@@ -175,6 +151,10 @@ def real_features(extractor: FeatureExtractor, images: Images, cache_dir: Path) 
     features = torch.cat([extractor(images.take(indices)).cpu() for indices in batches])
     write_entry(path, {"features": features}, {"extractor": extractor.fingerprint})
     return features
+
+
+def _colour(images: Tensor) -> Tensor:
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
 
 
 def _inception_weights(weights: str | None) -> dict[str, Tensor]:

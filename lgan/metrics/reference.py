@@ -28,17 +28,15 @@ class Reference:
     """Real images, classifier and features of a data set, each made when it is first asked for.
 
     Args:
-        classifier: `(image_shape, num_classes) -> nn.Module`, the evaluation classifier.
-        classifier_training: how it, and the classifiers of `accuracy_reverse`, are trained.
+        classifier: makes the evaluation classifier from `(image_shape, num_classes)`.
+        classifier_training: of it, and of the classifiers of `accuracy_reverse`.
         extractor: `(classifier=TrainedClassifier, device=...) -> FeatureExtractor`; None leaves
             out every metric that needs features.
         cache_dir: where classifiers and features of real images are kept.
-        samples_per_class: generated images per class.
+        samples_per_class: generated images.
         batch_per_class: images of each class in one call of the generator.
-        reference_per_class: at most so many real test images per class (the first ones) are
-            compared with generated ones; None means all.
-        seed: seed of the classifiers and of KID; one seed for all runs means one classifier per
-            data set, so that methods can be compared.
+        reference_per_class: the first so many real test images are compared; None means all.
+        seed: of classifiers and KID; one for all runs, so that methods can be compared.
     """
 
     data: TaskSequenceDataModule
