@@ -20,17 +20,18 @@ from lgan.results.paper_render import publish
 
 
 def commands(plan: Plan) -> list[str]:
-    """Return the command of every run, after its config was composed without an error."""
+    """Return the command of every run, once its config composes, and where these depart."""
     asked = [plan.overrides(cell) for cell in plan.cells]
     for overrides in asked:
         compose_run(overrides)
-    return [shlex.join(["lgan-train", *overrides]) for overrides in asked]
+    lines = [shlex.join(["lgan-train", *overrides]) for overrides in asked]
+    return lines + [f"# {line}" for line in cells.departures_of(plan)]
 
 
 def join(plan: Plan, jobs: Sequence[Job]) -> str:
     """Return the table of what the jobs left; it is written too, with its figures."""
     ended = ((cells.cell_of(job), job.folder, None if job.done else job.words) for job in jobs)
-    return publish(plan, plan.outcomes(ended), cells.say)
+    return publish(plan, plan.outcomes(ended), cells.departures_of(plan), cells.say)
 
 
 def _run(config: DictConfig) -> None:

@@ -6,7 +6,7 @@ conf/paper.yaml asks Hydra's basic sweeper for `cell=NAME,NAME,...`, whatever la
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +21,7 @@ from lgan.launch.compose import compose_run
 from lgan.launch.job import run_job
 from lgan.launch.sweep import current
 from lgan.launch.sweep_table import Job
+from lgan.results.departures import departures
 from lgan.results.paper import Plan, quote
 from lgan.results.paper_file import PaperTable
 
@@ -81,6 +82,17 @@ def compose_cell(config: DictConfig) -> DictConfig:
         if job.status == "no data" and plan.cells[cell_of(job)][0] == run:
             raise DataError(job.error)
     return compose_run(plan.overrides(config.cell))
+
+
+def departures_of(plan: Plan) -> list[str]:
+    """Return where the plan's runs depart from the paper and its code, a line each."""
+    configs: dict[tuple[str, str], DictConfig] = {}
+    for cell, (run, method, _) in plan.cells.items() if plan.table.has else ():
+        # A cell whose config cannot be composed has failed, and says so in its row.
+        if (run, method) not in configs:
+            with suppress(ConfigError):
+                configs[run, method] = compose_run(plan.overrides(cell))
+    return departures(plan.table.has, configs)
 
 
 def cell_of(job: Job) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
 
 from lgan.methods.base import LifelongGAN
+from lgan.objectives.base import Batch
 
 
 class Joint(LifelongGAN):
@@ -16,10 +20,32 @@ class Joint(LifelongGAN):
     A translator is not told the task, as its declaration says: it must see by the input which
     translation is asked for. It is an upper bound where input domains differ (edges, label maps,
     grey pictures); where they are the same, as in painting styles, it paints something in between.
+
+    Args:
+        fake_labels: classes of the generated images: those of the real "batch", or drawn "uniform"
+            from all so far (MeRGAN's code); of no use to translators.
+        **kwargs: see `LifelongGAN`.
     """
 
     cumulative_data: ClassVar[bool] = True
     lacks: ClassVar[tuple[str, ...]] = ("tasks that come one by one",)
+
+    def __init__(
+        self,
+        *,
+        fake_labels: Literal["batch", "uniform"] = "batch",
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(**kwargs)
+        self.draws_labels = fake_labels == "uniform" and self.objective.task_kind == "classes"
+
+    def loss(self, player: str, batch: Batch) -> Tensor:
+        """Return the objective's loss, a scalar, with the labels asked for."""
+        if self.draws_labels:
+            seen = torch.tensor(self.seen_classes, device=batch["y"].device)
+            drawn = seen[self.noise.integers(len(seen), len(batch["y"]))]
+            batch = batch | {"y" if player == "generator" else "fake_y": drawn}
+        return super().loss(player, batch)
 
     def rules_broken(self) -> list[str]:
         """Say that all real data are kept."""

@@ -10,6 +10,7 @@ A batch is a dictionary of tensors:
 |---|---|---|
 | x | (B, C, H, W) | real (or replayed) images in [-1, 1]; the generator's loss does not read it |
 | y | (B,) | class of each image |
+| fake_y | (B,), optional | classes that the discriminator's generated images are of; y if absent |
 | z | (B, z_dim), optional | noise of the generated images; drawn if absent |
 | weight | (B,), optional | weight of each sample in the sum of losses; 1/B each if absent |
 | penalised | int, optional | the gradient penalty looks at this many first samples; all if absent |
@@ -95,7 +96,7 @@ class ACGAN(Objective):
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) for the batch's classes and noise."""
         z = batch["z"] if "z" in batch else noise.normal(len(batch["y"]), noise_length(generator))
-        return generator(z, batch["y"])
+        return generator(z, batch.get("fake_y", batch["y"]))
 
     def discriminator_loss(
         self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise

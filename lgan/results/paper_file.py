@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -12,6 +13,7 @@ import yaml
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from lgan.errors import ConfigError
+from lgan.results.departures import Rule
 
 LOST = "lost"
 STRICT = ConfigDict(extra="forbid")
@@ -135,7 +137,8 @@ class PaperTable:
         runs: overrides of `lgan-train` for each data set, by the name of the run.
         methods: what is compared, by name.
         columns: in order.
-        budgets: of each a `note`, `overrides`, and more of them by `runs` and by `methods`.
+        budgets: of each a `note`, `overrides`, and more of them by `methods`, by `runs` and by
+            `cells`, which are patterns as "mnist/dgm_*".
         source: the paper.
         numbers: the paper's, by column and method; `lost` where our source of the paper lost one.
         metrics: what a number is of, where that is not what the column says.
@@ -143,6 +146,7 @@ class PaperTable:
         remarks: printed below the table.
         leave_out: by budget and run: why it is not run.
         figures: functions to draw with, by name.
+        has: what the paper and its code have, which runs may depart from.
     """
 
     title: str
@@ -159,6 +163,7 @@ class PaperTable:
     figures: Annotated[dict[str, dict[str, Any]], BeforeValidator(_figures)] = field(
         default_factory=dict
     )
+    has: list[Rule] = field(default_factory=list)
 
     @classmethod
     def load(cls, path: Path) -> PaperTable:
@@ -173,6 +178,7 @@ class PaperTable:
             "budgets": _linked(path, content, "budgets"),
             "figures": content.get("figure"),
             "numbers": paper.get("values"),
+            "has": _linked(path, content, "has", list) if "has" in content else None,
             "remarks": [*(paper.get("remarks") or ()), *(content.get("remarks") or ())],
         }  # fmt: skip
         known = {each.name for each in fields(cls)}
@@ -198,10 +204,12 @@ class PaperTable:
     def overrides(self, run: str, method: str, budget: str, seed: int) -> list[str]:
         """What to say to lgan-train for one run; later overrides win, the budget's come last.
 
-        Of those of a budget the data set's are the last: they say what its data allow.
+        Of those of a budget the data set's come after the method's: they say what its data allow.
         """
         chosen = self.budgets[budget]
         own = [chosen.get("methods", {}).get(method, ()), chosen.get("runs", {}).get(run, ())]
+        cells = chosen.get("cells", {}).items()
+        own += [said for cell, said in cells if fnmatch.fnmatch(f"{run}/{method}", cell)]
         parts = [self.runs[run], self.methods[method].overrides, chosen.get("overrides", ()), *own]
         return [*itertools.chain(*parts), f"seed={seed}"]
 
@@ -236,14 +244,15 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _linked(path: Path, content: dict[str, Any], key: str) -> dict[str, Any]:
-    """A mapping that stands there, or in another file, as `file.yaml#key`."""
+def _linked(path: Path, content: dict[str, Any], key: str, kind: type = dict) -> Any:  # noqa: ANN401
+    """A mapping or list that stands there, or in another file, as `file.yaml#key`."""
     value = content.get(key)
     if isinstance(value, str):
         file, _, name = value.partition("#")
         value = _read_yaml(path.parent / file).get(name)
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: {key}: {content.get(key)} names no table, nor is it one.")
+    if not isinstance(value, kind):
+        what = "list" if kind is list else "table"
+        raise ConfigError(f"{path}: {key}: {content.get(key)} names no {what}, nor is it one.")
     return value
 
 
@@ -251,7 +260,7 @@ def _first_of(error: ValidationError) -> str:
     """Return the first thing that is wrong, and where."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    kind = {"methods": Entry, "columns": Column}.get(str(first["loc"][0]))
+    kind = {"methods": Entry, "columns": Column, "has": Rule}.get(str(first["loc"][0]))
     known = ""
     if kind is not None and first["type"] == "unexpected_keyword_argument":
         known = f"; its keys are {', '.join(each.name for each in fields(kind))}"

@@ -18,10 +18,13 @@ from lgan.results.paper_file import Column, PaperNumber, PaperTable
 from lgan.results.tables import escape_markdown
 
 
-def publish(plan: Plan, outcomes: Outcomes, say: Callable[[str], None]) -> str:
+def publish(
+    plan: Plan, outcomes: Outcomes, departures: Sequence[str], say: Callable[[str], None]
+) -> str:
     """Write a plan's table and figures into its folder, `<stem>.md` and `<stem>[-<name>].png`.
 
-    `say` gets a line for each file. The table is returned as `render` makes it.
+    `departures` stand below the table; `say` gets a line for each file. The table is returned as
+    `render` makes it.
 
     Raises:
         ConfigError: a figure cannot be drawn as the table's file says.
@@ -36,18 +39,23 @@ def publish(plan: Plan, outcomes: Outcomes, say: Callable[[str], None]) -> str:
         write_atomically(path, picture)
         say(f"written: {path}")
         names.append(path.name)
-    text = render(plan, outcomes, names)
+    text = render(plan, outcomes, names, departures)
     write_atomically(output, text)
     say(f"written: {output}")
     return text
 
 
-def render(plan: Plan, outcomes: Outcomes, pictures: Sequence[str] = ()) -> str:
+def render(
+    plan: Plan,
+    outcomes: Outcomes,
+    pictures: Sequence[str] = (),
+    departures: Sequence[str] = (),
+) -> str:
     """Markdown: ours (mean ± sd over seeds) beside the paper's, and the difference.
 
     Where a method is read in another metric than its column's, every row says its metric. A row
     that neither the paper nor we have a number for is left out. The figures of the files
-    `pictures` are shown below the table.
+    `pictures` are shown below the table, and then the `departures` from paper and code.
     """
     table, budget = plan.table, plan.budget
     note = " ".join(str(table.budgets[budget].get("note", "")).split())
@@ -60,6 +68,9 @@ def render(plan: Plan, outcomes: Outcomes, pictures: Sequence[str] = ()) -> str:
         lines += [f"![{escape_markdown(name)}]({name})", ""]
     remarks = [" ".join(str(remark).split()) for remark in table.remarks]
     lines += [f"- {escape_markdown(line)}" for line in [*remarks, *_classifier_lines(outcomes)]]
+    if departures:
+        lines += ["", "Where these runs depart from the paper and its code:", ""]
+        lines += [f"- {escape_markdown(line)}" for line in departures]
     return "\n".join([*lines, ""])
 
 

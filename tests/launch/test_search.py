@@ -6,11 +6,14 @@ import json
 import math
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from sweep_table import table_of
 
 from lgan.errors import ConfigError
+from lgan.launch.compose import config_path
 from lgan.launch.job import objective_value
+from lgan.run.folder import register_resolvers
 from lgan.run.record import RunRecord
 
 pytestmark = pytest.mark.slow
@@ -71,3 +74,22 @@ def test_a_failed_trial_does_not_end_the_search(sweep, tmp_path) -> None:
         row == failed or row[0] == good and row[1] in ("complete", "skipped") for row in rows
     )
     assert best(tmp_path / "runs")["best_params"] == {"training.batch_size": 32}
+
+
+@pytest.mark.parametrize(
+    ("experiment", "runs", "said"),
+    [
+        ("search_ewc", 3 * 8 * 2, {"method": "ewc_gan", "data": "digits", "budget": "paper"}),
+        ("search_beta", 4 * 2, {"method": "lifelong_gan", "data": "photos", "budget": "cpu"}),
+    ],
+)
+def test_a_grid_is_searched_on_seeds_of_its_own(experiment: str, runs: int, said: dict) -> None:
+    register_resolvers()
+    with initialize_config_dir(config_path(), version_base="1.3"):
+        config = compose("train", [f"experiment={experiment}"], return_hydra_config=True)
+    grid = [str(values).split(",") for values in config.hydra.sweeper.params.values()]
+    assert math.prod(map(len, grid)) == runs
+    assert config.hydra.sweeper.params.seed == "100,101"
+    got = {"method": config.method.name, "data": config.data.name, "budget": config.budget}
+    assert got == said and config.evaluation.reverse == "never"
+    assert config.paths.runs == f"outputs/{experiment}"

@@ -10,6 +10,7 @@ from torch.nn.utils import parameters_to_vector
 
 from lgan.data.images import TensorImages, to_float
 from lgan.errors import ConfigError
+from lgan.launch.compose import compose_run
 from lgan.methods.ewc import EWCGAN, sample_scores, squared_gradients
 from lgan.networks.patchgan import PatchGAN
 from lgan.networks.roles import Translator
@@ -210,3 +211,18 @@ def test_fisher_of_a_real_translator_leaves_no_trace(make_translator) -> None:
 def test_what_a_translator_cannot_have(make_translator, knobs, key) -> None:
     with pytest.raises(ConfigError, match=key):
         make_translator(EWCGAN, **knobs)
+
+
+@pytest.mark.parametrize(
+    ("said", "weight"),
+    [
+        (["data=digits"], 1e3),
+        (["data=digits", "method.fisher_mode=log_sigmoid"], 1e4),
+        (["data=digits", "method.fisher_mode=classifier"], 1e4),
+        (["data=digits", "preset=paper"], 1e9),
+        (["data=digits", "method.ewc_weight=7"], 7),
+        (["data=mnist"], 1e9),
+    ],
+)
+def test_lambda_is_the_one_found_for_the_data_and_the_fisher(said, weight) -> None:
+    assert compose_run(["method=ewc_gan", *said]).method.ewc_weight == weight
