@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import pickle
 from collections.abc import Iterable, Iterator
@@ -150,8 +151,16 @@ def load_tensors(path: Path, map_location: str = "cpu") -> dict:
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (any JSON value)
-    """Write a JSON file atomically, indented for people."""
-    write_atomically(path, json.dumps(content, indent=1))
+    """Write a JSON file atomically, indented for people; numbers that are not finite are null."""
+    write_atomically(path, json.dumps(_finite(content), indent=1, allow_nan=False))
+
+
+def _finite(content: Any) -> Any:  # noqa: ANN401
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def safe_name(name: str) -> str:

@@ -21,6 +21,10 @@ class AccuracyGenerated(Metric):
         percent("accuracy_first_task", f"{NAME}, first task, %", f"first_task.{NAME}"),
         percent("forgetting", f"forgetting ({NAME}), points", f"forgetting.{NAME}", up=False),
         percent("aiq_accuracy", f"AIQ ({NAME}, mean of means), %", f"aiq_mean_of_means.{NAME}"),
+        *(percent(f"{key}_accuracy", f"{title} ({NAME})", f"{key}.{NAME}", hidden=True)
+          for key, title in {"aiq_flat": "AIQ, mean of all values, %", "plasticity":
+                             "right after learning, %", "backward_transfer":
+                             "backward transfer, points"}.items()),
         Column("classifier", "evaluation classifier on real test images, %",
                "references.classifier_test_accuracy", None, 1, "percent"),
     )  # fmt: skip

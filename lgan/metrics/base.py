@@ -72,6 +72,7 @@ class Metric(ABC):
     """A measurement at every task border; it is passed over where something it needs is absent."""
 
     needs: ClassVar[tuple[Need, ...]] = ()
+    least: ClassVar[int] = 1  # real and generated images of a task without which it has no value
     columns: ClassVar[tuple[Column, ...]] = ()  # what tables show of it
 
     @abstractmethod

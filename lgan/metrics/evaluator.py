@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 import torch
 
 from lgan.data.datamodule import TaskSequenceDataModule
-from lgan.errors import RunError
+from lgan.distributed import is_main
+from lgan.errors import RunError, warn
 from lgan.metrics.accuracy_reverse import When
 from lgan.metrics.base import Metric, Values
+from lgan.metrics.classifier_training import TrainedClassifier
 from lgan.metrics.evidence import Evidence, Head, Sampler
 from lgan.metrics.reference import Reference
+from lgan.run.columns import TRUSTED
 
 
 class Evaluator(Reference):
@@ -41,16 +45,40 @@ class Evaluator(Reference):
         if extractor:
             _ = self.features  # what cannot be had is known before the first task
         counts = torch.bincount(self.compared.labels).tolist()
+        if is_main():
+            self._warn(classifier, counts)
         self.references = {
             "classifier": classifier.key if classifier else None,
             "classifier_test_accuracy": classifier.accuracy if classifier else None,
             "feature_extractor": extractor.name if extractor else None,
             "feature_extractor_key": extractor.fingerprint if extractor else None,
-            "samples_per_class": self.samples_per_class,
+            "samples_per_class": min(map(self.samples_of, chain.from_iterable(self.tasks))),
+            "samples_asked": self.samples_per_class,
             "batch_per_class": self.batch_per_class,
             "reference_split": "test",
             "reference_images": {str(label): n for label, n in enumerate(counts) if n},
         }
+
+    def _warn(self, classifier: TrainedClassifier | None, counts: list[int]) -> None:
+        """Say before training which numbers will mean little, and which will be empty."""
+        if classifier and classifier.accuracy < TRUSTED:
+            warn(
+                f"the evaluation classifier takes only {classifier.accuracy:.1%} of the real test "
+                "images for their class: accuracies and distances measured with it mean little. "
+                "Raise evaluation.classifier_training.steps, or choose another evaluation=."
+            )
+        for index, classes in enumerate(self.tasks):
+            real = sum(counts[c] for c in classes if c < len(counts))
+            drawn = sum(map(self.samples_of, classes))
+            empty = [type(m).__name__ for m in self.metrics if m.least > min(real, drawn)]
+            if empty:
+                names = ", ".join(self.data.class_names[c] for c in classes)
+                warn(
+                    f"task {index} ({names}) has {real} real test images and {drawn} generated "
+                    f"ones: {', '.join(empty)} will be empty, as some need "
+                    f"{max(m.least for m in self.metrics)}. Give more test images "
+                    "(data.splits.test_fraction), or raise evaluation.samples_per_class."
+                )
 
     def evaluate(
         self, make_sampler: Callable[[], Sampler] | None, head: Head | None, task: int

@@ -13,7 +13,7 @@ from torch_fidelity.metric_fid import (
 
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.evidence import Evidence
-from lgan.run.columns import Column
+from lgan.run.columns import Column, over_time
 
 
 class FID(Metric):
@@ -24,6 +24,7 @@ class FID(Metric):
     """
 
     needs = ("generated", "features")
+    least = 2
     columns = tuple(
         Column(f"{key}_{{name}}", f"{title} FID ({{source}})", of, "lower", matrix=True,
                family="fid_*")
@@ -31,7 +32,7 @@ class FID(Metric):
             ("afq", "AFQ of", "afq.{name}"), ("aiq", "AIQ of", "aiq_mean_of_means.{name}"),
             ("pooled", "pooled", "overall.{name}_pooled"),
         )
-    )  # fmt: skip
+    ) + over_time("fid_*", "lower", 2)  # fmt: skip
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the value per task, their mean, and the pooled one."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 
 from torch import Tensor
-from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+from torch_fidelity.metric_kid import (
+    KEY_METRIC_KID_MEAN,
+    KEY_METRIC_KID_STD,
+    kid_features_to_metric,
+)
 
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.evidence import Evidence
-from lgan.run.columns import Column
+from lgan.run.columns import Column, over_time
 from lgan.seeding import mix
 
 
@@ -20,32 +24,41 @@ class KID(Metric):
     """
 
     needs = ("generated", "features")
+    least = 2
     columns = (
         Column("afq_{name}", "AFQ of KID ({source})", "afq.{name}", "lower", 4, hidden=True,
                family="kid_*"),
+        Column("spread_{name}", "KID's deviation over subsets ({source})",
+               "overall.{name}_deviation", None, 4, hidden=True, family="kid_*"),
+        *over_time("kid_*", "lower", 4),
     )  # fmt: skip
 
     def measure(self, evidence: Evidence) -> Values:
-        """Return the value per task and their mean."""
+        """Return the value per task, their mean, and that of the estimates' deviations."""
         seed = mix(evidence.evaluator.seed, "kid") % 2**32
-        found = [kid(drawn, real, seed) for drawn, real in evidence.feature_pairs()]
-        return Values.by_task(f"kid_{evidence.evaluator.extractor.name}", found)
+        found, deviations = zip(
+            *(kid(drawn, real, seed) for drawn, real in evidence.feature_pairs()), strict=True
+        )
+        name = f"kid_{evidence.evaluator.extractor.name}"
+        values = Values.by_task(name, found)
+        values.overall[f"{name}_deviation"] = sum(deviations) / len(deviations)
+        return values
 
 
 def kid(
     generated: Tensor, real: Tensor, seed: int = 0, subsets: int = 20, subset_size: int = 1000
-) -> float:
-    """Return the mean of unbiased estimates on random subsets (Binkowski et al. 2018).
+) -> tuple[float, float]:
+    """Return mean and deviation of unbiased estimates on random subsets (Binkowski et al. 2018).
 
-    About 0, also negative, for (N, D) and (M, D) features of equal distributions; nan with fewer
-    than two samples on a side. A subset has at most N and M samples.
+    The mean is about 0, also negative, for (N, D) and (M, D) features of equal distributions; nan
+    with fewer than two samples on a side. A subset has at most N and M samples.
     """
     size = min(subset_size, len(generated), len(real))
     if size < 2:
-        return math.nan
+        return math.nan, math.nan
     if size == len(generated) == len(real):
         subsets = 1  # every subset is the whole set
     sides = (side.detach().cpu().double() for side in (generated, real))
     found = kid_features_to_metric(*sides, kid_subsets=subsets, kid_subset_size=size,
                                    rng_seed=seed, verbose=False)  # fmt: skip
-    return found[KEY_METRIC_KID_MEAN]
+    return found[KEY_METRIC_KID_MEAN], found[KEY_METRIC_KID_STD]

@@ -16,6 +16,7 @@ class PrecisionRecall(Metric):
     """Both per task, named with the extractor (`recall_classifier`), and their means."""
 
     needs = ("generated", "features")
+    least = 4
     columns = tuple(
         Column("afq_{name}", f"AFQ of {name} ({{source}})", "afq.{name}", "higher", 3, hidden=True,
                family=f"{name}_*")

@@ -14,7 +14,8 @@ import numpy as np
 from lgan.errors import ConfigError, RunError
 from lgan.results.collect import Collection, Group
 from lgan.results.columns import TableColumn, default_columns
-from lgan.run.record import RunRecord
+from lgan.run.columns import TRUSTED
+from lgan.run.record import RunRecord, number
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -
 
     Args:
         found: of `lgan.results.collect.collect`.
-        columns: keys of the columns to show (see `lgan.results.columns`); None for all.
+        columns: keys of the columns to show (see `lgan.results.columns`), or "all", those that are
+            hidden otherwise included; None for those that are not hidden.
 
     Raises:
         RunError: there is no complete run.
@@ -52,6 +54,8 @@ def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -
     if not found.groups:
         raise RunError("there is no complete run to tabulate. " + " ".join(found.warnings))
     every = [record for group in found.groups for record in group.records]
+    if columns and list(columns) == ["all"]:
+        columns = [column.key for column in default_columns(every)]
     known = [column.key for column in default_columns(every)] if columns else []
     for key in columns or ():
         if key not in known:
@@ -102,18 +106,28 @@ def format_value(mean: float, sd: float | None, column: TableColumn) -> str:
 
 def _notes(groups: Sequence[Group]) -> list[str]:
     records = [record for group in groups for record in group.records]
-    classifiers = sorted({str(r.references.get("classifier", "?")) for r in records})
+    known = {str(r.references.get("classifier", "?")): judged(r) for r in records}
     notes = ["Mean ± sample standard deviation over seeds, after the last task."]
-    notes.append(
-        f"accuracy_generated and diversity belong to generated images; measured with the "
-        f"evaluation classifier {', '.join(classifiers)}."
+    named = ", ".join(
+        name if math.isnan(right) else f"{name} ({right:.1%} of the real test images right)"
+        for name, right in sorted(known.items())
     )
+    notes.append(
+        "accuracy_generated and diversity belong to generated images; measured with the evaluation "
+        f"classifier {named}."
+    )
+    notes += [
+        f"WARNING: {name} is right on {right:.1%} of the real images only; what is measured with "
+        "it, accuracies and distances between its features, means little."
+        for name, right in sorted(known.items())
+        if right < TRUSTED
+    ]
     if any(name.startswith("fid_") for r in records for name in r.metric_names()):
         notes.append(
             "FID, AFQ: the mean over the tasks after the last one; AIQ: that mean averaged over "
             "all borders; pooled: of all tasks' images at once."
         )
-    if len(classifiers) > 1:
+    if len(known) > 1:
         notes.append("The rows were measured with different classifiers: compare with care.")
     notes += [
         f"{group.label} breaks the rule of one task's data at a time: {group.first.declaration}."
@@ -121,6 +135,11 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         if group.first.declaration
     ]
     return notes
+
+
+def judged(record: RunRecord) -> float:
+    """Return the evaluation classifier's accuracy on real test images; NaN where it is unknown."""
+    return number(record.references.get("classifier_test_accuracy"))
 
 
 # ------------------------------------------------------------------------------------ renderers

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+TRUSTED = 0.9
+"""Accuracy on real images below which an evaluation classifier is warned of."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -37,6 +40,24 @@ class Column:
     family: str = ""
 
 
-def percent(key: str, title: str, of: str, *, up: bool = True, matrix: bool = False) -> Column:
+def percent(
+    key: str, title: str, of: str, *, up: bool = True, matrix: bool = False, hidden: bool = False
+) -> Column:
     """Return a column of fractions that are shown in percent."""
-    return Column(key, title, of, "higher" if up else "lower", 1, "percent", matrix=matrix)
+    better: Literal["higher", "lower"] = "higher" if up else "lower"
+    return Column(key, title, of, better, 1, "percent", hidden, matrix)
+
+
+def over_time(family: str, better: Literal["higher", "lower"], digits: int) -> tuple[Column, ...]:
+    """Return hidden columns of what `lgan.results.matrix` makes of a family of metrics."""
+    titles = {
+        "aiq_flat": "mean of all values of",
+        "plasticity": "right after learning:",
+        "forgetting_rate": "forgetting rate (last - first) of",
+        "relative_forgetting_rate": "relative forgetting rate of",
+    }
+    return tuple(
+        Column(f"{key}_{{name}}", f"{title} {family[:-2]} ({{source}})", f"{key}.{{name}}",
+               better, digits, hidden=True, family=family)
+        for key, title in titles.items()
+    )  # fmt: skip

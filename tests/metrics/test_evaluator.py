@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lgan.data.images import TensorImages, to_float
 from lgan.errors import ConfigError, DataError, RunError, TrainingDivergedError
 from lgan.metrics.accuracy_generated import AccuracyGenerated
-from lgan.metrics.accuracy_reverse import AccuracyReverse
+from lgan.metrics.accuracy_reverse import AccuracyReverse, as_many
 from lgan.metrics.accuracy_single_head import AccuracySingleHead
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import ClassifierTraining
@@ -58,7 +58,7 @@ class FakeData:
     """The part of the datamodule that the evaluator uses."""
 
     num_classes, image_shape, tasks, num_tasks = CLASSES, (1, CLASSES, 2), TASKS, len(TASKS)
-    paired, task_kind = False, "classes"
+    paired, task_kind, class_names = False, "classes", "abcde"
 
     def __init__(self) -> None:
         labels = ORDER.repeat(8)
@@ -132,7 +132,7 @@ def test_perfect_generator(evaluator: Fixed) -> None:
     names = {"accuracy_generated", "diversity"}
     names |= {f"{m}_classifier" for m in ("fid", "kid", "precision", "recall")}
     assert set(row.metrics[0]) == names
-    assert set(row.overall) == names | {"fid_classifier_pooled"}
+    assert set(row.overall) == names | {"fid_classifier_pooled", "kid_classifier_deviation"}
     assert row.overall["accuracy_generated"] == 1.0
     assert set(row.per_class["accuracy_generated"]) == {"2", "0", "1", "3"}
     assert 0.7 < row.overall["diversity"] < 1.3
@@ -233,6 +233,10 @@ def test_reverse_last_learns_from_generated_images_only(tmp_path: Path) -> None:
     assert row.overall["accuracy_reverse"] == 1.0
     assert row.overall["accuracy_reverse_ceiling"] == 1.0
     assert set(row.per_class["accuracy_reverse"]) == {"2", "0", "1", "3"}
+    evidence = Evidence(evaluator.inner, 1, FreshSampler, None)
+    real = as_many(evidence)  # six were drawn of each class, there are eight
+    assert [int((real.labels == c).sum()) for c in range(CLASSES)] == [6, 6, 6, 6, 0]
+    assert torch.equal(real.labels.unique(), evidence.generated.labels.unique())
 
     def swaps(labels: Tensor) -> Tensor:
         return to_float(draw(torch.tensor([2, 1, 0, 3, 4])[labels], 11))
@@ -381,3 +385,16 @@ def test_presets_build(tmp_path: Path, name: str) -> None:
     assert isinstance(evaluator, Evaluator) and isinstance(evaluator.factory, partial)
     assert isinstance(evaluator.training, ClassifierTraining)
     assert evaluator.samples_per_class == config.evaluation.samples_per_class
+
+
+def test_too_few_pictures_and_a_poor_judge_are_told_before_training(tmp_path, capsys) -> None:
+    """Three real test images of a task have no precision; the numbers stay empty."""
+    data = FakeData()
+    kept = torch.cat([(data.test.labels == c).nonzero().flatten()[:1] for c in range(CLASSES)])
+    data.test = data.test.subset(kept)
+    evaluator = make(tmp_path)
+    evaluator.inner.training = ClassifierTraining(steps=1, batch_size=2, learning_rate=1e-9)
+    evaluator.prepare(data, "cpu")
+    said = capsys.readouterr().err
+    assert "evaluation classifier takes only" in said
+    assert "PrecisionRecall will be empty" in said and "2 real test images" in said

@@ -198,3 +198,24 @@ def test_damaged_columns_are_named(make_run, tmp_path, column):
     keep(make_run("mine"), [column])
     with pytest.raises(RunError, match="results.json is damaged: columns.0"):
         comparison_tables(collect(tmp_path))
+
+
+def test_a_judge_stands_with_its_accuracy_whatever_columns_are_chosen(make_run, tmp_path):
+    make_run("sft", references={"classifier_test_accuracy": 0.237})
+    [table] = comparison_tables(collect(tmp_path), ["diversity"])
+    notes = " ".join(table.notes)
+    assert "(23.7% of the real test images right)" in notes
+    assert "WARNING" in notes and "means little" in notes
+
+
+def test_a_good_judge_is_not_warned_of(table: Table):
+    notes = " ".join(table.notes)
+    assert "(98.0% of the real test images right)" in notes and "WARNING" not in notes
+
+
+def test_all_columns_show_what_else_the_matrix_tells(runs: Path):
+    """FID 10 and 14 right after learning for the two seeds' first tasks, as in the fixture."""
+    [table] = comparison_tables(collect(runs), ["all"])
+    for key in ("plasticity", "forgetting_rate", "relative_forgetting_rate", "aiq_flat"):
+        assert cell(table, "sft", f"{key}_fid_classifier").mean is not None
+    assert cell(table, "sft", "backward_transfer_accuracy").mean == pytest.approx(-0.3)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lgan.errors import RunError
+from lgan.files import write_json
 from lgan.run.record import RunRecord
 
 
@@ -102,3 +103,10 @@ def test_truncated_and_binary_files_are_refused(tmp_path: Path, content: bytes):
     (tmp_path / "results.json").write_bytes(content)
     with pytest.raises(RunError, match="damaged"):
         RunRecord.load(tmp_path)
+
+
+def test_numbers_that_are_not_finite_are_null_in_the_file(tmp_path) -> None:
+    """JSON has no NaN: other readers would refuse the file."""
+    write_json(tmp_path / "a.json", {"a": [math.nan, 1.5], "b": (math.inf, {"c": -math.inf})})
+    strict = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
+    assert strict == {"a": [None, 1.5], "b": [None, {"c": None}]}
