@@ -16,7 +16,7 @@ from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.patchgan import patch_layers, require_patch
 from lgan.networks.roles import PictureDiscriminator, Translator
-from lgan.networks.shapes import ImageShape
+from lgan.networks.shapes import ImageShape, with_channels
 from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm
 from lgan.networks.unet import Downs, unet_widths
 
@@ -24,15 +24,8 @@ from lgan.networks.unet import Downs, unet_widths
 class CodeBlock(nn.Module):
     """One level of the U-Net, with the code as further maps of the down convolution's input.
 
-    Unlike pix2pix's, the skip is not activated and comes last.
-
-    Args:
-        inputs: channels of the input, without the code.
-        outputs: channels that the up convolution gives.
-        inner: channels between down and up convolution.
-        code_length: length of the code.
-        submodule: the next level; None for the innermost.
-        outermost: no activation and no norms, and tanh instead of the skip.
+    Unlike pix2pix's, the skip is not activated and comes last. The outermost has neither
+    activation nor norms, and tanh instead of the skip; the innermost has no submodule.
     """
 
     def __init__(
@@ -50,11 +43,10 @@ class CodeBlock(nn.Module):
         down = nn.Conv2d(inputs + code_length, inner, 4, stride=2, padding=1)
         returned = inner if submodule is None else 2 * inner
         up = nn.ConvTranspose2d(returned, outputs, 4, stride=2, padding=1)
-        middle = submodule is not None and not outermost
         self.down = nn.Sequential(
             *([] if outermost else [nn.LeakyReLU(LEAK, inplace=True)]),
             down,
-            *([make_norm(norm, inner)] if middle else []),
+            *([] if outermost or submodule is None else [make_norm(norm, inner)]),
         )
         self.submodule = submodule
         self.up = nn.Sequential(
@@ -62,11 +54,7 @@ class CodeBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        """Map x (B, inputs, H, W) and the code (B, code_length) to what goes further out.
-
-        Returns:
-            (B, outputs + inputs, H, W); pictures (B, outputs, H, W) of the outermost.
-        """
+        """Map x (B, inputs, H, W) and the code to (B, outputs [+ inputs but outermost], H, W)."""
         maps = code[:, :, None, None].expand(-1, -1, *x.shape[-2:])
         inner = self.down(torch.cat([x, maps], dim=1))
         if self.submodule is not None:
@@ -79,12 +67,7 @@ class BicycleUnet(Translator):
     """Pictures and a code to pictures; the keys are those of BicycleGAN's `netG`.
 
     54,794,627 parameters with 8 downs, 42,145,155 with 7 (code of 8, instance norm, ngf 64).
-
-    Args:
-        image_shape: (C, H, W) of the target; H and W multiples of 2^downs.
-        ngf: channels behind the first convolution; 2, 4, 8, 8 ... times as many follow.
-        downs: number of halvings: 6, 7 and 8 for 64, 128 and 256 pixels.
-        code_length: length of the code.
+    `ngf` and `downs` are those of `lgan.networks.unet.UnetGenerator`.
     """
 
     last_layers = ("model.up.1",)
@@ -107,7 +90,7 @@ class BicycleUnet(Translator):
         block = None
         for outer, inner in reversed(list(pairwise(unet_widths(ngf, downs)))):
             block = CodeBlock(outer, outer, inner, code_length, block, norm)
-        inputs = outputs if input_channels is None else input_channels
+        inputs = with_channels(image_shape, input_channels)[0]
         self.model = CodeBlock(
             inputs, outputs, ngf, code_length, cast(CodeBlock, block), norm, outermost=True
         )
@@ -116,9 +99,7 @@ class BicycleUnet(Translator):
     def forward(self, pictures: Tensor, code: Tensor) -> Tensor:
         """Return pictures (B, C, H, W) in [-1, 1] from pictures (B, inputs, H, W) and codes.
 
-        Args:
-            pictures: what to translate.
-            code: (B, code_length), from N(0, I) or the encoder.
+        The codes (B, code_length) are from N(0, I) or the encoder.
         """
         self.require_size(pictures.shape[-2], pictures.shape[-1])
         return self.model(pictures, code)
@@ -151,8 +132,6 @@ class BicycleEncoder(nn.Module):
     averaged over all places, which is the code's average over 8x8 at 256 and at 128 pixels.
 
     Args:
-        image_shape: (C, H, W) of the target, at least 2^(blocks + 1) on a side.
-        code_length: length of the code.
         ndf: channels behind the first convolution; 2, 3, 4, 4 ... times as many follow.
         blocks: halvings, the first convolution counted: 5 for 256 pixels, 4 for 128, 3 for 64.
     """
@@ -190,20 +169,11 @@ class BicycleEncoder(nn.Module):
 
 
 class MultiScalePatchGAN(PictureDiscriminator):
-    """PatchGANs on the picture and on its averages; the keys are those of BicycleGAN's `netD`.
-
-    They see the target only, not the input picture.
+    """PatchGANs on the target and on its averages; the keys are those of BicycleGAN's `netD`.
 
     3,458,978 parameters with 3 layers ("basic_256_multi"), 830,626 with 2 ("basic_128_multi"), at
-    two scales, ndf 64 and instance norm.
-
-    Args:
-        image_shape: (C, H, W), its smallest average at least 3 * 2^n_layers on a side.
-        ndf: channels behind the first convolution at full size; half as many at half of it.
-        n_layers: halvings of each PatchGAN.
-        scales: number of PatchGANs.
-        norm: "instance", "batch" or "none"; "batch" leaves out the biases before it, and BicycleGAN
-            does not.
+    two scales, ndf 64 (at full size; half as many at half of it) and instance norm. Batch norm
+    leaves out the biases before it, and BicycleGAN does not.
     """
 
     def __init__(

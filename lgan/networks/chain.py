@@ -17,39 +17,25 @@ from lgan.errors import ConfigError
 
 @dataclass(frozen=True)
 class Link:
-    """One layer of a chain.
+    """One layer of a chain."""
 
-    Args:
-        layer: dotted name of an `nn.Conv2d`, `nn.ConvTranspose2d` or `nn.Linear` without bias.
-        source: the units it reads; None for the noise, which never grows.
-        units: the units it makes; several layers may make the same ones (a sum).
-        per_unit: output channels per unit (16 where a linear layer's outputs become 4x4 maps).
-    """
-
-    layer: str
-    source: str | None
-    units: str
-    per_unit: int = 1
+    layer: str  # dotted name of an `nn.Conv2d`, `nn.ConvTranspose2d` or `nn.Linear` without bias
+    source: str | None  # the units it reads; None for the noise, which never grows
+    units: str  # the units it makes; several layers may make the same ones (a sum)
+    per_unit: int = 1  # output channels a unit (16 where a linear layer's outputs become 4x4 maps)
 
 
 @dataclass(frozen=True)
 class Chain:
-    """All layers that a method may mask and widen, in the order in which they are computed.
-
-    Args:
-        links: the layers.
-        norms: dotted name of each `nn.BatchNorm2d` to the units it normalises.
-        head: dotted name of the head, a module of `lgan.networks.heads`.
-        head_source: the units that the head reads.
-        identities: dotted names of modules through which units pass unchanged, to those units
-            (see `lgan.networks.heads.Identity`); a unit mask must act there too.
-    """
+    """All layers that a method may mask and widen, in the order in which they are computed."""
 
     links: tuple[Link, ...]
-    norms: dict[str, str]
-    head: str
-    head_source: str
+    norms: dict[str, str]  # dotted name of each `nn.BatchNorm2d` to the units it normalises
+    head: str  # dotted name of the head, a module of `lgan.networks.heads`
+    head_source: str  # the units that the head reads
     identities: dict[str, str]
+    """Dotted names of `lgan.networks.heads.Identity` modules, through which units pass unchanged,
+    to those units; a unit mask must act there too."""
 
     @property
     def units(self) -> tuple[str, ...]:

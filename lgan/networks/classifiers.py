@@ -21,12 +21,7 @@ Eights = Annotated[int, Ge(8), MultipleOf(8)]
 
 
 class Classifier(nn.Module):
-    """Base: a body that ends in features, and a linear head on top.
-
-    Args:
-        body: images (B, C, H, W) to features (B, feature_dim).
-        feature_dim: length of the features.
-    """
+    """Base: a body that ends in features (B, feature_dim), and a linear head on top."""
 
     def __init__(self, body: nn.Module, feature_dim: int, num_classes: int) -> None:
         super().__init__()
@@ -49,11 +44,8 @@ class SmallCNN(Classifier):
 
     3x3 convolutions with group norm, the side halved after each until it is 4 or less; channels are
     `width`, twice and then four times as many. Larger images than 64 pixels a side are first
-    averaged over squares, the smallest that make them fit.
-
-    Args:
-        width: channels of the first convolution, a multiple of 8.
-        feature_dim: length of the features; short ones need fewer samples for a Fréchet distance.
+    averaged over squares, the smallest that make them fit. Short features (`feature_dim`) need
+    fewer samples for a Fréchet distance.
     """
 
     def __init__(
@@ -82,10 +74,8 @@ class SmallCNN(Classifier):
 class MerganMLP(Classifier):
     """MeRGAN's classifier for MNIST: 1024-1024-512-256-128-10 with ReLU, 1,739,914 parameters.
 
-    The official code feeds raw pixels in 0..255; here, as everywhere in lgan, they are in [-1, 1].
-
-    Args:
-        image_shape: (C, H, W), any size; (1, 32, 32) in the paper.
+    The official code feeds raw pixels in 0..255, (1, 32, 32); here, as everywhere in lgan, they are
+    in [-1, 1].
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int) -> None:
@@ -101,9 +91,6 @@ class MerganVGGSmall(Classifier):
     """MeRGAN's classifier for SVHN: seven 3x3 convolutions, three linear layers, 1,550,634 weights.
 
     The official code feeds BGR in 0..255 less a mean colour; here it is RGB in [-1, 1].
-
-    Args:
-        image_shape: (C, 32, 32), others are refused; C is 3 in the paper.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int) -> None:

@@ -73,7 +73,6 @@ class BicycleGenerator(Translator):
             with pictures and codes.
         encoder: `(image_shape, code_length=...) -> nn.Module`: target pictures to mean and log
             variance of their codes, both (B, code_length).
-        code_length: length of the code.
     """
 
     halves = {"forward": "translator"}
@@ -95,10 +94,7 @@ class BicycleGenerator(Translator):
     def forward(self, z: Tensor, y: Tensor | None = None, code: Tensor | None = None) -> Tensor:
         """Return target pictures (B, C, H, W) in [-1, 1] from input pictures z (B, inputs, H, W).
 
-        Args:
-            z: input pictures.
-            y: not used.
-            code: (B, code_length); None draws it from N(0, I), with torch's global random state.
+        Without a code (B, code_length) one is drawn from N(0, I), by torch's global random state.
         """
         if code is None:
             code = torch.randn(len(z), self.code_length, device=z.device, dtype=z.dtype)

@@ -36,10 +36,8 @@ class Mergan32Generator(nn.Module):
 
     525,569 parameters for grey images, 527,171 for colour, at width 32 and ten classes.
 
-    Args:
-        image_shape: (C, 32, 32); others are refused.
-        width: channels of the last hidden layer; those before it have 2 and 4 times as many.
-        statistics: what the norms average over, "class" or "batch".
+    `width` counts the channels of the last hidden layer; those before it have 2 and 4 times as
+    many. `statistics` is what the norms average over.
     """
 
     def __init__(
@@ -73,11 +71,8 @@ class Mergan32Generator(nn.Module):
 class Mergan32Discriminator(ClassDiscriminator):
     """Images to a score and class logits: one trunk without norms, two linear heads.
 
-    279,563 parameters for grey images, 281,163 for colour, at width 32 and ten classes.
-
-    Args:
-        image_shape: (C, 32, 32); others are refused.
-        width: channels of the first layer, doubled twice.
+    279,563 parameters for grey images, 281,163 for colour, at width 32 (channels of the first
+    layer, doubled twice) and ten classes.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 32) -> None:

@@ -67,12 +67,9 @@ class DGMGenerator(nn.Module):
     head has 16 * width * C more.
 
     Args:
-        image_shape: (C, H, W), square, `base_side` * 2^k.
         width: channels of the last hidden layer; each before it has twice as many.
-        z_dim: length of the noise, more than `num_classes`.
         base_side: side of the first maps; None for `smallest_side`, 4 for 32x32 images.
         init: "xavier" (DGMw's code) or "normal" (DGMa's).
-        head_per: one head per "task", or per "class".
     """
 
     def __init__(
@@ -132,12 +129,8 @@ class DGMDiscriminator(ClassDiscriminator):
     """Images to a score and class logits: MeRGAN's, with batch norm, and convolutions unbiased.
 
     261,282 parameters for grey 32x32 images and one class output, 262,882 for colour; each
-    further output has 2,049 more.
-
-    Args:
-        image_shape: (C, H, W), square, `base_side` * 2^k.
-        width: channels of the first layer, doubled at each further one.
-        base_side: side of the last maps; None for `smallest_side`.
+    further output has 2,049 more. The first layer has `width` channels, each further one twice as
+    many; `base_side` is the side of the last maps, None for `smallest_side`.
     """
 
     def __init__(

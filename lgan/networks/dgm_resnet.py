@@ -56,13 +56,10 @@ class DGMResNetGenerator(nn.Module):
     all blocks are equally wide. A head for C channels has 577 * C more parameters.
 
     Args:
-        image_shape: (C, H, W), square, 4 * 2^k.
         width: channels of every block.
-        z_dim: length of the noise, more than `label_length`.
         label_length: noise entries that the one-hot class overwrites; None for `num_classes`. The
             code has 100 for 50 classes, which leaves 28 of 128 random.
-        head_per: one head per "class", as the code has it, or per "task".
-        init: "xavier" (the code's) or "normal".
+        head_per, init: "class" and "xavier" are the code's.
     """
 
     def __init__(
@@ -121,8 +118,6 @@ class DGMResNetDiscriminator(ClassDiscriminator):
     start as torchvision's ResNet has them.
 
     Args:
-        image_shape: (C, H, W), at least 8x8.
-        features: length of the features before score and logits.
         aux_bias: give the logits a bias. In the code the first task's layer has none, and the
             wider ones that replace it have.
     """

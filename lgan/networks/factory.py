@@ -31,33 +31,22 @@ class NetworkFactory:
 
     A method asks for as many as it needs (one pair, one per task, a solver beside them); the same
     seed and purpose always give the same initial weights, whatever was drawn before.
-
-    Args:
-        generator: `(image_shape, num_classes) -> nn.Module`.
-        discriminator: `(image_shape, num_classes) -> nn.Module`.
-        image_shape: (C, H, W).
-        num_classes: number of classes of the whole sequence.
-        seed: training seed.
-        pretrained: what the first task's generator starts with, instead of random weights.
     """
 
-    generator: Callable[..., nn.Module]
-    discriminator: Callable[..., nn.Module]
-    image_shape: tuple[int, int, int]
-    num_classes: int
+    generator: Callable[..., nn.Module]  # (image_shape, num_classes) -> network
+    discriminator: Callable[..., nn.Module]  # the same
+    image_shape: tuple[int, int, int]  # (C, H, W)
+    num_classes: int  # of the whole sequence
     seed: int = 0
     pretrained: tuple[Pretrained, ...] = ()
+    """What the first task's generator starts with, instead of random weights."""
 
     def unconditional(self) -> NetworkFactory:
         """Return a factory of networks that know a single class."""
         return replace(self, num_classes=1)
 
     def scaled(self, factor: float) -> NetworkFactory:
-        """Return a factory whose generators are `factor` times as wide.
-
-        Raises:
-            ConfigError: the generator has no width to set, or it would be no whole number.
-        """
+        """Return a factory whose generators are `factor` times as wide."""
         if factor == 1:
             return self
         return replace(self, generator=_narrowed(self.generator, factor))

@@ -26,11 +26,7 @@ def resized(layer: Convolution, inputs: int, outputs: int) -> Convolution:
 
 
 class SharedHead(nn.Module):
-    """One convolution for all classes.
-
-    Args:
-        convolution: features to images.
-    """
+    """One convolution for all classes, from features to images."""
 
     def __init__(self, convolution: Convolution) -> None:
         super().__init__()
@@ -48,10 +44,7 @@ class SharedHead(nn.Module):
 class ClassHead(nn.Module):
     """A convolution for each class, computed at once; each image takes its class's.
 
-    Args:
-        convolution: features to the images of all classes, class after class.
-        classes: the class ids it is for, in order.
-        num_classes: number of class ids.
+    The one convolution gives the images of all `classes` (ids below `num_classes`) in their order.
     """
 
     position: Tensor

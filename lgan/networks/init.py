@@ -26,9 +26,7 @@ def fans(layer: Convolution) -> tuple[float, float]:
 def init_convolution(layer: Convolution, gain: float = 2.0) -> None:
     """Fill weights uniformly with variance ``2 * gain / (fan_in + fan_out)``, the bias with 0.
 
-    Args:
-        layer: the layer to fill in place.
-        gain: 2 for layers followed by a ReLU ("He"); 1 for shortcuts and inputs (Glorot).
+    The gain is 2 for layers followed by a ReLU ("He"), 1 for shortcuts and inputs (Glorot).
     """
     _uniform(layer, 2 * gain / sum(fans(layer)))
 

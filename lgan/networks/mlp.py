@@ -14,12 +14,7 @@ from lgan.networks.shapes import ImageShape
 
 
 class MLPGenerator(nn.Module):
-    """Noise and one-hot class to images; no norms, so an image depends on its own noise only.
-
-    Args:
-        image_shape: (C, H, W), any size.
-        width: units of each of the two hidden layers.
-    """
+    """Noise and one-hot class to images; no norms, so an image depends on its own noise only."""
 
     def __init__(
         self, image_shape: ImageShape, num_classes: int, width: Count = 128, z_dim: Count = 16
@@ -41,12 +36,7 @@ class MLPGenerator(nn.Module):
 
 
 class MLPDiscriminator(ClassDiscriminator):
-    """Images to a score and class logits.
-
-    Args:
-        image_shape: (C, H, W), any size.
-        width: units of each of the two hidden layers.
-    """
+    """Images to a score and class logits; two hidden layers of `width`, as the generator has."""
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 128) -> None:
         trunk = nn.Sequential(

@@ -24,8 +24,6 @@ class ClassBatchNorm2d(nn.Module):
     Under several processes the statistics are those of each process's own part of the batch.
 
     Args:
-        channels: number of channels C.
-        num_classes: number of classes K of the whole sequence.
         conditional: a scale (from 1) and an offset (from 0) per class, tables (K, C); otherwise one
             of each, shared, (C,). Rows of absent classes receive exactly zero gradient.
         statistics: "class" or "batch" (mean and variance over the whole, mixed batch).

@@ -40,13 +40,9 @@ class Pretrained:
 
 
 def read_checkpoint(path: str | Path) -> Pretrained:
-    """Read a netG checkpoint; code in a pickle is refused, not run.
+    """Read a netG checkpoint: `*.safetensors`, or what torch.save wrote of a `state_dict`.
 
-    Args:
-        path: `*.safetensors`, or what torch.save wrote of a `state_dict`; `~` is the home folder.
-
-    Raises:
-        ConfigError: the file is absent, damaged, or holds anything but tensors by name.
+    Code in a pickle is refused, not run; `~` is the home folder.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -86,9 +82,6 @@ def initialise(generator: nn.Module, checkpoints: Sequence[Pretrained]) -> None:
 
     CycleGAN's generator takes one file (inputs to targets) or two (and back), BicycleGAN's its
     netG, or netG and netE.
-
-    Raises:
-        ConfigError: there are more files than parts, or one does not fit.
     """
     names = generator.parts if isinstance(generator, Translator) else ("",)
     if len(checkpoints) > len(names):
@@ -145,12 +138,8 @@ def recognise(state: State) -> dict[str, Any]:
     if first is None:
         return {}
     convolutions = [k for k, v in state.items() if k.endswith(".weight") and v.ndim == 4]
-    batch = any(key.endswith(".running_mean") for key in state)
-    found = {
-        "network": _FIRST[first],
-        "ngf": state[first].shape[0],
-        "norm": "batch" if batch else "instance",
-    }
+    norm = "batch" if any(key.endswith(".running_mean") for key in state) else "instance"
+    found = {"network": _FIRST[first], "ngf": state[first].shape[0], "norm": norm}
     if first == "model.1.weight":
         blocks = {m[1] for k in state if (m := re.match(r"model\.(\d+)\.conv_block\.", k))}
         # Dropout between the two convolutions of a block moves the second one's number up.

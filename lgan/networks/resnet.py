@@ -32,11 +32,6 @@ def _convolution(
     return layer
 
 
-def _layer_norm(channels: int) -> nn.GroupNorm:
-    # One group: statistics over (C, H, W), scale and offset per channel.
-    return nn.GroupNorm(1, channels, eps=EPS)
-
-
 class UpBlock(nn.Module):
     """Residual block that doubles the side; norms see the classes y."""
 
@@ -70,10 +65,10 @@ class DownBlock(nn.Module):
         super().__init__()
         self.shortcut = _convolution(inputs, outputs, kernel=1, gain=1.0)
         self.main = nn.Sequential(
-            _layer_norm(inputs),
+            nn.GroupNorm(1, inputs, eps=EPS),  # layer norm: statistics over (C, H, W)
             nn.ReLU(),
             _convolution(inputs, inputs, bias=False),
-            _layer_norm(inputs),
+            nn.GroupNorm(1, inputs, eps=EPS),
             nn.ReLU(),
             _convolution(inputs, outputs),
             nn.AvgPool2d(2),
@@ -90,11 +85,10 @@ class Mergan64Generator(nn.Module):
     8,622,403 parameters for colour images at width 64, ten classes and `conditioning="concat"`.
 
     Args:
-        image_shape: (C, 64, 64); others are refused.
         width: channels of the last block; the first two have 8 times as many.
         conditioning: "concat" (one-hot class beside the noise, shared scales and offsets, as the
             code does) or "cbn" (scales and offsets per class, as the paper says).
-        statistics: what the norms average over, "class" or "batch".
+        statistics: what the norms average over.
     """
 
     def __init__(
@@ -132,11 +126,8 @@ class Mergan64Generator(nn.Module):
 class Mergan64Discriminator(ClassDiscriminator):
     """Images to a score and class logits by four residual blocks with layer norm.
 
-    7,573,771 parameters for colour images at width 64 and ten classes.
-
-    Args:
-        image_shape: (C, 64, 64); others are refused.
-        width: channels of the first convolution; the last two blocks have 8 times as many.
+    7,573,771 parameters for colour images at width 64 (of the first convolution; the last two
+    blocks have 8 times as many) and ten classes.
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 64) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lgan.arguments import Count
 from lgan.networks.roles import Translator
-from lgan.networks.shapes import ImageShape
+from lgan.networks.shapes import ImageShape, with_channels
 from lgan.networks.translation import NormKind, init_normal, make_norm
 
 DROPOUT = 0.5
@@ -19,10 +19,7 @@ DROPOUT = 0.5
 class ResnetBlock(nn.Module):
     """Two 3x3 convolutions with reflected borders, and the input added; no ReLU after the sum.
 
-    Args:
-        channels: of input and output.
-        bias: whether the convolutions have one.
-        dropout: dropout of 0.5 between them. It shifts the second one's number, as in CycleGAN.
+    Dropout between them shifts the second one's number, as in CycleGAN.
     """
 
     def __init__(self, channels: int, norm: NormKind, bias: bool, dropout: bool) -> None:
@@ -49,7 +46,6 @@ class ResnetTranslator(Translator):
     11,378,179 parameters with 9 blocks, 7,837,699 with 6 (instance norm, ngf 64, 3 channels).
 
     Args:
-        image_shape: (C, H, W) of the target; H and W multiples of 4 and at least 8.
         ngf: channels behind the first convolution; the blocks have four times as many.
         blocks: number of residual blocks: CycleGAN has 9 for 256 pixels and more, 6 for 128.
         bias: biases in all convolutions; with False only the last one has one, as CycleGAN's code
@@ -73,7 +69,7 @@ class ResnetTranslator(Translator):
         super().__init__()
         outputs, height, width = image_shape
         self.require_size(height, width)
-        inputs = outputs if input_channels is None else input_channels
+        inputs = with_channels(image_shape, input_channels)[0]
         self.model = nn.Sequential(
             nn.ReflectionPad2d(3),
             *_unit(nn.Conv2d(inputs, ngf, 7, bias=bias), norm),

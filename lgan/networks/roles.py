@@ -25,13 +25,8 @@ class ClassGenerator(Protocol):
 class ClassDiscriminator(nn.Module):
     """Base of our discriminators of classes: one trunk, and two linear heads on its features.
 
-    A network of one's own need not derive from it: any module will do that returns as much.
-
-    Args:
-        trunk: images (B, C, H, W) to features (B, features).
-        features: their number.
-        num_classes: number of logits, all there from the start.
-        bias: of the logits.
+    A network of one's own need not derive from it: any module will do that returns as much. The
+    trunk maps images (B, C, H, W) to features (B, features); `bias` is that of the logits.
     """
 
     def __init__(

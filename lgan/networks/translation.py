@@ -36,10 +36,7 @@ def make_norm(kind: NormKind, channels: int) -> nn.Module:
 def init_normal(network: nn.Module, std: float = 0.02) -> None:
     """Draw all weights as pix2pix does: from N(0, std), batch norms' scales from N(1, std).
 
-    Args:
-        network: every convolution, linear layer and batch norm in it is filled in place; biases
-            and offsets become 0.
-        std: standard deviation.
+    Biases and offsets become 0.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
@@ -55,9 +52,6 @@ def from_netg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     The keys are the same but for what old versions added: "module." of data parallel networks, and
     the running statistics of instance norms without affine parameters, which nothing reads. Those
     of a batch norm stay.
-
-    Args:
-        state: what `latest_net_G.pth` holds.
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     kept = {}

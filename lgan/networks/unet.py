@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lgan.arguments import Count
 from lgan.networks.roles import Translator
-from lgan.networks.shapes import ImageShape
+from lgan.networks.shapes import ImageShape, with_channels
 from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm
 
 DROPOUT = 0.5
@@ -31,14 +31,8 @@ class UnetBlock(nn.Module):
     """One level of the U-Net: down, all that is further in, up; then the skip is concatenated.
 
     Nested and numbered as pix2pix's `UnetSkipConnectionBlock`. The skip carries the *activated*
-    input: there because the LeakyReLU works in place, here because the forward says so.
-
-    Args:
-        outer: channels of the input; the output has twice as many.
-        inner: channels between down and up convolution.
-        submodule: the next level; None for the innermost.
-        bias: whether the convolutions have one.
-        dropout: drop half of the output's own maps' entries in training.
+    input: there because the LeakyReLU works in place, here because the forward says so. The
+    innermost has no submodule.
     """
 
     def __init__(
@@ -56,9 +50,7 @@ class UnetBlock(nn.Module):
             parts += [make_norm(norm, inner), submodule]
         returned = inner if submodule is None else 2 * inner
         parts += [nn.ReLU(inplace=True), _up(returned, outer, bias), make_norm(norm, outer)]
-        if dropout:
-            parts.append(nn.Dropout(DROPOUT))
-        self.model = nn.Sequential(*parts)
+        self.model = nn.Sequential(*parts, *([nn.Dropout(DROPOUT)] if dropout else []))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, outer, H, W) to (B, 2 * outer, H, W): the skip, then what came back."""
@@ -96,13 +88,11 @@ class UnetGenerator(Translator):
     with 8 / 7 / 6 downs, 54,413,955 / 41,828,995 / 29,244,035 with `bias=False` (pix2pix's own).
 
     Args:
-        image_shape: (C, H, W) of the target; H and W multiples of 2^downs.
         ngf: channels behind the first convolution; 2, 4, 8, 8 ... times as many follow.
         downs: number of halvings: 6, 7 and 8 for 64, 128 and 256 pixels.
         bias: biases in all convolutions. With False only the last one has one, as pix2pix's
             PyTorch code does with batch norm; with instance norm it has them all.
-        dropout: dropout of 0.5 on the ups after the innermost, up to 8 * ngf channels: three with
-            8 downs, two with 7, one with 6.
+        dropout: 0.5 on the ups to 8 * ngf channels after the innermost: `downs` - 5 of them.
     """
 
     last_layers = ("model.model.3",)
@@ -127,7 +117,7 @@ class UnetGenerator(Translator):
         for index, (outer, inner) in reversed(list(enumerate(levels))):
             drop = dropout and outer == 8 * ngf and index != len(levels) - 1
             block = UnetBlock(outer, inner, block, norm, bias, drop)
-        inputs = outputs if input_channels is None else input_channels
+        inputs = with_channels(image_shape, input_channels)[0]
         self.model = UnetOutermost(inputs, outputs, ngf, cast(UnetBlock, block), bias)
         init_normal(self)
 

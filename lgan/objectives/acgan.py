@@ -52,16 +52,9 @@ def gradient_penalty(
 ) -> Tensor:
     """Return the WGAN-GP penalty E[(||grad_x D(x_hat)||_2 - 1)^2] (Gulrajani et al. 2017).
 
-    x_hat lies on the segment between a real and a generated image, one uniform mixing
-    coefficient per sample; the norm is over all pixels and channels of an image.
-
-    Args:
-        discriminator: returns (score (B,), class logits).
-        real: images (B, C, H, W).
-        fake: images (B, C, H, W), without gradient.
-        weight: (B,) weights of the expectation; they are normalised to sum 1.
-        noise: source of the mixing coefficients.
-        whole: what stands for the weights' sum where ranks have unequal shares.
+    x_hat lies on the segment between a real and a generated image (B, C, H, W), one uniform mixing
+    coefficient per sample; the norm is over all pixels and channels of an image. The weights (B,)
+    of the expectation are normalised by their sum, or by `whole` where ranks have unequal shares.
     """
     mix = noise.uniform(len(real), 1, 1, 1).to(real.dtype)
     between = torch.lerp(fake, real, mix).requires_grad_(True)
@@ -74,11 +67,7 @@ def gradient_penalty(
 class ACGAN(Objective):
     """Losses of a class-conditional GAN with an auxiliary classifier.
 
-    Args:
-        adversarial: the adversarial loss per sample.
-        class_weight: lambda_CLS, weight of the classifier's cross entropy in both losses; 0 makes
-            the GAN unconditional.
-        penalty_weight: lambda_GP, weight of the gradient penalty; 0 switches it off.
+    `class_weight` is lambda_CLS (0 makes the GAN unconditional), `penalty_weight` lambda_GP.
     """
 
     task_kind: ClassVar[TaskKind] = "classes"

@@ -61,8 +61,7 @@ class Hinge:
 class LeastSquares:
     """LSGAN with targets 1 (real) and 0 (fake) (Mao et al. 2017, Eq. 9).
 
-    Args:
-        scale: factor of the squares: 1/2 in the paper, 1 in CycleGAN and BicycleGAN.
+    The squares' scale is 1/2 in the paper, 1 in CycleGAN and BicycleGAN.
     """
 
     def __init__(self, scale: Positive = 0.5) -> None:

@@ -18,8 +18,8 @@ D = TypeVar("D", bound=nn.Module)
 class Objective(Generic[G, D]):
     """What a GAN learns: losses of two players, as functions of networks, batch and noise.
 
-    Subclasses say which networks they train (G, D), give both losses, and override what else
-    differs. A network may also be a converted one, which has the plain one's parts.
+    Subclasses say which networks they train (G, D). A network may also be a converted one, which
+    has the plain one's parts.
     """
 
     task_kind: ClassVar[TaskKind]

@@ -9,8 +9,8 @@ G and E:  generator(D(fake1)) + generator(D2(fake2)) + lambda_L1 |fake1 - x1|
           + lambda_KL sum KL(N(mu, e^s) || N(0, 1)), a sum over batch and code, not a mean
 G alone:  lambda_z |mu(E(fake2)) - n|
 
-"G alone" needs no step of its own: in that term the encoder runs on detached weights. Its
-gradient then passes through E to the picture, and ends in G.
+"G alone" needs no step of its own: in that term the encoder runs on detached weights, so that the
+gradient passes through E to the picture, and ends in G.
 """
 
 from __future__ import annotations
@@ -55,11 +55,8 @@ def encode_with_fixed_weights(encoder: nn.Module, images: Tensor) -> Tensor:
 class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     """Losses of a translator with a code, an encoder and two discriminators.
 
-    The generator is a composite of `translator`, called with (pictures, codes (B, n)), and
-    `encoder`, called with target pictures, which returns means and log variances, each (B, n).
-    The discriminator is a composite of `encoded` and `random` (D and D2), called with pictures;
-    each returns a map or one map per scale. The batch's keys are those of
-    `lgan.objectives.translation`; x and z are pairs, an even number of them.
+    `encoded` and `random` are D and D2; each returns a map or one map per scale. The batch's keys
+    are those of `lgan.objectives.translation`; x and z are pairs, an even number of them.
 
     Args:
         adversarial: loss of each patch's score; least squares without a half in BicycleGAN.
@@ -135,12 +132,9 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
         count = half * noise.world
         loss = loss + self.kl_weight * count * divergence(made["mean"], made["log_variance"])
         if self.code_weight:
-            loss = loss + self.code_weight * self._code_distance(generator, made)
+            found = encode_with_fixed_weights(generator.encoder, made["random"])
+            loss = loss + self.code_weight * mean_distance(found, made["random_code"])
         return (self._weights(batch, loss) * loss).sum()
-
-    def _code_distance(self, generator: BicycleGenerator, made: Made) -> Tensor:
-        found = encode_with_fixed_weights(generator.encoder, made["random"])
-        return mean_distance(found, made["random_code"])
 
     def _weights(self, batch: Batch, like: Tensor) -> Tensor:
         # Both translations are of the first half: its weights, and their sum is 1 again.

@@ -26,9 +26,7 @@ from lgan.seeding import Noise
 class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
     """Losses of two translators and two discriminators.
 
-    The generator is a composite of `forward_` and `backward_`, each called with (pictures,
-    tasks), the discriminator one of `target` and `source`, each called with pictures. The batch's
-    keys are those of `lgan.objectives.translation`; x and z need not be pairs.
+    The batch's keys are those of `lgan.objectives.translation`; x and z need not be pairs.
 
     Args:
         adversarial: loss of each patch's score; least squares without a half in CycleGAN.

@@ -13,16 +13,13 @@ from lgan.seeding import Noise
 class ImagePool:
     """The last generated pictures, as in CycleGAN.
 
-    Until it is full, the pool keeps each picture and returns it. Then each picture is returned
-    as it is, or (probability 1/2) changes places with one of the pool. Pictures take their turn
-    one by one: one of a batch may come back for a later one of the same batch.
+    Until it holds `size` pictures, the pool keeps each and returns it. Then each is returned as it
+    is, or (probability 1/2) changes places with one of the pool. Pictures take their turn one by
+    one: one of a batch may come back for a later one of the same batch.
 
     The choices are made on the pictures' device, with no wait for the GPU; the draws are the
     step's `Noise`, so the pictures kept are the only state. Several ranks hold one and the same
     pool: the pictures of the global batch take their turn in it, and each rank gets its own back.
-
-    Args:
-        size: number of pictures kept; 0 returns every picture as it is.
     """
 
     def __init__(self, size: int = 50) -> None:

@@ -19,18 +19,12 @@ class DataClock:
     """Which data epoch a generator step of a task belongs to.
 
     As in the loader, the remainder that does not fill a batch is left out of an epoch.
-
-    Args:
-        dataset_size: pictures of the task; of unpaired data the larger side's.
-        batch_size: global, over all devices.
-        steps: generator steps of the task.
-        draws: batches per generator step.
     """
 
-    dataset_size: int
-    batch_size: int
-    steps: int
-    draws: int = 1
+    dataset_size: int  # of unpaired data the larger side's
+    batch_size: int  # global, over all devices
+    steps: int  # generator steps of the task
+    draws: int = 1  # batches per generator step
 
     @property
     def epoch_batches(self) -> int:
@@ -80,12 +74,7 @@ class Constant:
 
 
 class LinearDecay:
-    """Constant for some epochs, then linear decay: the recipe of pix2pix and CycleGAN.
-
-    Args:
-        constant_epochs: epochs at full learning rate.
-        decay_epochs: epochs of decay.
-    """
+    """Constant for some epochs, then linear decay: the recipe of pix2pix and CycleGAN."""
 
     def __init__(self, constant_epochs: Whole = 100, decay_epochs: Whole = 100) -> None:
         if constant_epochs + decay_epochs < 1:
@@ -108,8 +97,7 @@ class LinearDecay:
 class LinearDecayOverTask:
     """The same shape over as many epochs as a task's steps make: for budgets in steps.
 
-    Args:
-        constant_share: share of the epochs at full learning rate, rounded up to whole epochs.
+    The constant share is rounded up to whole epochs.
     """
 
     def __init__(self, constant_share: Share = 0.5) -> None:

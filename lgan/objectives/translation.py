@@ -36,21 +36,15 @@ Made = dict[str, Tensor]
 def patch_mean(loss: Callable[[Tensor], Tensor], scores: Tensor | Sequence[Tensor]) -> Tensor:
     """Return an adversarial loss per sample (B,): the mean over a map's patches.
 
-    Args:
-        loss: loss of each score, any shape in, the same shape out.
-        scores: a map (B, 1, h, w), or one map for each scale; the scales' losses are added.
+    With one map (B, 1, h, w) for each scale the scales' losses are added.
     """
     maps = [scores] if isinstance(scores, Tensor) else scores
     return torch.stack([loss(m).reshape(len(m), -1).mean(dim=1) for m in maps]).sum(dim=0)
 
 
 def mean_distance(first: Tensor, second: Tensor) -> Tensor:
-    """Return the mean absolute difference per sample (B,).
-
-    Raises:
-        ConfigError: the shapes differ (and would silently be broadcast).
-    """
-    if first.shape != second.shape:
+    """Return the mean absolute difference per sample (B,)."""
+    if first.shape != second.shape:  # they would silently be broadcast
         raise ConfigError(
             f"the objective compares pictures of shape {tuple(first.shape)} with pictures of "
             f"shape {tuple(second.shape)}; choose a network whose output has the target's shape."
@@ -64,12 +58,7 @@ def is_conditional(discriminator: nn.Module) -> bool:
 
 
 class Translation(Objective[G, D]):
-    """Base of the objectives of translation: real against translated pictures, and state.
-
-    Args:
-        adversarial: loss of each patch's score.
-        d_weight: weight of the discriminator's loss, real + fake.
-    """
+    """Base of the objectives of translation: real against translated pictures, and state."""
 
     task_kind: ClassVar[TaskKind] = "pictures"
     composites: ClassVar[tuple[type[nn.Module], type[nn.Module]]] = (nn.Module, nn.Module)
@@ -105,9 +94,8 @@ class Translation(Objective[G, D]):
     def prepare(self, generator: G, batch: Batch, noise: Noise) -> Batch:
         """Return the batch with what the generator makes of it, graph included.
 
-        Optional: with a prepared batch the discriminator sees the very pictures that the
-        generator is trained on, and the generator runs once per step instead of twice. Prepare
-        while the generator's parameters require gradients.
+        Optional: the discriminator then sees the very pictures that the generator is trained on,
+        made once. Prepare while the generator's parameters require gradients.
         """
         return {**batch, "made": self.make(generator, batch, noise)}
 

@@ -20,7 +20,7 @@ from lgan.networks.composite import (
     CycleDiscriminator,
     CycleGenerator,
 )
-from lgan.networks.patchgan import PatchGAN, PixelGAN
+from lgan.networks.patchgan import PatchGAN
 from lgan.networks.resnet_translator import ResnetBlock, ResnetTranslator
 from lgan.networks.roles import Translator
 from lgan.networks.translation import from_netg, init_normal, to_netg
@@ -105,9 +105,6 @@ def test_discriminators_count_as_pix2pix_and_cyclegan() -> None:
     assert count(PatchGAN, RGB256, 1) == 2_768_705
     assert count(PatchGAN, RGB256, 1, conditional=False) == 2_765_633
     assert count(PatchGAN, RGB256, 1, conditional=False, norm="instance") == 2_764_737
-    with_bias = (6 * 64 + 64) + (64 * 128 + 128) + (128 + 1)
-    assert count(PixelGAN, RGB256, 1, norm="instance") == with_bias
-    assert count(PixelGAN, RGB256, 1) == with_bias - 128 - 1 + 2 * 128
 
 
 def test_bicyclegan_counts_as_its_code() -> None:
@@ -268,12 +265,10 @@ def test_conditional_discriminators_see_the_input_first() -> None:
     with torch.no_grad():
         expected = patch.model(torch.cat([condition, images], dim=1))
         assert torch.equal(patch(images, condition), expected)
-    pixel = PixelGAN(shape, 1, ndf=2, conditional=False)
-    assert pixel(images).shape == (2, 1, 32, 32)
     with pytest.raises(ConfigError, match="conditional=True"):
         patch(images)
     with pytest.raises(ConfigError, match="conditional=False"):
-        pixel(images, condition)
+        PatchGAN(shape, 1, ndf=2, n_layers=2, conditional=False)(images, condition)
 
 
 def test_the_code_is_a_map_of_every_down() -> None:
