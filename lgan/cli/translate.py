@@ -34,9 +34,11 @@ class TranslateSettings:
 @script("translate")
 def main(asked: TranslateSettings) -> None:
     """Run the console script `lgan-translate`."""
+    from lgan.data.decoding import BACKGROUND
     from lgan.inference import translate
     from lgan.inference.load import load_run
     from lgan.inference.task_network import find_task, task_network
+    from lgan.run.folder import RunFolder
 
     device = translate.choose_device(asked.device)
     method, border = load_run(asked.run, asked.after, asked.trust)
@@ -49,7 +51,11 @@ def main(asked: TranslateSettings) -> None:
     pictures = translate.plan(network, files, Path(asked.output), asked.fit, asked.format)
     translate.check_output(pictures, asked.overwrite)
     test_mode = asked.test_mode or method.test_mode
-    translate.translate(network, pictures, asked.batch_size, asked.seed, device, test_mode)
+    # Own data sets may have no such key.
+    background = RunFolder(asked.run).load_config().data.splits.get("background", BACKGROUND)
+    translate.translate(
+        network, pictures, asked.batch_size, asked.seed, device, test_mode, background
+    )
     print(f"{len(pictures)} pictures through {network.name}: {asked.output}", flush=True)
 
 

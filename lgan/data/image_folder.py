@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,12 +11,12 @@ from typing import Literal
 import torch
 
 from lgan.arguments import Count, InnerShare, PartShare, Whole
-from lgan.data.decoding import Decoder
+from lgan.data.decoding import BACKGROUND, Decoder, is_blank, suffixes
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.splitting import hold_out, limit_per_class
-from lgan.errors import ConfigError, DataError
+from lgan.errors import ConfigError, DataError, warn
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
+_LOOKED_AT = 4  # pictures of each class, for blank ones
 
 
 def image_folder(
@@ -27,6 +28,7 @@ def image_folder(
     test_fraction: InnerShare = 0.2,
     train_limit_per_class: Count | None = None,
     seed: Whole = 0,
+    background: str = BACKGROUND,
 ) -> ImageSplits:
     """Read ``root/train/<class>/**`` and, where they exist, ``root/val`` and ``root/test``.
 
@@ -44,13 +46,14 @@ def image_folder(
         train_limit_per_class: keep only the first so many training pictures of each class, in the
             order of their paths.
         seed: fixes what is held out; independent of the run's seed.
+        background: the colour behind transparent pictures, as for `Decoder`.
     """
     if root is None:
         raise ConfigError(
             "data.root=null: image_folder needs the folder that holds train/<class>/*.png; "
             "set data.root=/path/to/it."
         )
-    base, decoder = Path(root).expanduser(), Decoder(size, channels, fit)
+    base, decoder = Path(root).expanduser(), Decoder(size, channels, fit, background)
     names = class_folders(base / "train")
     train = read_classes([base / "train" / name for name in names], decoder)
     given = {part: _read_part(base / part, names, decoder) for part in ("val", "test")}
@@ -78,8 +81,16 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def read_classes(folders: Sequence[Path], decoder: Decoder) -> FileImages:
-    """Return the pictures of `folders`; those of the i-th folder have label i."""
-    found = [_pictures(folder) for folder in folders]
+    """Return the pictures of `folders`; those of the i-th folder have label i.
+
+    What Pillow does not read is left out, and a warning counts it.
+    """
+    skipped: Counter[str] = Counter()
+    found = [_pictures(folder, skipped) for folder in folders]
+    if skipped:
+        kinds = ", ".join(f"{count} {end or 'without ending'}" for end, count in skipped.items())
+        where = os.path.commonpath(folders)
+        warn(f"{where}: {skipped.total()} files are no pictures and were left out ({kinds}).")
     labels = [torch.full((len(paths),), label) for label, paths in enumerate(found)]
     return FileImages([path for paths in found for path in paths], torch.cat(labels), decoder)
 
@@ -91,11 +102,28 @@ def hold_out_files(images: FileImages, fraction: float, seed: int) -> tuple[File
 
 
 def check_splits(splits: ImageSplits) -> ImageSplits:
-    """Check the header of every file, and return the splits."""
+    """Check the header of every file, and return the splits; see `warn_of_blank`."""
     for part in splits.parts:
         if isinstance(part, FileImages):
             part.check()
+    if isinstance(splits.train, FileImages):
+        warn_of_blank(splits.train, splits.class_names)
     return splits
+
+
+def warn_of_blank(images: FileImages, names: Sequence[str]) -> None:
+    """Warn of classes, or tasks, whose first pictures are mostly of one colour."""
+    first = limit_per_class(images.labels, _LOOKED_AT)
+    pictures = images.subset(first).all().unflatten(1, (-1, images.decoder.channels))
+    blank = is_blank(pictures.flatten(0, 1)).view(len(first), -1).any(1)  # either half of a pair
+    labels = images.labels[first]
+    empty = [name for c, name in enumerate(names) if blank[labels == c].float().mean() > 0.5]
+    if empty:
+        warn(
+            f"the pictures of {', '.join(empty)} are empty once decoded, of one colour or nearly "
+            f"so ({images.paths[int(first[blank][0])]}); look at them, and at "
+            f"data.splits.background={images.decoder.background} if they are transparent."
+        )
 
 
 def _read_part(folder: Path, names: list[str], decoder: Decoder) -> FileImages | None:
@@ -111,17 +139,20 @@ def _read_part(folder: Path, names: list[str], decoder: Decoder) -> FileImages |
     return read_classes([folder / name for name in names], decoder)
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _pictures(folder: Path, skipped: Counter[str]) -> list[Path]:
     """Return all picture files below `folder`, in the order of their paths."""
-    paths = [
+    known = suffixes()
+    shown = [
         Path(parent, name)
         for parent, _, files in os.walk(folder, followlinks=True)
         for name in files
-        if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        if not name.startswith(".")
     ]
+    paths = [path for path in shown if path.suffix.lower() in known]
+    skipped.update(path.suffix for path in shown if path.suffix.lower() not in known)
     if not paths:
         raise DataError(
-            f"{folder} holds no picture; add files ({', '.join(sorted(SUFFIXES))}) or remove "
-            "the folder."
+            f"{folder} holds no picture that Pillow reads, such as .png and .jpg files; add some "
+            "or remove the folder."
         )
     return sorted(paths)

@@ -149,8 +149,11 @@ class FileImages(Images):
 
     def check(self) -> None:
         """Read the header of every file."""
-        for _ in _threaded(check_header, self.paths, "checking pictures"):
+        for _ in _threaded(self._check, self.paths, "checking pictures"):
             pass
+
+    def _check(self, path: Path) -> None:
+        check_header(path)
 
     def _decoded(self, index: int) -> Tensor:
         return decode(self.paths[index], self.decoder)

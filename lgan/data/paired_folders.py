@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lgan.arguments import Count
-from lgan.data.decoding import Decoder, check_header
+from lgan.data.decoding import BACKGROUND, Decoder
+from lgan.data.image_folder import warn_of_blank
 from lgan.data.images import FileImages, ImageSplits
-from lgan.data.pairs import PairFiles, check_width
+from lgan.data.pairs import PairFiles
 from lgan.data.splitting import limit_per_class
 from lgan.data.task_folders import TaskFolder, in_order, read_parts, task_folders
 from lgan.errors import DataError
@@ -27,6 +28,7 @@ def paired_folders(
     fit: Literal["crop", "stretch"] = "stretch",
     train_limit_per_class: Count | None = None,
     tasks: Sequence[str] | None = None,
+    background: str = BACKGROUND,
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{train,val,test}/*``, A left and B right.
 
@@ -42,8 +44,9 @@ def paired_folders(
             order of their paths.
         tasks: names of some of `folders`, in the order in which they are learned; None: all of
             them, as they stand.
+        background: the colour behind transparent pictures, as for `Decoder`.
     """
-    decoder = Decoder(size, 3, fit)
+    decoder = Decoder(size, 3, fit, background)
     chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, ("train",))
     parts: dict[str, list[Path | None]] = {
         "train": [task.folder / "train" for task in chosen],
@@ -54,6 +57,7 @@ def paired_folders(
     pairs = {name: _pairs(read_parts(found, decoder), reverse) for name, found in parts.items()}
     train = pairs["train"].subset(limit_per_class(pairs["train"].labels, train_limit_per_class))
     names = tuple(task.name for task in chosen)
+    warn_of_blank(train, names)
     return ImageSplits("paired_folders", train, pairs["validation"], pairs["test"], names)
 
 
@@ -72,6 +76,6 @@ def _test(task: TaskFolder) -> Path:
 
 
 def _pairs(files: FileImages, reverse: Sequence[bool]) -> PairFiles:
-    for path in files.paths:
-        check_width(path, check_header(path)[0])
-    return PairFiles(files.paths, files.labels, files.decoder, reverse)
+    pairs = PairFiles(files.paths, files.labels, files.decoder, reverse)
+    pairs.check()
+    return pairs

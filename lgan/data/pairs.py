@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lgan.data.decoding import Decoder, fit_picture, open_picture
+from lgan.data.decoding import Decoder, fit_picture, open_picture, upright_size
 from lgan.data.images import FileImages, Images, TensorImages, in_threads
 from lgan.errors import DataError
 from lgan.seeding import mix
@@ -64,9 +64,12 @@ class PairFiles(FileImages):
         """Return the sha256 of the files' bytes, labels, directions and the decoder's settings."""
         return _hash(super().digest(), repr((self.reverse, self.which)))
 
+    def _check(self, path: Path) -> None:
+        check_width(path, upright_size(path)[0])
+
     def _decoded(self, index: int) -> Tensor:
         path = self.paths[index]
-        picture = open_picture(path, self.decoder.channels)
+        picture = open_picture(path, self.decoder.channels, self.decoder.background)
         check_width(path, picture.width)
         middle = picture.width // 2
         boxes = [(0, 0, middle, picture.height), (middle, 0, picture.width, picture.height)]

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import torch
 
 from lgan.arguments import Count
-from lgan.data.decoding import Decoder
+from lgan.data.decoding import BACKGROUND, Decoder
+from lgan.data.image_folder import warn_of_blank
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import UnpairedImages
 from lgan.data.splitting import limit_per_class
@@ -25,6 +26,7 @@ def unpaired_folders(
     fit: Literal["crop", "stretch"] = "stretch",
     train_limit_per_class: Count | None = None,
     tasks: Sequence[str] | None = None,
+    background: str = BACKGROUND,
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{trainA,trainB,testA,testB}/*``.
 
@@ -33,7 +35,7 @@ def unpaired_folders(
 
     The arguments are those of `paired_folders`; the limit counts pictures of each side.
     """
-    decoder = Decoder(size, 3, fit)
+    decoder = Decoder(size, 3, fit, background)
     chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, _PARTS)
     parts = {"train": train_limit_per_class, "test": None}
     train, test = (_read(chosen, part, decoder, limit) for part, limit in parts.items())
@@ -51,5 +53,6 @@ def _read(
         side = read_parts(folders, decoder)
         sides.append(side.subset(limit_per_class(side.labels, limit)))
         sides[-1].check()
+        warn_of_blank(sides[-1], [task.name for task in tasks])
     inputs, targets = sides
     return UnpairedImages(inputs, targets)

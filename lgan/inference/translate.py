@@ -11,14 +11,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from tqdm import tqdm
 
-from lgan.data.decoding import open_picture
+from lgan.data.decoding import BACKGROUND, open_picture, suffixes, upright_size
 from lgan.data.images import to_float, to_uint8
-from lgan.errors import ConfigError, DataError
+from lgan.errors import ConfigError, DataError, warn
 from lgan.files import atomic_path, refuse_existing
 from lgan.inference.task_network import TaskNetwork
 from lgan.networks.modes import as_in_training, random_devices
@@ -45,6 +45,7 @@ def translate(
     seed: int = 0,
     device: str = "cpu",
     test_mode: str = "eval",
+    background: str = BACKGROUND,
 ) -> None:
     """Translate pictures and write the results, with a progress bar on a terminal.
 
@@ -58,6 +59,7 @@ def translate(
         device: where the network computes.
         test_mode: "eval", or "paper", as pix2pix's code tests: each picture by itself, with
             dropout, and with its own statistics in norms.
+        background: the colour behind transparent pictures, as in training.
     """
     module, done, alone = network.network.to(device), 0, test_mode == "paper"
     mode = as_in_training(module) if alone else nullcontext()
@@ -65,7 +67,9 @@ def translate(
     shown = tqdm(total=len(pictures), unit="picture", disable=None)  # on a terminal
     with torch.no_grad(), mode, forked, shown as bar:
         for batch in batches(pictures, 1 if alone else batch_size):
-            inputs = [torch.stack([read(p, network.shape[0]) for p in batch]).to(device)]
+            inputs = [
+                torch.stack([read(p, network.shape[0], background) for p in batch]).to(device)
+            ]
             if network.code_length:
                 inputs.append(network.code(seed, done, len(batch)).to(device))
             torch.manual_seed(mix(seed, "translate", done))
@@ -117,24 +121,25 @@ def targets(files: list[Path], output: Path, suffix: str | None) -> list[Path]:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, by name; subfolders, hidden and other files are left out."""
+    """Return the pictures of a folder, by name; subfolders and hidden files are left out.
+
+    So are other files, with a warning.
+    """
     if not folder.is_dir():
         raise DataError(f"input={folder} is no folder.")
-    kinds = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    shown = (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
-    found = [path for path in shown if path.is_file() and path.suffix.lower() in kinds]
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."]
+    known = suffixes()
+    found = [path for path in files if path.suffix.lower() in known]
     if not found:
         raise DataError(f"input={folder} holds no picture that Pillow reads, such as a .png file.")
+    if others := len(files) - len(found):
+        warn(f"input={folder}: {others} files are no pictures and were left out.")
     return found
 
 
-def read(picture: Picture, channels: int) -> Tensor:
-    """Return a picture as its network sees it, (channels, H, W) in [-1, 1].
-
-    16-bit grey is scaled to 8 bits, a picture's orientation is obeyed, and transparency is dropped:
-    as for training pictures.
-    """
-    image = open_picture(picture.source, channels)
+def read(picture: Picture, channels: int, background: str = BACKGROUND) -> Tensor:
+    """Return a picture as its network sees it, (channels, H, W) in [-1, 1]."""
+    image = open_picture(picture.source, channels, background)
     if picture.size == picture.shape and image.size[::-1] != picture.shape:
         image = image.resize(picture.shape[::-1], Image.Resampling.BILINEAR)
     pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, channels)
@@ -166,7 +171,7 @@ def check_output(pictures: list[Picture], overwrite: bool) -> None:
 
 def _sizes(network: TaskNetwork, file: Path, fit: str) -> tuple[tuple[int, int], tuple[int, int]]:
     """Return (height, width) of the result, and of what the network sees."""
-    height, width = _upright(file)
+    width, height = upright_size(file)
     if fit == "resize":
         height, width = network.shape[1:]
     if fit == "resize" or network.fits(height, width):
@@ -181,26 +186,6 @@ def _sizes(network: TaskNetwork, file: Path, fit: str) -> tuple[tuple[int, int],
         )
     padded = [max(-(-side // step) * step, least) for side in (height, width)]
     return (height, width), (padded[0], padded[1])
-
-
-def _upright(file: Path) -> tuple[int, int]:
-    """Return height and width once the picture's orientation is obeyed."""
-    try:
-        with Image.open(file) as opened:
-            mode, (width, height) = opened.mode, opened.size
-            # Pillow looks for a PNG file's orientation behind its pixels, too.
-            turned = opened.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    except Exception as error:  # Pillow's plugins raise many kinds for damaged files
-        raise DataError(
-            f"{file} cannot be read as a picture ({type(error).__name__}: {error}); replace the "
-            "file or delete it."
-        ) from error
-    if mode == "F":
-        raise DataError(
-            f"{file} holds floating-point numbers, whose range nothing says; convert it to 8 or "
-            "16 bits."
-        )
-    return (width, height) if turned else (height, width)
 
 
 def choose_device(device: str) -> str:
