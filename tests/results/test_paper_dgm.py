@@ -240,3 +240,11 @@ def test_budgets_reach_the_configs(dgm: dict[str, PaperTable]):
     assert "selection" not in paper.callbacks, "the code selects no step on ImageNet-50"
     svhn = compose_run(dgm["table1"].overrides("svhn", "dgm_w", "paper_code", 0))
     assert "selection" in svhn.callbacks and svhn.data.splits.validation == 7325
+    assert (svhn.selection.every, svhn.method.settle, svhn.method.replay_source) == (206, 0, "set")
+    mnist = compose_run(dgm["table1"].overrides("mnist", "dgm_a", "paper_code", 0))
+    assert (mnist.data.splits.resize, mnist.data.splits.validation) == ("bilinear", 9000)
+    assert (mnist.method.leak, mnist.selection.every) == ("paper", 400)
+    imagenet = compose_run(dgm["table1"].overrides("imagenet50", "dgm_w", "paper_code", 0)).method
+    assert (imagenet.annealing.end, imagenet.embedding_start) == ("code_imagenet", 6)
+    gan = compose_run(dgm["table1"].overrides("mnist", "mergan_ra", "paper_code", 0))
+    assert (gan.data.splits.resize, gan.data.splits.validation) == ("pad", 5000), "MeRGAN's"
