@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from lgan.errors import ConfigError, DamagedFileError, RunError
+from lgan.redaction import redacted
 
 MARK = b"lgan-sha256:"  # begins the footer of a sealed file; the digest in hex digits follows
 FOOTER = len(MARK) + 64  # bytes
@@ -112,6 +113,8 @@ def seal(path: Path) -> None:
 
 def verify(path: Path) -> None:
     """Raise where a sealed file is truncated or altered; of other files the end alone can tell."""
+    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        raise RunError(f"{path} is no regular file; restore it from a copy, or remove it.")
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(2)
@@ -151,8 +154,8 @@ def load_tensors(path: Path, map_location: str = "cpu") -> dict:
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (any JSON value)
-    """Write a JSON file atomically, indented for people; numbers that are not finite are null."""
-    write_atomically(path, json.dumps(_finite(content), indent=1, allow_nan=False))
+    """Write a JSON file atomically, without secrets; numbers that are not finite are null."""
+    write_atomically(path, json.dumps(_finite(redacted(content)), indent=1, allow_nan=False))
 
 
 def _finite(content: Any) -> Any:  # noqa: ANN401

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "lgan"
 FLOORS = (
-    ("errors", "seeding", "arguments"),
+    ("errors", "seeding", "arguments", "redaction"),
     ("files", "distributed", "cache"),
     ("data", "networks"),
     ("layers", "objectives", "run"),

@@ -11,12 +11,13 @@ from typing import Any, get_type_hints
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lgan.arguments import settings_of
 from lgan.errors import own_error
 from lgan.launch.compose import config_path
 from lgan.launch.sweep import FULL_ERROR, JobFailedError
+from lgan.redaction import redacted
 
 
 def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,16 +29,18 @@ def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        redacted(OmegaConf.to_container(args[0], resolve=False))
+        sys.argv[:] = redacted(sys.argv)  # W&B writes them down
         try:
             return function(*args, **kwargs)
         except Exception as error:
             own = own_error(error)
             if own is None or os.environ.get(FULL_ERROR) == "1":
                 raise
-            print(f"error: {own}", file=sys.stderr, flush=True)
+            print(f"error: {redacted(str(own))}", file=sys.stderr, flush=True)
             if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
                 # SystemExit would end the whole sweep here; an exception only ends this job.
-                raise JobFailedError(f"error: {own}") from error
+                raise JobFailedError(f"error: {redacted(str(own))}") from error
             raise SystemExit(1) from error
 
     return wrapped

@@ -155,4 +155,10 @@ def _pictures(folder: Path, skipped: Counter[str]) -> list[Path]:
             f"{folder} holds no picture that Pillow reads, such as .png and .jpg files; add some "
             "or remove the folder."
         )
+    for path in paths:
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise DataError(
+                f"{path} is no regular file but a pipe, a socket, a device or a link to nothing; "
+                "remove it."
+            )
     return sorted(paths)

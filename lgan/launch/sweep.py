@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -29,10 +30,11 @@ from hydra.types import TaskFunction
 from hydra.utils import get_class
 from omegaconf import DictConfig
 
-from lgan.errors import DataError, RunError, own_error
-from lgan.files import write_json
+from lgan.errors import DataError, LganError, RunError, own_error
+from lgan.files import write_atomically, write_json
 from lgan.launch import hydra_launchers as launchers
 from lgan.launch.sweep_table import Job, first_sentence, summary, table, verdict
+from lgan.redaction import redacted
 from lgan.run.record import RunRecord
 from lgan.run.signals import watch
 
@@ -78,6 +80,8 @@ class SweepNotes(Callback):
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **_: Any) -> None:  # noqa: ANN401
         """Be what the job notes in: it may run in another process."""
         _current[:] = [self] if self.config is not None else []
+        if self.config is not None:
+            hide_secrets(Path(self.config.hydra.sweep.dir))
 
     def write(self, job: Job) -> None:
         """Write the note of a job."""
@@ -97,7 +101,8 @@ class SweepNotes(Callback):
         if own is None or self.full_errors:
             traceback.print_exception(error)
         else:
-            print(f"{'no data' if absent else 'error'}: {own}", file=sys.stderr, flush=True)
+            said = redacted(f"{'no data' if absent else 'error'}: {own}")
+            print(said, file=sys.stderr, flush=True)
         job.status, job.error = "no data" if absent else "failed", first_sentence(error)
         self.write(job)
         if not self.goes_on:  # an exception of a library need not survive the way back
@@ -112,10 +117,21 @@ class SweepNotes(Callback):
         for job in jobs:
             if job.status == "running":
                 job.status, job.error = unfinished, why
+        hide_secrets(self.folder.parents[1])
         shutil.rmtree(self.folder, ignore_errors=True)
         with suppress(OSError):  # absent, or another sweep has notes there
             self.folder.parent.rmdir()
         return [] if all(job.status == "never started" for job in jobs) else jobs
+
+
+def hide_secrets(folder: Path) -> None:
+    """Take the secrets out of what Hydra has written into a sweep's folder."""
+    path = folder / "multirun.yaml"
+    with suppress(OSError, LganError):
+        text = path.read_text()
+        content = redacted(yaml.safe_load(text))
+        if content != yaml.safe_load(text):
+            write_atomically(path, yaml.safe_dump(content, sort_keys=False))
 
 
 _current: list[SweepNotes] = []  # of this process, at most one
@@ -195,7 +211,7 @@ def run_app(
         jobs = notes.end(*_unfinished(launchers.launcher_of(notes.config), error))
         if jobs:
             sys.stderr.flush()
-            print(f"\n{table(jobs)}\n{summary(jobs)}", file=file, flush=True)
+            print(f"\n{redacted(table(jobs))}\n{summary(jobs)}", file=file, flush=True)
         if jobs and (error is None or isinstance(error, Exception)):
             then(notes.config, jobs)
         said = _last_words(error, jobs, notes.full_errors)

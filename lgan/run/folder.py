@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import ConfigError, RunError
 from lgan.files import write_atomically, write_json
+from lgan.redaction import redacted
 
 IDENTITY = ("seed", "preset", "data", "network", "objective", "method", "training", "optimizer")
 """The sections of a config that decide what is learnt."""
@@ -98,6 +99,8 @@ class RunFolder:
             RunError: it is no YAML mapping, or holds a reference, which lgan never writes: it could
                 take the environment's secrets, or be something else once it was looked at.
         """
+        if self.config.exists() and not self.config.is_file():  # a pipe would be waited for
+            raise RunError(f"{self.config} is no regular file: {self.path} is not a run folder.")
         try:
             config = OmegaConf.load(self.config)
             content = OmegaConf.to_container(config, resolve=False)
@@ -130,7 +133,8 @@ class RunFolder:
         """
         if not self.config.exists():
             write_json(self.path / "environment.json", environment())
-            write_atomically(self.config, OmegaConf.to_yaml(config, resolve=True))
+            content = OmegaConf.to_container(config, resolve=True)
+            write_atomically(self.config, OmegaConf.to_yaml(redacted(content)))
             return
         changes = differences(identity(self.load_config()), identity(config))
         if changes:

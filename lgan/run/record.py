@@ -91,6 +91,8 @@ class RunRecord:
     def load(cls, folder: Path) -> RunRecord:
         """Read a run folder's `results.json`; RunError if absent, damaged or of another format."""
         path = Path(folder) / FILE_NAME
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise RunError(f"{path} is no regular file: {folder} is not a run folder.")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:

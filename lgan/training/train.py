@@ -18,6 +18,7 @@ from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.distributed import decided, is_main
 from lgan.errors import RunError, TrainingDivergedError, warn
 from lgan.methods.base import LifelongGAN
+from lgan.redaction import redacted
 from lgan.run import loggers, signals
 from lgan.run.folder import RunFolder, register_resolvers
 from lgan.run.lock import run_lock
@@ -81,7 +82,7 @@ def run(config: DictConfig, runner: SequenceRunner) -> None:
     runner.loggers = build.build_loggers(with_reachable_server(config))
     try:
         for logger in runner.loggers:
-            logger.log_hyperparams(plain(config))
+            logger.log_hyperparams(redacted(plain(config)))
         train_to_the_end(config, runner)
         status = "success"
     except Exception as error:

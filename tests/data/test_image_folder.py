@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,3 +141,19 @@ def test_lsun_says_where_it_must_lie(scenes: Path) -> None:
     shutil.rmtree(scenes / "tower" / "val")
     with pytest.raises(DataError, match="tower/val is absent; data.root=.* <category>/val"):
         lsun(str(scenes), ("tower", "bedroom"))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "link to nothing", "device"])
+def test_only_regular_files_are_read(folder: Path, kind: str, monkeypatch) -> None:
+    monkeypatch.chdir(folder)  # a socket's path may have 108 letters only
+    path = next(folder.glob("train/*")) / "0.png"
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as end:
+            end.bind(str(path.relative_to(folder)))
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else "/nowhere.png")
+    with pytest.raises(DataError, match=r"0\.png is no regular file"):
+        image_folder(str(folder))

@@ -15,6 +15,7 @@ from lgan.errors import LganError
 from lgan.inference.load import load_run
 from lgan.launch.compose import config_path
 from lgan.run.folder import register_resolvers
+from lgan.run.record import RunRecord
 from lgan.training.train import train
 
 
@@ -118,3 +119,14 @@ def test_its_config_is_read_as_plain_values(stranger: Path, monkeypatch, text: s
         load_run(stranger)
     assert "hush" not in str(error.value)
     assert not os.path.exists("mark")
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "results.json", "checkpoints/task0.pt"])
+def test_a_pipe_is_not_waited_for(stranger: Path, name: str) -> None:
+    (stranger / name).unlink()
+    os.mkfifo(stranger / name)
+    with pytest.raises(LganError, match="regular file"):
+        if name == "results.json":
+            RunRecord.load(stranger)
+        else:
+            load_run(stranger)

@@ -1,0 +1,67 @@
+"""Secrets of a command line, kept out of all that is written; they are still used as given."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+HIDDEN = "<hidden>"
+_NAMES = (r"(?:api_?key|access_?key|private_?key|secret|token|passw(?:or)?d|passphrase|pwd"
+          r"|credentials?|authorization|signature)")  # fmt: skip
+_KEY = re.compile(rf"{_NAMES}$", re.IGNORECASE)
+_ASSIGNMENT = re.compile(
+    rf"({_NAMES}[\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s\"',;&}}\])]+)", re.IGNORECASE
+)
+_LOGIN = re.compile(r"(://[^/\s:@]*:)([^/\s@]+)(?=@)")
+_LONG = 8  # shorter values are no secrets, and their letters stand everywhere
+_known: set[str] = set()
+
+
+def redacted(content: Any) -> Any:  # noqa: ANN401  (plain data)
+    """Return plain data with what looks like a key, a token or a password hidden.
+
+    It is told by the name it is given to (`logger.api_key`), in a mapping or in an override such as
+    `+logger.api_key=...`, or by its place in a URL. A value once told so is hidden elsewhere too.
+    """
+    _learn(content)
+    return _hide(content)
+
+
+def _learn(content: Any) -> None:  # noqa: ANN401
+    if isinstance(content, dict):
+        for name, value in content.items():
+            if _is_secret(name, value):
+                _remember(str(value))
+            _learn(value)
+    elif isinstance(content, list | tuple):
+        for value in content:
+            _learn(value)
+    elif isinstance(content, str):
+        for match in (*_ASSIGNMENT.finditer(content), *_LOGIN.finditer(content)):
+            _remember(match[2].strip("\"'"))
+
+
+def _remember(secret: str) -> None:
+    if len(secret) >= _LONG and secret != HIDDEN and "${" not in secret:
+        _known.add(secret)
+
+
+def _is_secret(name: Any, value: Any) -> bool:  # noqa: ANN401
+    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
+    return plain and value != "" and _KEY.search(str(name)) is not None
+
+
+def _hide(content: Any) -> Any:  # noqa: ANN401
+    if isinstance(content, dict):
+        return {
+            _hide(name): HIDDEN if _is_secret(name, value) else _hide(value)
+            for name, value in content.items()
+        }
+    if isinstance(content, list | tuple):
+        return type(content)(map(_hide, content))
+    if not isinstance(content, str):
+        return content
+    content = _ASSIGNMENT.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}", content))
+    for secret in sorted(_known, key=len, reverse=True):
+        content = content.replace(secret, HIDDEN)
+    return content
