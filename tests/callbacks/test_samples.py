@@ -31,10 +31,11 @@ class Shifting(nn.Module):
         return torch.tanh(z)[:, None, None, :] * 0.5 + self.shift
 
 
-def end_of(task, method, folder) -> TaskContext:
+def end_of(task, method, folder, tasks=2) -> TaskContext:
     datamodule = SimpleNamespace(
-        num_classes=4, task_kind="classes", paired=False, sequence=TaskSequence(4, 2)
-    )
+        num_classes=2 * tasks, task_kind="classes", paired=False,
+        sequence=TaskSequence(2 * tasks, 2),
+    )  # fmt: skip
     context = TaskContext(method, datamodule, task, folder)
     FixedNoiseSamples(per_class=3).on_task_end(context)
     return context
@@ -51,6 +52,16 @@ def test_exact_retention_is_seen_and_so_is_drift(tmp_path) -> None:
     assert not moved[0]["exact"] and moved[0]["digest"] != first[0]["digest"]
     assert abs(moved[0]["mean_drift"] - 0.25) < 1e-6
     assert moved[1]["exact"], "the task just learnt is its own reference"
+
+
+def test_drift_counts_from_when_a_task_was_learnt(tmp_path) -> None:
+    """Not from the last border: two shifts of a quarter are a half."""
+    method, drifts = Shifting(), []
+    for task in range(3):
+        method.shift = 0.25 * task
+        rows = end_of(task, method, tmp_path, tasks=3).row["retention"]
+        drifts.append([round(row["max_drift"], 4) for row in rows])
+    assert drifts == [[0.0], [0.25, 0.0], [0.5, 0.25, 0.0]]
 
 
 @pytest.mark.parametrize("harm", ["truncated", "gone"])

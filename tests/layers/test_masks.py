@@ -138,3 +138,14 @@ def test_regulariser_without_free_elements_is_zero() -> None:
     masks.commit()
     masks.add_task((1,), CPU)
     assert sparsity([masks]).item() == 0.0
+
+
+def test_an_epochs_first_step_is_its_first_where_steps_do_not_divide() -> None:
+    """7 steps in 3 epochs of 3, 2 and 2: the local scale starts again at steps 0, 3 and 5."""
+    annealing = Annealing(scale=10.0, epochs=3)
+    assert [annealing.epoch(step, 7) for step in range(7)] == [0, 0, 0, 1, 1, 2, 2]
+    for step, (fraction, top) in enumerate(
+        [(0, 0.1), (0.5, 0.1), (1, 0.1), (0, 5.05), (1, 5.05), (0, 10.0), (1, 10.0)]
+    ):
+        expected = 1 / top + (top - 1 / top) * fraction
+        assert annealing.at(step, 7) == (pytest.approx(top), pytest.approx(expected)), step

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from borders import begin, end
@@ -9,6 +11,7 @@ from lgan.methods.base import frozen
 from lgan.methods.joint import Joint
 from lgan.methods.per_task import PerTask
 from lgan.methods.sft import SFT
+from lgan.run.rewinds import Rewinds
 
 
 def test_frozen_restores_only_what_it_froze(networks) -> None:
@@ -93,3 +96,51 @@ def test_per_task_starts_each_task_from_fresh_weights(make_method) -> None:
     first = method.generator.linear.weight.clone()
     begin(method, 1)
     assert not torch.equal(method.generator.linear.weight, first)
+
+
+def test_a_new_task_begins_with_empty_pools(make_translator, pairs) -> None:
+    """Else its discriminators would see pictures of the task before."""
+    method = make_translator(SFT, "cyclegan")
+    method.loss("discriminator", pairs)
+    assert [pool.count for pool in method.objective.pools.values()] == [4, 4]
+    begin(method, 1)
+    assert [pool.count for pool in method.objective.pools.values()] == [0, 0]
+
+
+def stepping(method):
+    """Let the method take steps without a Trainer, of which the first noise is kept."""
+    optimizers = method.configure_optimizers()
+    method._trainer = SimpleNamespace(optimizers=optimizers, global_rank=0, world_size=1)
+    method.optimizers = lambda: optimizers
+    drawn = []
+
+    def schedule(batches):
+        drawn.append(method.noise.normal(1, 3).tolist())
+        return iter(())
+
+    method.schedule = schedule
+    return optimizers, drawn
+
+
+def test_every_players_learning_rate_follows_the_schedule(make_method) -> None:
+    method = make_method(SFT, rate_schedule=lambda step, clock: 1 / (1 + step))
+    optimizers, _ = stepping(method)
+    for step in range(3):
+        method.training_step([], step)
+        rates = [group["lr"] for o in optimizers for group in o.param_groups]
+        assert rates == [pytest.approx(1e-2 / (1 + step))] * 2
+
+
+def test_a_rewind_changes_the_noise_and_the_rates_from_its_first_step_on(make_method) -> None:
+    entry = {"task": 0, "from_step": 1, "at_step": 3, "rate_factor": 0.5}
+    noise, rates = [], []
+    for entries in ([], [entry]):
+        method = make_method(SFT)
+        optimizers, drawn = stepping(method)
+        method.rewinds = Rewinds(entries)
+        for step in range(3):
+            method.training_step([], step)
+            rates.append([o.param_groups[0]["lr"] for o in optimizers])
+        noise.append(drawn)
+    assert [a == b for a, b in zip(*noise, strict=True)] == [True, False, False]
+    assert rates == [[1e-2] * 2] * 4 + [[5e-3] * 2] * 2

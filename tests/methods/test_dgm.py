@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -60,6 +61,48 @@ def test_schedule_of_a_step() -> None:
     method = enter(make(replay="per_class"), 2)
     roles = [role for role, _ in method.schedule([batch([1, 2] * 4)])]
     assert roles == ["classifier"] * 3 + ["discriminator", "generator"]
+
+
+@pytest.mark.parametrize("replay", ["balanced", "per_class"])
+def test_critic_and_generator_see_the_tasks_own_pictures_only(replay) -> None:
+    """Replays are for the classifier (papers/dgm.md, 4.3)."""
+    method = enter(make(replay=replay), 1)
+    own = batch([0] * 8)
+    parts = list(method.schedule([own, own]))
+    for role, part in parts:
+        assert (part is own) is (role != "classifier"), role
+    assert any((part["y"] == 3).any() for role, part in parts if role == "classifier")
+
+
+def test_masks_have_the_scale_of_their_step() -> None:
+    method = enter(make(settle=0.25), 0)
+    method.task_steps = 8
+    for step in range(6):
+        method.step = step
+        list(method.schedule([batch([3] * 8)]))
+        top, scale = method.annealing.at(step, 6)
+        assert method.top == top
+        assert {masks.scale for masks in method.generator.masks.values()} == {scale}
+
+
+def test_kept_and_stored_pictures_are_counted_by_class() -> None:
+    """Of 6 pictures per class r = 1/2 keeps 3; two old classes of one and the same size.
+
+    The current task has two classes: a stored set is as large per class as these are.
+    """
+    method = enter(make(real_ratio=0.5, replay_source="set"), 1)
+    method.generator.commit()
+    for label in (3, 0):
+        pictures = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
+        method.memory.add(TensorImages(pictures, torch.full((6,), label)))
+    current = torch.tensor([1, 2]).repeat(4)
+    begin(method, 2, images=TensorImages(torch.zeros(8, 1, 8, 8, dtype=torch.uint8), current))
+    method._trainer = SimpleNamespace(global_rank=0, world_size=1)
+    method.on_fit_start()
+    assert isinstance(method._draw, MixedReplay) and method._draw.share == 3 / 4
+    stored = method._draw.draw
+    assert isinstance(stored, StoredReplay)
+    assert stored.classes == [3, 0] and stored.images.shape[:2] == (2, 4)
 
 
 def test_the_classifier_settles_alone() -> None:

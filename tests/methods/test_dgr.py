@@ -39,11 +39,15 @@ def test_assignment_by_hand() -> None:
 
 @pytest.mark.parametrize(("ratio", "new"), [(None, 0.5), (0.3, 0.3)])
 def test_replay_weights_and_labels(make_method, batch, ratio, new) -> None:
+    """Only classes 0 and 1 are old: a solver that would rather say 3 is not heard on that."""
     method = second_task(make_method, ratio=ratio)
+    with torch.no_grad():
+        method.old_solver.bias += torch.tensor([0.0, 0.0, 50.0, 100.0])
     full = method.with_replay(batch)
     torch.testing.assert_close(full["weight"], torch.tensor([new / 6] * 6 + [(1 - new) / 6] * 6))
-    logits = method.old_solver(full["x"][6:])[:, :2]
-    assert full["y"][6:].tolist() == logits.argmax(1).tolist()  # only classes 0 and 1 are old
+    logits = method.old_solver(full["x"][6:])
+    assert (logits.argmax(1) == 3).all()
+    assert full["y"][6:].tolist() == logits[:, :2].argmax(1).tolist()
 
 
 def test_solver_loss_mixes_new_and_replayed(make_method, batch) -> None:
@@ -67,13 +71,29 @@ def test_first_task_has_no_replay(make_method, batch) -> None:
     ]  # fmt: skip
 
 
+class Brightness(nn.Module):
+    """Takes dark pictures for class 0, bright ones for 1, and would call all of them 3."""
+
+    def __init__(self, image_shape, num_classes) -> None:
+        super().__init__()
+        self.never_learnt = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        level = x.flatten(1).mean(1)
+        nothing = torch.full_like(level, -9.0)
+        return torch.stack([-level, level, nothing, nothing + 99.0], 1)
+
+
 def test_generate_gives_what_the_solver_takes_for_it(make_method) -> None:
-    method = second_task(make_method, noise_rows=8)
-    images = method.sample(torch.tensor([0, 1, 2]), method.noise)
-    assert images.shape == (3, 1, 2, 2)
-    pool_has = set(method.solver(images).argmax(1).tolist())
-    assert len(pool_has) >= 1
-    counts = method.parameter_counts()
-    solver = sum(p.numel() for p in method.solver.parameters())
-    generator = sum(p.numel() for p in method.generator.parameters())
-    assert counts["stored"] == solver + generator
+    """In the first task classes 0 and 1 are seen; the solver's 3 is no answer."""
+    method = begin(make_method(DGR, solver=Brightness, noise_rows=16), 0)
+    labels = torch.tensor([0, 1, 1, 0, 1])
+    images = method.sample(labels, method.noise)
+    assert images.shape == (5, 1, 2, 2)
+    assert (images.flatten(1).mean(1) > 0).long().tolist() == labels.tolist()
+
+
+def test_the_solver_is_stored_with_the_generator(make_method) -> None:
+    method = second_task(make_method)
+    sizes = [sum(p.numel() for p in m.parameters()) for m in (method.solver, method.generator)]
+    assert method.parameter_counts()["stored"] == sum(sizes)

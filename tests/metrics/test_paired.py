@@ -51,6 +51,14 @@ def test_each_label_gets_its_tasks_next_picture() -> None:
     assert second[:, 0, 0, 0].tolist() == levels, "and starts again after the last"
 
 
+def test_inputs_go_on_from_call_to_call() -> None:
+    """Three calls of one picture each are three pictures, and the fourth is the first again."""
+    source = PictureSource(Pairs(), CPU)
+    levels = [source(torch.tensor([1]))[0, 0, 0, 0].item() for _ in range(4)]
+    expected = [to_float(torch.tensor(100 + i, dtype=torch.uint8)).item() for i in (0, 1, 2, 0)]
+    assert levels == expected
+
+
 def evidence_of(paired: bool, samples: int = 3, batch: int = 2) -> Evidence:
     data = Pairs(tasks=[SimpleNamespace(classes=(t,)) for t in (0, 1)])
     data.paired = paired
