@@ -86,17 +86,15 @@ def test_masks_have_the_scale_of_their_step() -> None:
 
 
 def test_kept_and_stored_pictures_are_counted_by_class() -> None:
-    """Of 6 pictures per class r = 1/2 keeps 3; two old classes of one and the same size.
+    """Of 6 pictures per class r = 1/2 keeps 3: of 4 per class now, 3/4 are real on average.
 
-    The current task has two classes: a stored set is as large per class as these are.
+    The current task has one class, the old one two: a stored set is as large per class as now.
     """
-    method = enter(make(real_ratio=0.5, replay_source="set"), 1)
+    method = enter(make(tasks=[(3, 0), (1,)], real_ratio=0.5, replay_source="set"), 0)
     method.generator.commit()
-    for label in (3, 0):
-        pictures = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
-        method.memory.add(TensorImages(pictures, torch.full((6,), label)))
-    current = torch.tensor([1, 2]).repeat(4)
-    begin(method, 2, images=TensorImages(torch.zeros(8, 1, 8, 8, dtype=torch.uint8), current))
+    pictures = torch.zeros(12, 1, 8, 8, dtype=torch.uint8)
+    method.memory.add(TensorImages(pictures, torch.tensor([3, 0]).repeat(6)))
+    begin(method, 1, images=TensorImages(pictures[:4], torch.ones(4, dtype=torch.long)))
     method._trainer = SimpleNamespace(global_rank=0, world_size=1)
     method.on_fit_start()
     assert isinstance(method._draw, MixedReplay) and method._draw.share == 3 / 4
