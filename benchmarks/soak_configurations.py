@@ -19,7 +19,8 @@ class Configuration:
         overrides: of lgan-train.
         faults: what is done to it by default; `--faults` can ask for others.
         tasks: number of tasks.
-        steps: generator steps of a task.
+        steps: generator steps of a task; no multiple of `every`, so that a task's last checkpoint
+            is one that its end alone asks for.
         every: steps between two checkpoints.
         ranks: number of processes.
     """
@@ -28,8 +29,8 @@ class Configuration:
     overrides: tuple[str, ...]
     faults: tuple[str, ...] = ("kill",)
     tasks: int = 2
-    steps: int = 12
-    every: int = 4
+    steps: int = 13
+    every: int = 3
     ranks: int = 1
 
     def command(self) -> list[str]:
@@ -79,8 +80,9 @@ CODED = (
 )
 DDP = ("trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu")
 
-OWN = {"ewc_gan": ("method.fisher_samples=8",)}
-"""What a method needs to be quick, besides its name."""
+SETTLING = ("method.settle=0.4",)  # the last five steps: a checkpoint falls into them
+OWN = {"ewc_gan": ("method.fisher_samples=8",), "dgm_w": SETTLING, "dgm_a": SETTLING}
+"""What a method needs to be quick, and to have a checkpoint in each phase, besides its name."""
 DIGIT_METHODS = ("sft", "joint", "per_task", "ewc_gan", "dgr", "mergan_jtr", "mergan_ra", "dgm_w",
                  "dgm_a", "joint_classifier")  # fmt: skip
 PAIRED_METHODS = ("full", "piggyback_gan", "piggyback_mask", "progressive", "lifelong_gan")
@@ -107,7 +109,7 @@ def _configurations() -> list[Configuration]:
     ]
     ranks = [
         Configuration("mergan_jtr-2ranks", ("method=mergan_jtr", *DIGITS, *DDP), RANKS, ranks=2),
-        Configuration("dgm_w-2ranks", ("method=dgm_w", *DIGITS, *DDP), ranks=2),
+        Configuration("dgm_w-2ranks", ("method=dgm_w", *SETTLING, *DIGITS, *DDP), ranks=2),
         Configuration(
             "piggyback_gan-cyclegan-2ranks", ("method=piggyback_gan", *CYCLE, *DDP), ranks=2
         ),

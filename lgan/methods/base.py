@@ -262,6 +262,7 @@ class LifelongGAN(Saved, Declared):
         found = self.optimizers()  # of a single player Lightning gives no list
         listed = found if isinstance(found, list) else [found]
         optimizers = dict(zip(self.players, listed, strict=True))
+        self.losses = {}  # of this step only: not every player learns in each
         for role, batch in self.schedule(batches):
             player = self.roles.get(role, role)
             others = [network for name, network in self.players.items() if name != player]

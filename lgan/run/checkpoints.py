@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from lgan import distributed
 from lgan.errors import DamagedFileError
@@ -17,6 +19,24 @@ from lgan.files import discard, disk_errors, load_tensors, replace_durably, seal
 from lgan.run.folder import RunFolder
 
 Say = Callable[[str], None]
+
+
+class Streamed(TorchCheckpointIO):
+    """Write a checkpoint to its place, block by block.
+
+    Lightning's own makes a second copy of it in memory and a third in the system's temporary
+    folder, and is stopped by a full disk that has nothing to do with the run.
+    """
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any = None,  # noqa: ANN401, ARG002  (Lightning's)
+    ) -> None:
+        """Write the file, and its folder if need be."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, path)
 
 
 @dataclass
@@ -41,6 +61,7 @@ def write(trainer: L.Trainer, last: Path, method: Any) -> None:  # noqa: ANN401
     temporary = last.with_name(f"{last.name}.tmp")
     try:
         with disk_errors(last):
+            trainer.strategy.checkpoint_io = Streamed()
             trainer.save_checkpoint(temporary, weights_only=False)
             if distributed.is_main():
                 seal(temporary)

@@ -9,7 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -39,9 +39,21 @@ def run_lock(folder: Path) -> Iterator[None]:
         os.register_at_fork(after_in_child=lambda: [file.close() for file in held])
     try:
         yield
+    except BaseException:
+        if held:
+            leave_no_empty(folder)
+        raise
     finally:
         while held:
             held.pop().close()
+
+
+def leave_no_empty(folder: Path) -> None:
+    """Remove a run's folder that holds the lock alone: what was asked for has left nothing."""
+    with suppress(OSError):
+        if [path.name for path in folder.iterdir()] == [FILE_NAME]:
+            (folder / FILE_NAME).unlink()
+            folder.rmdir()
 
 
 def _take(folder: Path) -> IO[str]:

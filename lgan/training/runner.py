@@ -55,6 +55,8 @@ class SequenceRunner:
         for task in range(start, self.datamodule.num_tasks):
             self._run_task(task)
         # Not in `_save`: a process may have been killed between a last border and this.
+        if distributed.is_main():
+            checkpoints.clear(self.folder)
         self.record.status = "complete"
         self.save_record()
 

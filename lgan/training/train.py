@@ -19,7 +19,7 @@ from lgan.distributed import decided, is_main
 from lgan.errors import RunError, TrainingDivergedError, warn
 from lgan.methods.base import LifelongGAN
 from lgan.redaction import redacted
-from lgan.run import loggers, signals
+from lgan.run import checkpoints, loggers, signals
 from lgan.run.folder import RunFolder, register_resolvers
 from lgan.run.lock import run_lock
 from lgan.run.record import FILE_NAME, RunRecord
@@ -123,6 +123,9 @@ def is_complete(folder: RunFolder, config: DictConfig) -> bool:
     if not (folder.path / FILE_NAME).exists() or not RunRecord.load(folder.path).complete:
         return False
     folder.open(config, resume=True)
+    with suppress(OSError):  # it may be an archive that nobody writes to
+        checkpoints.clear(folder)
+        checkpoints.remove_leftovers(folder)
     return True
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -226,3 +229,61 @@ def test_method_and_data_from_outside_are_escaped_in_the_report(configure, tmp_p
     page = render(collect(tmp_path))
     assert "&lt;script&gt;" in page
     assert "<script>" not in page and "<b>run" not in page
+
+
+def test_what_a_step_computed_is_logged_and_no_more_also_after_a_resume(
+    configure, tmp_path, monkeypatch
+) -> None:
+    """Of DGM's last steps the critic takes none: 5 of 8 are before the classifier settles."""
+    own = ["method=dgm_w", "method.settle=0.4", "training.steps=8", "data.num_tasks=1",
+           "callbacks.losses.every=1", *FAST]  # fmt: skip
+    expected = train(configure(*own, f"run_dir={tmp_path}/whole"))
+    broken = configure(*own, f"run_dir={tmp_path}/broken")
+    crash_at(monkeypatch, broken, 0, 6)
+    logs = [(folder / "metrics.csv").read_text() for folder in (expected, train(broken))]
+    losses = [[line for line in log.splitlines() if "loss/" in line] for log in logs]
+    assert losses[0] == losses[1]
+    steps = {name: [int(line.split(",")[0]) for line in losses[0] if name in line]
+             for name in ("classifier", "discriminator", "generator")}  # fmt: skip
+    assert steps["classifier"] == list(range(1, 9))
+    assert steps["discriminator"] == steps["generator"] == [1, 2, 3, 4, 5]
+
+
+def test_checkpoints_pass_through_no_other_folder(configure, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("mkstemp", "NamedTemporaryFile", "TemporaryDirectory", "mkdtemp"):
+        monkeypatch.setattr(tempfile, name, full)
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    assert RunRecord.load(train(configure(*FAST))).complete
+
+
+@pytest.mark.parametrize("status", ["running", "complete"])
+def test_a_checkpoint_left_behind_a_last_border_goes(configure, status) -> None:
+    """Killed between a run's last border and its clean-up, or by an lgan that never cleaned up."""
+    folder = train(configure(*FAST))
+    for name in ("last.ckpt", "previous.ckpt", "last.ckpt.tmp"):
+        shutil.copy(folder / "checkpoints/task1.pt", folder / "checkpoints" / name)
+    content = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps(content | {"status": status}))
+    train(configure(*FAST))
+    assert sorted(p.name for p in folder.glob("checkpoints/*")) == ["task0.pt", "task1.pt"]
+
+
+def test_a_refused_run_leaves_no_folder(configure, tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise RunError("could not write")
+
+    monkeypatch.setattr("lgan.run.folder.write_json", full)
+    with pytest.raises(RunError, match="could not write"):
+        train(configure(*FAST, f"run_dir={tmp_path}/runs/new"))
+    assert not (tmp_path / "runs/new").exists()
+
+
+def test_a_file_where_the_run_should_go_is_refused_in_a_sentence(configure, tmp_path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    for place in ("taken", "taken/below"):
+        with pytest.raises(RunError, match="could not write .*taken.*choose another folder"):
+            train(configure(*FAST, f"run_dir={tmp_path}/{place}"))
+    assert (tmp_path / "taken").read_text() == "mine"
