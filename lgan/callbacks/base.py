@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import Logger
 from torch import Tensor
 
 from lgan.data.datamodule import TaskSequenceDataModule
+from lgan.data.ledger import Reader
 from lgan.errors import ConfigError, RunError
 from lgan.metrics.base import Values
 from lgan.run.columns import Column
@@ -106,6 +107,8 @@ class TaskCallback(Callback):
 
     declaration: ClassVar[str] = ""
     """The rule of the protocol that the callback breaks; stands with the method's in tables."""
+    reads: ClassVar[Reader] = ""
+    """As whom it opens real pictures of other tasks at borders: "evaluation", "selection"."""
 
     def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
         """Raise a ConfigError, before a run begins, if the callback cannot do its work.
@@ -135,4 +138,8 @@ class BroughtByMethod(TaskCallback):
 def announce(event: str, callbacks: Iterable[Callback], context: TaskContext) -> None:
     """Call a hook of `TaskCallback` of all callbacks that have it, in order."""
     for callback in callbacks:
-        getattr(callback, event, lambda _: None)(context)
+        reader: Reader = getattr(callback, "reads", "")
+        if reader and isinstance(callback, BroughtByMethod):
+            reader = "method"
+        with context.datamodule.reading(reader):
+            getattr(callback, event, lambda _: None)(context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from lgan import distributed
 from lgan.arguments import Whole
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import Source, evaluation_source
+from lgan.data.ledger import Reader
 from lgan.metrics.base import Values
 from lgan.metrics.evaluator import Evaluator
 from lgan.metrics.evidence import Sampler
@@ -36,6 +38,8 @@ class MethodSampler:
 
 class EvaluateTasks(TaskCallback):
     """Fill a finished task's row of the result matrix; `seed` is of the noise, for all methods."""
+
+    reads: ClassVar[Reader] = "evaluation"
 
     def __init__(self, evaluator: Evaluator, seed: Whole = 0) -> None:
         self.evaluator, self.seed, self._ready = evaluator, seed, False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import PictureSource
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_uint8
+from lgan.data.ledger import Reader
 from lgan.errors import DamagedFileError, warn
 from lgan.files import atomic_path, load_tensors, save_tensors, verify
 from lgan.networks.factory import noise_length
@@ -45,6 +47,8 @@ class FixedNoiseSamples(TaskCallback):
     every task so far, a digest of its images in eval mode and how far they have drifted since the
     task was learnt: the same digest is a proof of exact retention. Needs a generator.
     """
+
+    reads: ClassVar[Reader] = "evaluation"
 
     def __init__(self, per_class: Count = 16, seed: Whole = 0) -> None:
         self.per_class, self.seed = per_class, seed

@@ -14,6 +14,7 @@ from lgan.arguments import Count
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import Images
+from lgan.data.ledger import Reader
 from lgan.errors import ConfigError
 from lgan.metrics.base import Values
 from lgan.metrics.classifier_training import predict
@@ -46,6 +47,7 @@ class SelectByValidation(TaskCallback):
     """
 
     declaration: ClassVar[str] = "selects by real validation data of old classes"
+    reads: ClassVar[Reader] = "selection"
 
     def __init__(self, every: Count = 160) -> None:
         self.every = every

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from lgan import distributed
 from lgan.arguments import Count, Positive, Text, Whole
 from lgan.data.images import Images, ImageSplits, to_float
+from lgan.data.ledger import Ledger, Reader
 from lgan.data.loader import Again, BatchLoader, StreamingLoader, check_batch_size, first_attempt
 from lgan.data.tasks import Task, TaskInfo, TaskKind, TaskSequence
 from lgan.errors import ConfigError, TaskAccessError
@@ -81,6 +83,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self._info: TaskInfo | None = None
         self._loader: BatchLoader | None = None
         self.again: Again = first_attempt
+        self.ledger = Ledger()
 
     def prepare_data(self) -> None:
         """Download, once per machine, before the other ranks look."""
@@ -101,7 +104,9 @@ class TaskSequenceDataModule(L.LightningDataModule):
 
     @property
     def splits(self) -> ImageSplits:
-        """The whole data set, for the datamodule and evaluation only."""
+        """The whole data set; while a task is trained, for declared readers only."""
+        for name in ("train", "validation", "test"):
+            self._opened(name, range(self.num_tasks))
         return self._loaded[0]
 
     @property
@@ -122,17 +127,17 @@ class TaskSequenceDataModule(L.LightningDataModule):
     @property
     def num_classes(self) -> int:
         """Classes of the data set, those that no task uses included."""
-        return len(self.splits.class_names)
+        return len(self.class_names)
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, by class id."""
-        return self.splits.class_names
+        return self._loaded[0].class_names
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """``(C, H, W)`` of every picture."""
-        return self.splits.train.shape
+        return self._loaded[0].train.shape
 
     @property
     def opened(self) -> int | None:
@@ -152,7 +157,9 @@ class TaskSequenceDataModule(L.LightningDataModule):
         `cumulative` opens it to tasks ``0 .. index``, for joint training. This breaks the rule that
         a task sees its own data only; a method that asks for it declares so.
         """
-        task = self.sequence[index]
+        task, trained = self.sequence[index], self._trained
+        if trained not in (None, index):
+            raise TaskAccessError(f"task {index} cannot be opened while task {trained} is trained.")
         classes = self.sequence.seen(index) if cumulative else task.classes
         self._info = TaskInfo(
             index=task.index,
@@ -160,14 +167,18 @@ class TaskSequenceDataModule(L.LightningDataModule):
             steps=self.steps,
             batch_size=self.batch_size,
             draws=self.draws,
-            images=self.splits.train.of_classes(classes),
+            images=self._loaded[0].train.of_classes(classes),
         )
         self._loader = None
+        by: Reader = "cumulative" if cumulative else "task"
+        tasks = range(0 if cumulative else index, index + 1)
+        self.ledger.note(trained, "train", tasks, len(self._info.images), by)
         return self._info
 
     def validation_images(self, index: int) -> Images:
         """Return the validation pictures of one task; there may be none."""
-        return self.splits.validation.of_classes(self.sequence[index].classes)
+        self._opened("validation", [index])
+        return self._loaded[0].validation.of_classes(self.sequence[index].classes)
 
     def test_images(self, index: int) -> Images:
         """Return the test pictures of one task."""
@@ -179,15 +190,17 @@ class TaskSequenceDataModule(L.LightningDataModule):
 
     def test_images_of(self, classes: Sequence[int]) -> Images:
         """Return the test pictures of some classes."""
-        return self.splits.test.of_classes(classes)
+        self._opened("test", [t.index for t in self.tasks if {*t.classes} & {*classes}])
+        return self._loaded[0].test.of_classes(classes)
 
     def training_images_for_evaluation(self) -> Images:
-        """Return all training pictures, whatever task is open.
+        """Return all training pictures, for the fixed classifiers that evaluate."""
+        self._opened("train", range(self.num_tasks))
+        return self._loaded[0].train
 
-        Only for the fixed classifiers that evaluate: a method that trains on them breaks the rule
-        without declaring it.
-        """
-        return self.splits.train
+    def reading(self, reader: Reader) -> AbstractContextManager[None]:
+        """Declare who reads the pictures that are opened meanwhile: "method" is told in tables."""
+        return self.ledger.reading(reader)
 
     def train_dataloader(self) -> BatchLoader:
         """Return this rank's batches of the open task (of all up to it if cumulative)."""
@@ -221,6 +234,25 @@ class TaskSequenceDataModule(L.LightningDataModule):
         task = self.info.index
         noise.reseed(self.seed, "augmentation", task, step, *self.again(task, step))
         return [{**part, "x": self._augmentation(part["x"], noise)} for part in floats]
+
+    @property
+    def _fitting(self) -> bool:
+        return bool(self.trainer and self.trainer.training)
+
+    @property
+    def _trained(self) -> int | None:
+        """Index of the task that a runner or a plain Trainer trains now."""
+        if self.ledger.task is not None:
+            return self.ledger.task
+        return self.opened if self._fitting else None
+
+    def _opened(self, split: Literal["train", "validation", "test"], tasks: Sequence[int]) -> None:
+        """Note what is opened, or refuse it."""
+        if (trained := self._trained) is not None:
+            part = getattr(self._loaded[0], split)
+            classes = [c for task in tasks for c in self.sequence[task].classes]
+            count = int(torch.isin(part.labels, torch.tensor(classes)).sum())
+            self.ledger.note(trained, split, tasks, count, in_fit=self._fitting)
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -96,7 +96,7 @@ class TranslationDataModule(TaskSequenceDataModule):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """``(C, H, W)`` of every target."""
-        channels, height, width = self.splits.train.shape
+        channels, height, width = self._loaded[0].train.shape
         return channels // 2, height, width
 
     def validation_images(self, index: int) -> Images:
@@ -116,8 +116,9 @@ class TranslationDataModule(TaskSequenceDataModule):
 
         If they are paired, the i-th belongs to the i-th of `test_images`.
         """
+        self._opened("test", [index])
         if index not in self._test_inputs:
-            pairs = self.splits.test.of_classes(self.sequence[index].classes)
+            pairs = self._loaded[0].test.of_classes(self.sequence[index].classes)
             self._test_inputs[index] = half(pairs, INPUT).all()
         return self._test_inputs[index]
 

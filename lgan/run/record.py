@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ class RunRecord:
     Accuracies are fractions in [0, 1]. `rows[t]["metrics"][j]` holds the metrics of task j after
     training task t (j <= t), `rows[t]["overall"]` those over all classes seen so far. `rewinds` are
     those of `lgan.run.rewinds`, `events` say what went wrong and what was done about it, `columns`
-    what tables show of the metrics (`lgan.run.columns.Column`; older records have none).
+    what tables show of the metrics (`lgan.run.columns.Column`; older records have none), `ledger`
+    whose real pictures were opened while each task was trained (`lgan.data.ledger`).
     """
 
     data: str
@@ -40,12 +42,19 @@ class RunRecord:
     rows: list[dict[str, Any]] = field(default_factory=list)
     rewinds: list[dict[str, Any]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    ledger: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     format: int = FORMAT
 
     @property
     def complete(self) -> bool:
         """Whether the run says it is complete and holds a row for every task."""
         return self.status == "complete" and len(self.rows) == self.num_tasks
+
+    def declare(self, sentences: Iterable[str]) -> None:
+        """Add to the declaration what it does not say yet."""
+        for sentence in sentences:
+            if sentence not in self.declaration:
+                self.declaration = "; ".join(filter(None, (self.declaration, sentence)))
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Add the row of task `row["task"]`; a row of that task or later ones is replaced.

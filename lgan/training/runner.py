@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import Logger
 from lgan import distributed
 from lgan.callbacks.base import TaskContext, announce
 from lgan.data.datamodule import TaskSequenceDataModule
+from lgan.data.ledger import breaches
 from lgan.errors import RunError, TrainingDivergedError, warn
 from lgan.files import load_tensors, save_tensors
 from lgan.methods.base import LifelongGAN
@@ -52,8 +53,11 @@ class SequenceRunner:
     def run(self) -> None:
         """Train the tasks that are not finished yet."""
         start = self._restore()
+        ledger = self.datamodule.ledger
+        ledger.entries = self.record.ledger
         for task in range(start, self.datamodule.num_tasks):
-            self._run_task(task)
+            with ledger.training(task):
+                self._run_task(task)
         # Not in `_save`: a process may have been killed between a last border and this.
         if distributed.is_main():
             checkpoints.clear(self.folder)
@@ -171,4 +175,5 @@ class SequenceRunner:
     def save_record(self) -> None:
         """Write results.json; only rank 0 does."""
         if distributed.is_main():
+            self.record.declare(breaches(self.record.ledger))
             self.record.save(self.folder.path)

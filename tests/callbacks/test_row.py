@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,7 +33,7 @@ def context() -> TaskContext:
         total_steps=7, has_generator=False, has_classifier=False, device="cpu",
         eval=lambda: None, parameter_counts=lambda: {"trained": 3},
     )  # fmt: skip
-    return TaskContext(method, SimpleNamespace(), 1, Path())
+    return TaskContext(method, SimpleNamespace(reading=lambda _: nullcontext()), 1, Path())
 
 
 def callbacks() -> list[TaskCallback]:
