@@ -39,14 +39,7 @@ def series(group: Group, path: str) -> np.ndarray:
 def value_curves(
     groups: Sequence[Group], path: str, label: str, percent: bool = False
 ) -> bytes | None:
-    """A value of the rows after each task, a line per method.
-
-    Args:
-        groups: a method each.
-        path: as in `lgan.run.record.value_at`.
-        label: of the axis.
-        percent: whether fractions are to be read in percent, from 0 to 100.
-    """
+    """A value of the rows (path as in `lgan.run.record.value_at`) after each task, by method."""
     chart = TaskLines(label, percent)
     for group in groups:
         if is_known(line := series(group, path)):
@@ -57,34 +50,22 @@ def value_curves(
 
 
 def growth_curve(
-    groups: Sequence[Group],
-    path: str = WEIGHTS,
-    rest: str | None = REST,
-    worst_case: bool = True,
-    constants: Mapping[str, float] | None = None,
-    log: bool = False,
+    groups: Sequence[Group], constants: Mapping[str, float] | None = None, log: bool = False
 ) -> bytes | None:
     """Size of the network that each task was trained in: a line per method.
 
-    Args:
-        groups: a method each.
-        path: where the size stands in a row.
-        rest: what is added for a second, dotted line (norms and heads); None for none.
-        worst_case: whether to draw linear growth, t times the size at task 1: what a method needs
-            whose tasks share nothing.
-        constants: sizes of other networks, by name.
-        log: whether the axis of sizes is logarithmic.
+    Dotted: norms and heads added. Dashed: linear growth, t times the size at task 1, what a method
+    needs whose tasks share nothing. `constants` are sizes of other networks, by name.
     """
     chart = TaskLines("weights")
     for group in groups:
-        if not is_known(line := series(group, path)):
+        if not is_known(line := series(group, WEIGHTS)):
             continue
         colour = chart.add(line, group.label)
-        if rest and is_known(more := series(group, rest)):
+        if is_known(more := series(group, REST)):
             chart.add(line + more, "  with norms and heads", colour, linestyle=":")
-        if worst_case:
-            linear = line[0] * np.arange(1, len(line) + 1)
-            chart.add(linear, "  linear: t × task 1", colour, linestyle="--", linewidth=1)
+        linear = line[0] * np.arange(1, len(line) + 1)
+        chart.add(linear, "  linear: t × task 1", colour, linestyle="--", linewidth=1)
     for name, size in (constants or {}).items():
         chart.axes.axhline(size, color="#7F7F7F", linestyle="-.", label=plain(name))
     if log:
@@ -117,10 +98,7 @@ def _over_seeds(group: Group, read: Callable[[dict[str, Any]], float]) -> np.nda
 
 
 def capacity(group: Group) -> dict[str, dict[str, np.ndarray]]:
-    """Layer to name (`reserved`, `newly`, `reused`, `trained_size`) to values over tasks (T,).
-
-    Means over seeds. Empty where no row holds `capacity`.
-    """
+    """Layer to name to values over tasks (T,), means over seeds; empty if not recorded."""
     rows = [row for record in group.records for row in record.rows]
     layers = dict.fromkeys(layer for row in rows for layer in row.get("capacity") or {})
 
@@ -137,8 +115,7 @@ def capacity(group: Group) -> dict[str, dict[str, np.ndarray]]:
 def shares(layers: dict[str, dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shares over all layers: of a task's mask that is reused, that is new; of all, reserved.
 
-    Returns:
-        (T,) each, in [0, 1]; the first two add up to 1 wherever the task's mask is not empty.
+    (T,) each, in [0, 1]; the first two add up to 1 wherever the task's mask is not empty.
     """
     newly, reused, reserved, size = (
         sum(layer[name] for layer in layers.values())

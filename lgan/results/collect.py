@@ -80,15 +80,11 @@ class Collection:
 
 
 def collect(folders: str | Path | Iterable[str | Path]) -> Collection:
-    """Find all runs below one or several folders and group them over seeds.
-
-    Raises:
-        RunError: a folder does not exist, or there is no run below any of them.
-    """
+    """Find all runs below one or several folders and group them over seeds."""
     paths = [Path(folders)] if isinstance(folders, str | Path) else [Path(f) for f in folders]
     runs, warnings = find_runs(paths)
     if not runs and not warnings:
-        names = ", ".join(str(path) for path in paths)
+        names = ", ".join(map(str, paths))
         raise RunError(f"no run found below {names}: no folder there holds a {FILE_NAME}.")
     incomplete = [run for run in runs if not run.record.complete]
     warnings += [_incomplete_sentence(run) for run in incomplete]
@@ -97,11 +93,7 @@ def collect(folders: str | Path | Iterable[str | Path]) -> Collection:
 
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
-    """All runs below some folders, and a sentence for each that cannot be read.
-
-    Raises:
-        RunError: a folder does not exist.
-    """
+    """All runs below some folders, and a sentence for each that cannot be read."""
     found: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
@@ -117,11 +109,7 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The resolved config of a run folder as plain data; empty if there is none.
-
-    Raises:
-        RunError: the file is no YAML mapping.
-    """
+    """The resolved config of a run folder as plain data; empty if there is none."""
     path = folder / "config.yaml"
     if not path.exists():
         return {}

@@ -7,17 +7,11 @@ from pathlib import Path
 from lgan.files import safe_name, write_atomically
 from lgan.results import capacity_figures, drift_figures, figures, grids
 from lgan.results.collect import Collection
-
-METRIC = "accuracy_generated"
+from lgan.results.report import METRIC
 
 
 def save_figures(found: Collection, folder: Path) -> int:
-    """Write the report's main figures as PNG files, for READMEs and papers.
-
-    Returns:
-        Number of files: curves and drift per data set; matrix, samples, and what masks and growth
-        did, per method.
-    """
+    """Write the report's main figures as PNG files, for READMEs and papers; return how many."""
     pictures: dict[str, bytes | None] = {}
     for data in found.data_names:
         groups = found.of_data(data)

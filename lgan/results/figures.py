@@ -26,13 +26,7 @@ MAX_TICKS = 12
 
 
 class TaskLines:
-    """A panel of lines over the tasks, with the legend beside it.
-
-    Args:
-        label: of the vertical axis.
-        share: whether that axis holds shares, from 0 to 1.
-        size: width and height in inches.
-    """
+    """A panel of lines over the tasks, with the legend beside it; a `share` goes from 0 to 1."""
 
     def __init__(
         self, label: str, share: bool = False, size: tuple[float, float] = (7.5, 4.2)
@@ -86,10 +80,7 @@ def mean_matrix(group: Group, metric: str) -> np.ndarray:
 
 
 def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> bytes | None:
-    """The mean over the tasks seen so far, after each task: a line per method, a band of ±1 sd.
-
-    Methods of which the metric was not measured are left out.
-    """
+    """The mean over the tasks seen so far: a line per method that has the metric, band ±1 sd."""
     chart = TaskLines(f"mean {metric} of tasks seen", is_share(metric))
     for group in groups:
         if metric not in group.first.metric_names():

@@ -39,20 +39,12 @@ def translates(run: Run) -> bool:
 
 
 def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
-    """Samples from the fixed noise: rows = classes, columns = after task t.
+    """Samples from the fixed noise: rows = classes, columns = after task t; None without any.
 
-    Args:
-        run: its `samples/task{t}.pt` hold `classes` and uint8 `images` (K, n, C, H, W).
-        per_cell: at most so many images of a class side by side; fewer if the grid grows wide.
-
-    Returns:
-        PNG bytes, or None if the run has no samples.
-
-    Raises:
-        RunError: a file of samples is damaged.
+    `samples/task{t}.pt` hold `classes` and uint8 `images` (K, n, C, H, W). At most `per_cell`
+    images of a class stand side by side; fewer if the grid grows wide.
     """
-    columns = _columns(run)
-    if columns is None:
+    if (columns := _columns(run)) is None:
         return None
     height, width, channels = next(iter(columns[-1].values())).shape[1:]
     available = min(len(images) for column in columns for images in column.values())
@@ -69,17 +61,8 @@ def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
 def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
     """Test pictures of each task (rows): input, target where there is one, output after task t.
 
-    Args:
-        run: its `samples/task{t}.pt` hold `classes` and uint8 `images` (K, n, C, H, W);
-            `samples/noise.pt` the inputs as `noise` (T, n, C, H, W) in [-1, 1], and for paired
-            tasks `samples/targets.pt` uint8 `targets` of the same shape.
-        pictures: at most so many of each task.
-
-    Returns:
-        PNG bytes, or None if the run has no samples.
-
-    Raises:
-        RunError: a file of samples is damaged.
+    Beside what `sample_grid` reads, `samples/noise.pt` holds the inputs as `noise` (T, n, C, H, W)
+    in [-1, 1], and for paired tasks `samples/targets.pt` uint8 `targets` of the same shape.
     """
     outputs, given = _columns(run), _given(run.folder / "samples")
     if outputs is None or not given:

@@ -87,13 +87,13 @@ def first_task(matrix: Matrix) -> float:
     return matrix[-1][0]
 
 
+# Every scalar by name; A_t, a list, is left to `average_metric`.
 SCALARS = {
     "afq": afq, "aiq_mean_of_means": aiq_mean_of_means, "aiq_flat": aiq_flat,
     "forgetting_rate": forgetting_rate, "relative_forgetting_rate": relative_forgetting_rate,
     "forgetting": forgetting, "backward_transfer": forgetting_rate, "plasticity": plasticity,
     "first_task": first_task,
 }  # fmt: skip
-"""Every scalar by name; A_t, a list, is left to `average_metric`."""
 
 
 def _first_and_last(matrix: Matrix) -> list[tuple[float, float]]:

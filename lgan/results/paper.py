@@ -27,12 +27,8 @@ class Outcome:
 class Plan:
     """What is asked of a paper's table: a run for each of the seeds.
 
-    Args:
-        stem: name of the table's file.
-        folder: where the runs and the table go.
-        data_root: where the data are: `data_root/<run>` if there is such a folder, else itself;
-            None for each data set's own default.
-        more: further overrides of every run.
+    `stem` names the table's file; the runs and the table go to `folder`. The data are in
+    `data_root/<run>` if there is such a folder, else in `data_root`; None: each data set's default.
     """
 
     table: PaperTable

@@ -25,8 +25,6 @@ class Column:
     """A column of the paper's table.
 
     Args:
-        key: its key in the paper's numbers.
-        title: as printed.
         run: key of the runs it is read from.
         metric: of results.json; accuracies over all classes so far are read from `overall`,
             feature distances are the mean over tasks, as the paper's are. With a dot it is a path
@@ -35,7 +33,6 @@ class Column:
         stand_in: prefix of a metric, or a pattern with `*`, shown apart and without a difference
             where `metric` was not measured.
         scale: factor from the record's unit to the paper's; None: 100 for accuracies, else 1.
-        digits: decimal places.
         paper: key in the paper's numbers where it is not `key`.
         only: the only methods it is for; None for all.
         task: the task that the metric is read from (from 1); None for all so far.
@@ -68,7 +65,6 @@ class Entry:
     """A method of the table: a list of overrides, or a mapping of these fields.
 
     Args:
-        overrides: what to say to lgan-train.
         title: as printed; None: the method's key.
         metric: read instead of the columns' own: one for all columns, or by column.
         also: further metrics that stand in the remark, under their names.
@@ -96,11 +92,9 @@ class PaperNumber:
     """What a paper says in one cell.
 
     Args:
-        value: the number; None if there is none.
         lost: the paper has one, but our source of the paper lost it.
         metric: what it is a number of, where that is not what the column says; a difference is
             taken only from our value of the same metric.
-        note: printed beside it.
     """
 
     value: float | None = None
@@ -133,19 +127,13 @@ class PaperTable:
     """The content of a table's file, with the paper's numbers.
 
     Args:
-        title: as printed.
         runs: overrides of `lgan-train` for each data set, by the name of the run.
-        methods: what is compared, by name.
-        columns: in order.
         budgets: of each a `note`, `overrides`, and more of them by `methods`, by `runs` and by
             `cells`, which are patterns as "mnist/dgm_*".
-        source: the paper.
         numbers: the paper's, by column and method; `lost` where our source of the paper lost one.
         metrics: what a number is of, where that is not what the column says.
-        notes: printed beside a number.
-        remarks: printed below the table.
+        notes: printed beside a number; `remarks` stand below the table.
         leave_out: by budget and run: why it is not run.
-        figures: functions to draw with, by name.
         has: what the paper and its code have, which runs may depart from.
     """
 
@@ -167,11 +155,7 @@ class PaperTable:
 
     @classmethod
     def load(cls, path: Path) -> PaperTable:
-        """Read a table's file and the paper's numbers it names (`numbers: file.yaml#key`).
-
-        Raises:
-            ConfigError: a file is absent, or not of the form that `PaperTable` describes.
-        """
+        """Read a table's file and the paper's numbers it names (`numbers: file.yaml#key`)."""
         content = _read_yaml(path)
         paper = _linked(path, content, "numbers")
         whole = paper | content | {
@@ -189,11 +173,7 @@ class PaperTable:
             raise ConfigError(f"{path}: {_first_of(error)}") from error
 
     def choose(self, methods: Sequence[str] | None, budget: str) -> list[str]:
-        """The methods asked for, after a check of their names and the budget's.
-
-        Raises:
-            ConfigError: a method or the budget is not in the table.
-        """
+        """The methods asked for, after a check of their names and the budget's."""
         if budget not in self.budgets:
             raise ConfigError(f"budget={budget} is none of {', '.join(self.budgets)}.")
         for method in methods or ():

@@ -25,9 +25,6 @@ def publish(
 
     `departures` stand below the table; `say` gets a line for each file. The table is returned as
     `render` makes it.
-
-    Raises:
-        ConfigError: a figure cannot be drawn as the table's file says.
     """
     output, names = plan.folder / f"{plan.stem}.md", []
     for key, asked in plan.table.figures.items():
@@ -46,10 +43,7 @@ def publish(
 
 
 def render(
-    plan: Plan,
-    outcomes: Outcomes,
-    pictures: Sequence[str] = (),
-    departures: Sequence[str] = (),
+    plan: Plan, outcomes: Outcomes, pictures: Sequence[str] = (), departures: Sequence[str] = ()
 ) -> str:
     """Markdown: ours (mean ± sd over seeds) beside the paper's, and the difference.
 

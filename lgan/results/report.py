@@ -32,11 +32,7 @@ METRIC, HEAD_METRIC = "accuracy_generated", "accuracy_single_head"
 
 
 def render(found: Collection, title: str = "lgan report") -> str:
-    """The report as HTML text; all names are escaped, nothing is loaded from elsewhere.
-
-    Raises:
-        RunError: there is no complete run, or a file of samples is damaged.
-    """
+    """The report as HTML text; all names are escaped, nothing is loaded from elsewhere."""
     if not found.groups:
         raise RunError("there is no complete run to report on. " + " ".join(found.warnings))
     tables = enumerate(comparison_tables(found))
@@ -156,21 +152,26 @@ def _samples_picture(group: Group) -> Picture | None:
     run = group.runs[0]
     tasks, rows, seed = run.record.tasks, len(run.record.rows), run.record.seed
     if grids.translates(run):
-        return picture(
-            grids.run_grid(run),
+        alt = (
             f"Translations by {group.label}: test pictures of {len(tasks)} tasks (rows) "
-            f"as input, target where there is one, and output after each of {rows} tasks (columns)",
+            f"as input, target where there is one, and output after each of {rows} tasks (columns)"
+        )
+        caption = (
             f"Test pictures, the same in every column, seed {seed}: input, target where "
             "pictures are paired, output after each task. A task stands in its rows from when it "
-            "was learnt.",
+            "was learnt."
         )
-    return picture(
-        grids.run_grid(run),
-        f"Generated images, {group.label}: {sum(len(task['classes']) for task in tasks)} classes "
-        f"(rows) after each of {rows} tasks (columns), from the same noise",
-        f"Images from fixed noise, the same in every column, seed {seed}. A class "
-        "stands in its row from the task that taught it.",
-    )
+    else:
+        classes = sum(len(task["classes"]) for task in tasks)
+        alt = (
+            f"Generated images, {group.label}: {classes} classes "
+            f"(rows) after each of {rows} tasks (columns), from the same noise"
+        )
+        caption = (
+            f"Images from fixed noise, the same in every column, seed {seed}. A class "
+            "stands in its row from the task that taught it."
+        )
+    return picture(grids.run_grid(run), alt, caption)
 
 
 def _ends(group: Group, metric: str = METRIC) -> str:

@@ -17,6 +17,7 @@ from lgan.results.tables import Cell, Table
 
 NOISE = "the same noise"
 PICTURES = "the same test pictures"
+# What a row's `parameters` may hold, and how the report's table heads it.
 PARAMETERS = {
     "trained": "new in the task",
     "stored": "stored for all tasks",
@@ -27,7 +28,6 @@ PARAMETERS = {
     "masked_weights": "maskable weights",
     "norms_heads": "norms and heads",
 }
-"""What a row's `parameters` may hold, and how the report's table heads it."""
 
 
 class Picture(NamedTuple):

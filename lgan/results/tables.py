@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,14 +42,7 @@ class Table:
 def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -> list[Table]:
     """One table per data set, a row per method, mean ± standard deviation over seeds.
 
-    Args:
-        found: of `lgan.results.collect.collect`.
-        columns: keys of the columns to show (see `lgan.results.columns`), or "all", those that are
-            hidden otherwise included; None for those that are not hidden.
-
-    Raises:
-        RunError: there is no complete run.
-        ConfigError: a key is none of the columns.
+    `columns` are keys (see `lgan.results.columns`), or "all"; None for those that are not hidden.
     """
     if not found.groups:
         raise RunError("there is no complete run to tabulate. " + " ".join(found.warnings))
@@ -243,8 +236,4 @@ def escape_csv(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-RENDERERS: dict[str, Callable[[Iterable[Table]], str]] = {
-    "markdown": markdown,
-    "latex": latex,
-    "csv": to_csv,
-}
+RENDERERS = {"markdown": markdown, "latex": latex, "csv": to_csv}

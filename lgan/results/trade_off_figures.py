@@ -34,13 +34,11 @@ def trade_off(
         groups: a method each.
         positions: group's label to the value of its setting.
         task: from 1; the row after it is read.
-        metric: name of the metric, or the first letters of the names to choose from; the first
-            in alphabetical order is taken.
+        metric: a metric or its first letters; the first in alphabetical order is taken.
         label: of the setting.
         line: name of the line through the methods that have a position.
     """
-    name = _metric_name(groups, metric)
-    if name is None:
+    if (name := _metric_name(groups, metric)) is None:
         return None
     figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)

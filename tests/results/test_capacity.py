@@ -88,7 +88,6 @@ def test_drifts_are_the_largest_and_the_mean_over_old_tasks(group: Group, plain_
 def test_pictures_decode_and_show_colour(group: Group, plain_group: Group):
     pictures = [
         capacity_figures.growth_curve([group, plain_group], constants={"$other": 525}, log=True),
-        capacity_figures.growth_curve([group], rest=None, worst_case=False),
         capacity_figures.reuse_shares([group, plain_group]),
         capacity_figures.mask_evolution([group, group], task=1),
         capacity_figures.value_curves([group], "overall.diversity", "diversity", percent=True),
