@@ -87,7 +87,7 @@ def test_dry_run_prints_commands(tmp_path: Path):
     arguments = [f"table={table}", "budget=cpu", "methods=[sft]", "dry_run=true"]
     done = call("lgan.cli.paper", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    commands = done.stdout.splitlines()
+    commands = [line for line in done.stdout.splitlines() if not line.startswith("#")]
     assert [command.split()[:2] for command in commands] == [
         ["lgan-train", "data=mnist"],
         ["lgan-train", "data=svhn"],
