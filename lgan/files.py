@@ -7,7 +7,8 @@ import json
 import math
 import os
 import pickle
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,18 @@ def _finite(content: Any) -> Any:  # noqa: ANN401
 def safe_name(name: str) -> str:
     """Return a name from outside as one that cannot leave its folder."""
     return "".join(c if c.isalnum() or c in "-_ " else "_" for c in name) or "_"
+
+
+def file_names(names: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
+    """Return a safe name for each, one to one; those that would meet another's get a hash.
+
+    Upper and lower case count as the same, as some file systems have it.
+    """
+    found = [safe_name(name) for name in names]
+    count = Counter(name.casefold() for name in (*found, *taken))
+    return [
+        f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        if count[safe.casefold()] > 1
+        else safe
+        for name, safe in zip(names, found, strict=True)
+    ]

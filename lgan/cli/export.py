@@ -35,6 +35,7 @@ def main(asked: ExportSettings) -> None:
     """Run the console script `lgan-export`."""
     from lgan.inference.export import REPORT, check_output, choose_formats, describe, export
     from lgan.inference.load import load_run
+    from lgan.inference.output import staged
     from lgan.inference.task_network import find_task, task_network
 
     method, border = load_run(asked.run, asked.after, asked.trust)
@@ -42,17 +43,18 @@ def main(asked: ExportSettings) -> None:
     network = task_network(method, border, find_task(border, asked.task), asked.direction)
     formats = choose_formats(list(asked.formats), method)
     check_output(output, formats, asked.overwrite)
-    rows = export(network, formats, output)
     facts = {"run": asked.run, "method": method.name, "after": border["task"]}
-    write_json(output / REPORT, facts | describe(network) | {"formats": rows})
+    with staged(output) as part:
+        rows = export(network, formats, part)
+        write_json(part / REPORT, facts | describe(network) | {"formats": rows})
+        show(rows)
+        if all("refused" in row for row in rows.values()):
+            raise RunError(f"nothing was exported to {output}; see the reasons above.")
     if method.test_mode != "eval":
         warn(
             "this run was measured with training.test_mode=paper, as in training; exported "
             "networks are in eval mode, without dropout."
         )
-    show(rows)
-    if all("refused" in row for row in rows.values()):
-        raise RunError(f"nothing was exported to {output}; see the reasons above.")
     print(f"{network.name}: {output}", flush=True)
 
 

@@ -22,6 +22,7 @@ from torch.fx.experimental import _config as fx_config
 from lgan.inference.task_network import Part, TaskNetwork
 from lgan.networks.translation import to_netg
 
+AXES = ("batch", "channels", "rows", "columns")
 Inputs = tuple[Tensor, ...]
 ONNX_TOLERANCE = 1e-4  # of numbers in [-1, 1], a hundredth of a grey value; other kernels, float32
 
@@ -135,6 +136,7 @@ class Onnx(Format):
             external_data=False,  # one file
             verbose=False,
         )
+        _name_axes(path)
 
     def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
         """Return a function that runs the file."""
@@ -150,6 +152,22 @@ class Onnx(Format):
             return torch.from_numpy(pictures)
 
         return run
+
+
+def _name_axes(path: Path) -> None:
+    """Name the free sizes of an ONNX file, which torch's exporter numbers."""
+    import onnx
+
+    model, names = onnx.load(path), {}
+    for value in (*model.graph.input, *model.graph.output):
+        for dim, axis in zip(value.type.tensor_type.shape.dim, AXES, strict=False):
+            names[dim.dim_param] = axis
+    names.pop("", None)  # of sizes that are fixed
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in names:
+                dim.dim_param = names[dim.dim_param]
+    onnx.save(model, path)
 
 
 def known_formats(fresh: Callable[[], nn.Module]) -> dict[str, Format]:

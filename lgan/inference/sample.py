@@ -10,10 +10,13 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from lgan.data.images import to_uint8
-from lgan.files import safe_name
+from lgan.files import file_names, refuse_existing
+from lgan.inference.output import staged
 from lgan.inference.task_network import find_task
 from lgan.methods.base import LifelongGAN
 from lgan.seeding import Noise
+
+GRID = "grid.png"
 
 
 def sample_classes(border: dict[str, Any], task: int | str | None) -> list[int]:
@@ -30,12 +33,24 @@ def draw(method: LifelongGAN, classes: list[int], count: int, seed: int) -> Tens
     return to_uint8(method.sample(labels, Noise(seed))).unflatten(0, (len(classes), count))
 
 
-def save_images(images: Tensor, names: list[str], output: Path) -> None:
-    """Write one PNG per image into a folder per class, and a grid of all."""
-    for name, rows in zip(names, images, strict=True):
-        folder = output / safe_name(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        for index, image in enumerate(rows):
-            save_image(image.float() / 255, folder / f"{index:05d}.png")
-    grid = images.flatten(0, 1).float() / 255
-    save_image(grid, output / "grid.png", nrow=images.shape[1], padding=1)
+def folders_of(border: dict[str, Any], classes: list[int], output: Path) -> list[Path]:
+    """Return the folder of each class: the same, whichever other classes are drawn."""
+    names = file_names([str(name) for name in border["class_names"]])
+    return [output / names[c] for c in classes]
+
+
+def save_images(images: Tensor, folders: list[Path], output: Path, overwrite: bool = False) -> None:
+    """Write one PNG per image into a folder per class, and a grid of all, or nothing.
+
+    With `overwrite`, pictures that were drawn there before are removed.
+    """
+    grid = output / GRID
+    refuse_existing((grid, *folders), overwrite)
+    former = (path for folder in folders for path in folder.glob("[0-9]" * 5 + ".png"))
+    with staged(output, former) as part:
+        for folder, rows in zip(folders, images, strict=True):
+            (part / folder.name).mkdir()
+            for index, image in enumerate(rows):
+                save_image(image.float() / 255, part / folder.name / f"{index:05d}.png")
+        rows = images.flatten(0, 1).float() / 255
+        save_image(rows, part / GRID, nrow=images.shape[1], padding=1)

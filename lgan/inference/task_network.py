@@ -70,8 +70,10 @@ def find_task(border: dict[str, Any], task: int | str | None) -> int:
     names = task_names(border)
     if isinstance(task, int) and not isinstance(task, bool) and 0 <= task < len(names):
         return task
-    if task in names:
+    if str(task) in names and not isinstance(task, bool):
         return names.index(str(task))
+    if isinstance(task, str) and task.isdecimal() and int(task) < len(names):
+        return int(task)
     learnt = ", ".join(f"{index} ({name})" for index, name in enumerate(names))
     what = "is missing" if task is None else "has not been learnt"
     raise ConfigError(f"task={'...' if task is None else task} {what}; choose one of {learnt}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,8 @@ from tqdm import tqdm
 from lgan.data.decoding import BACKGROUND, open_picture, suffixes, upright_size
 from lgan.data.images import to_float, to_uint8
 from lgan.errors import ConfigError, DataError, warn
-from lgan.files import atomic_path, refuse_existing
+from lgan.files import refuse_existing
+from lgan.inference.output import staged
 from lgan.inference.task_network import TaskNetwork
 from lgan.networks.modes import as_in_training, random_devices
 from lgan.seeding import mix
@@ -47,9 +48,7 @@ def translate(
     test_mode: str = "eval",
     background: str = BACKGROUND,
 ) -> None:
-    """Translate pictures and write the results, with a progress bar on a terminal.
-
-    Where one cannot be decoded, those before it are written.
+    """Translate pictures and write all the results or none, with a progress bar on a terminal.
 
     Args:
         network: a translator.
@@ -65,7 +64,8 @@ def translate(
     mode = as_in_training(module) if alone else nullcontext()
     forked = torch.random.fork_rng(random_devices(torch.device(device)))
     shown = tqdm(total=len(pictures), unit="picture", disable=None)  # on a terminal
-    with torch.no_grad(), mode, forked, shown as bar:
+    staging = staged(pictures[0].target.parent)
+    with staging as part, torch.no_grad(), mode, forked, shown as bar:
         for batch in batches(pictures, 1 if alone else batch_size):
             inputs = [
                 torch.stack([read(p, network.shape[0], background) for p in batch]).to(device)
@@ -74,7 +74,7 @@ def translate(
                 inputs.append(network.code(seed, done, len(batch)).to(device))
             torch.manual_seed(mix(seed, "translate", done))
             for picture, image in zip(batch, module(*inputs).cpu(), strict=True):
-                write(picture, image)
+                write(replace(picture, target=part / picture.target.name), image)
             done += len(batch)
             bar.update(len(batch))
 
@@ -153,8 +153,7 @@ def write(picture: Picture, image: Tensor) -> None:
     pixels = to_uint8(image)[:, :height, :width].permute(1, 2, 0).contiguous().numpy()
     made = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     kind = Image.registered_extensions()[picture.target.suffix.lower()]
-    with atomic_path(picture.target) as temporary:
-        made.save(temporary, format=kind, quality=QUALITY)
+    made.save(picture.target, format=kind, quality=QUALITY)
 
 
 def check_output(pictures: list[Picture], overwrite: bool) -> None:

@@ -125,20 +125,25 @@ def advice(state: State) -> str:
     found = recognise(state)
     if not found:
         return "It is no U-Net, ResNet or BicycleGAN generator that lgan knows."
-    settings = " ".join(f"{k}={str(v).lower()}" for k, v in found.items() if k != "network")
-    return f"It fits {found['network']} with {settings} (keys of network.generator)."
+    network, inputs = found.pop("network"), found.pop("input_channels", 3)
+    settings = " ".join(f"{k}={str(v).lower()}" for k, v in found.items())
+    grey = "" if inputs == 3 else f" It takes pictures of {inputs} channels, lgan's pairs have 3."
+    return f"It fits {network} with {settings} (keys of network.generator).{grey}"
 
 
 def recognise(state: State) -> dict[str, Any]:
     """Return the network and the settings a netG checkpoint was made with; {} if unknown.
 
-    `norm=none` cannot be told from `norm=instance`, which has no tensors either.
+    A norm of instances has no tensors, and pix2pix's code gives its convolutions biases; without
+    either there is no norm.
     """
     first = next((key for key in _FIRST if key in state and state[key].ndim == 4), None)
     if first is None:
         return {}
     convolutions = [k for k, v in state.items() if k.endswith(".weight") and v.ndim == 4]
-    norm = "batch" if any(key.endswith(".running_mean") for key in state) else "instance"
+    bias = first.replace("weight", "bias") in state
+    batch = any(key.endswith(".running_mean") for key in state)
+    norm = "batch" if batch else "instance" if bias else "none"
     found = {"network": _FIRST[first], "ngf": state[first].shape[0], "norm": norm}
     if first == "model.1.weight":
         blocks = {m[1] for k in state if (m := re.match(r"model\.(\d+)\.conv_block\.", k))}
@@ -148,7 +153,6 @@ def recognise(state: State) -> dict[str, Any]:
     else:
         found["downs"] = len(convolutions) // 2
     if first != "model.down.0.weight":
-        bias = first.replace("weight", "bias") in state
         found |= {"bias": bias, "input_channels": state[first].shape[1]}
     return found
 

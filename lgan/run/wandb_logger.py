@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import socket
 from collections.abc import Mapping
 from typing import Any, cast
@@ -17,6 +19,7 @@ from lgan.errors import warn
 
 PATIENCE = 5.0
 """Seconds that W&B's server is given to answer."""
+_LONGEST = 128  # characters of a name or group that W&B takes
 
 
 class LenientWandbLogger(WandbLogger):
@@ -27,6 +30,11 @@ class LenientWandbLogger(WandbLogger):
     """
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401  (WandbLogger's)
+        for key, name in settings.items():
+            if key == "id" and name:
+                settings[key] = wandb_id(name)
+            elif key in ("name", "group") and name:
+                settings[key] = name[-_LONGEST:]
         super().__init__(**settings)
         self._refused: set[str] = set()
 
@@ -55,6 +63,13 @@ class LenientWandbLogger(WandbLogger):
                 f"W&B did not take everything: {_brief(error)}; metrics.csv has all numbers, and "
                 f"`wandb sync --include-online {run.settings.sync_dir}` uploads what W&B wrote."
             )
+
+
+def wandb_id(name: str) -> str:
+    """Return an id that W&B takes, with its tables' names: the run's name, or a hash of it."""
+    if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+        return name
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def _brief(error: Exception) -> str:

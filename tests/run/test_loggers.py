@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import pytest
 
@@ -103,3 +104,14 @@ def test_a_wandb_client_that_breaks_costs_warnings_and_not_the_run(
 def test_a_senseless_time_for_wandb_is_refused(configure, seconds) -> None:
     with pytest.raises(ConfigError, match=f"logger.finish_timeout={seconds}|=None must be"):
         train(configure("logger=wandb", f"logger.finish_timeout={seconds}"))
+
+
+def test_ids_that_wandb_would_refuse_become_a_hash() -> None:
+    pytest.importorskip("wandb")
+    from lgan.run.wandb_logger import wandb_id
+
+    assert wandb_id("digits-sft-default-seed0-0a1b2c3d") == "digits-sft-default-seed0-0a1b2c3d"
+    names = ["a/b", "a:b", "a b", "gr\u00fcn", "a" * 120, "a" * 121]
+    found = [wandb_id(name) for name in names]
+    assert len(set(found)) == len(names)
+    assert all(re.fullmatch(r"[0-9a-f]{32}", each) for each in found)

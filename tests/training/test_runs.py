@@ -11,7 +11,7 @@ import torch
 from lgan.errors import ConfigError, RunError, TrainingDivergedError
 from lgan.files import load_tensors
 from lgan.inference.load import load_run
-from lgan.inference.sample import draw, sample_classes, save_images
+from lgan.inference.sample import draw, folders_of, sample_classes, save_images
 from lgan.methods.base import LifelongGAN
 from lgan.run.record import RunRecord
 from lgan.training.runner import SequenceRunner
@@ -263,9 +263,15 @@ def test_sampling_from_a_run_without_its_config(configure, tmp_path) -> None:
     images = draw(method, classes, 5, seed=3)
     assert images.shape == (2, 5, 1, 8, 8) and images.dtype == torch.uint8
     assert torch.equal(images, draw(method, classes, 5, seed=3))
-    save_images(images, ["2", "../3"], tmp_path / "out")
-    assert len(list((tmp_path / "out").rglob("0000*.png"))) == 10
+    out = tmp_path / "out"
+    folders = folders_of({"class_names": ["2", "../3"]}, [0, 1], out)
+    save_images(images, folders, out)
+    assert len(list(out.rglob("0000*.png"))) == 10
     assert not (tmp_path / "3").exists()
+    with pytest.raises(ConfigError, match=r"grid.png exists already; add overwrite=true"):
+        save_images(images, folders, out)
+    save_images(images[:, :2], folders, out, overwrite=True)
+    assert len(list(out.rglob("0000*.png"))) == 4, "no picture of an earlier call is left"
     with pytest.raises(ConfigError, match="task=7"):
         sample_classes(border, 7)
     with pytest.raises(RunError, match="after=9"):
