@@ -10,6 +10,7 @@ from borders import begin, end
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
+from lgan.launch.compose import compose_run
 from lgan.methods.imitation import side_by_side
 from lgan.methods.joint import Joint
 from lgan.methods.lifelong_gan import Distillation, montage, swap
@@ -353,3 +354,10 @@ def test_test_mode_is_for_translators(make_method, make_translator, mode) -> Non
         make_method(SFT, test_mode=mode)
     with pytest.raises(ConfigError, match="training.test_mode=train"):
         make_translator(SFT, test_mode="train")
+
+
+def test_beta_is_the_one_found_for_the_data() -> None:
+    said = {("photos", "code"): 0.5, ("photos", "paper"): 5, ("facades_maps", "code"): 5}
+    for (data, preset), beta in said.items():
+        config = compose_run(["method=lifelong_gan", f"data={data}", f"preset={preset}"])
+        assert config.method.beta == beta
