@@ -53,7 +53,6 @@ class Growable(Protocol):
 
     def chain(self) -> Chain:
         """Return who feeds whom."""
-        ...
 
 
 def chain_of(network: nn.Module) -> Chain:

@@ -18,8 +18,7 @@ from lgan.networks.shapes import ImageShape, with_channels
 class CycleGenerator(Translator):
     """Two translators: `forward_` from inputs to targets (netG_A), `backward_` the other way.
 
-    Args:
-        translator: `(image_shape, num_classes, input_channels=...) -> Translator`, one direction.
+    Each is made by `translator(image_shape, num_classes, input_channels=...)`.
     """
 
     halves = {"forward": "forward_", "backward": "backward_"}
@@ -45,8 +44,7 @@ class CycleGenerator(Translator):
 class CycleDiscriminator(PictureDiscriminator):
     """Two discriminators: `target` on target pictures (netD_A), `source` on inputs (netD_B).
 
-    Args:
-        patch: `(image_shape, num_classes) -> PictureDiscriminator` for one side; not conditional.
+    `patch(image_shape, num_classes)` makes one, not conditional.
     """
 
     def __init__(
@@ -68,11 +66,9 @@ class CycleDiscriminator(PictureDiscriminator):
 class BicycleGenerator(Translator):
     """BicycleGAN's generator and the encoder it is trained with.
 
-    Args:
-        translator: `(image_shape, num_classes, code_length=...) -> Translator`, which is called
-            with pictures and codes.
-        encoder: `(image_shape, code_length=...) -> nn.Module`: target pictures to mean and log
-            variance of their codes, both (B, code_length).
+    `translator(image_shape, num_classes, code_length=...)` is called with pictures and codes,
+    `encoder(image_shape, code_length=...)` with target pictures; it returns mean and log variance
+    of their codes, both (B, code_length).
     """
 
     halves = {"forward": "translator"}
@@ -104,15 +100,11 @@ class BicycleGenerator(Translator):
 class BicycleDiscriminator(PictureDiscriminator):
     """Two discriminators: `encoded` (netD) and `random` (netD2), by where the code comes from.
 
-    Args:
-        patch: `(image_shape, num_classes) -> PictureDiscriminator` for one; not conditional.
+    `patch(image_shape, num_classes)` makes one, not conditional.
     """
 
     def __init__(
-        self,
-        image_shape: ImageShape,
-        num_classes: int,
-        patch: Callable[..., PictureDiscriminator],
+        self, image_shape: ImageShape, num_classes: int, patch: Callable[..., PictureDiscriminator]
     ) -> None:
         super().__init__()
         self.encoded = patch(image_shape, num_classes)

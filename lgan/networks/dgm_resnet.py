@@ -115,11 +115,8 @@ class DGMResNetDiscriminator(ClassDiscriminator):
     """Images to a score and class logits by a ResNet-18 with a 3x3 stem and no pooling behind it.
 
     12,246,081 parameters for colour images and ten logits without bias, 12,246,091 with. Weights
-    start as torchvision's ResNet has them.
-
-    Args:
-        aux_bias: give the logits a bias. In the code the first task's layer has none, and the
-            wider ones that replace it have.
+    start as torchvision's ResNet has them. The logits' bias is `aux_bias`: in the code the first
+    task's layer has none, and the wider ones that replace it have.
     """
 
     def __init__(

@@ -15,15 +15,12 @@ class AdversarialLoss(Protocol):
 
     def real(self, score: Tensor) -> Tensor:
         """Return the discriminator's loss on real images."""
-        ...
 
     def fake(self, score: Tensor) -> Tensor:
         """Return the discriminator's loss on generated images."""
-        ...
 
     def generator(self, score: Tensor) -> Tensor:
         """Return the generator's loss on its own images."""
-        ...
 
 
 class Wasserstein:

@@ -50,7 +50,6 @@ class Schedule(Protocol):
 
     def __call__(self, step: int, clock: DataClock) -> float:
         """Return the factor at `step`, counted from 0 in each task."""
-        ...
 
 
 def linear_decay(epoch: int, constant: int, decay: int) -> float:
