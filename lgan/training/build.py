@@ -10,6 +10,7 @@ from annotated_types import MinLen
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.arguments import NOTHING, Text, check_section
@@ -77,7 +78,17 @@ def build_loggers(config: DictConfig) -> list[Logger]:
 
 def build_trainer_factory(config: DictConfig) -> Callable[..., L.Trainer]:
     """Return what makes a fresh Trainer for each task, its strategy included."""
-    return lambda **settings: make(config, "trainer")(**settings)
+
+    def build(**settings: Any) -> L.Trainer:  # noqa: ANN401
+        try:
+            return make(config, "trainer")(**settings)
+        except MisconfigurationException as error:
+            said = " ".join(str(error).split())
+            raise ConfigError(
+                f"trainer.accelerator={config.trainer.accelerator}: {said}"
+            ) from error
+
+    return build
 
 
 def make(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) -> Any:  # noqa: ANN401

@@ -55,9 +55,10 @@ def train(config: DictConfig) -> Path:
             datamodule = build.build_datamodule(config)
             fit.check_config(config, datamodule.image_shape, datamodule.num_classes)
             learner = build_learner(config, datamodule)
+            make_trainer = build.build_trainer_factory(config)
+            make_trainer()  # what it refuses is refused before anything is written
             with run_lock(folder.path):
                 record = decided(lambda: open_run(folder, config, datamodule, *learner))
-                make_trainer = build.build_trainer_factory(config)
                 run(config, SequenceRunner(*learner, datamodule, make_trainer, folder, record))
         except signals.StopBySignal as stop:
             if is_main():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lgan.errors import DamagedFileError, RunError
+from lgan.errors import ConfigError, DamagedFileError, RunError
 from lgan.files import FOOTER, load_tensors, save_tensors
 from lgan.methods.base import LifelongGAN
 from lgan.methods.ewc import EWCGAN
@@ -287,3 +287,9 @@ def test_a_file_where_the_run_should_go_is_refused_in_a_sentence(configure, tmp_
         with pytest.raises(RunError, match="could not write .*taken.*choose another folder"):
             train(configure(*FAST, f"run_dir={tmp_path}/{place}"))
     assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_a_trainer_that_is_refused_leaves_no_folder(configure, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.devices=2"):
+        train(configure(*FAST, "trainer.devices=2", f"run_dir={tmp_path}/runs/new"))
+    assert not (tmp_path / "runs").exists()
