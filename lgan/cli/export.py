@@ -13,7 +13,7 @@ from lgan.cli.common import script
 from lgan.errors import RunError, warn
 from lgan.files import write_json
 
-FormatName = Literal["safetensors", "torch_export", "torchscript", "onnx"]
+FormatName = Literal["safetensors", "pix2pix", "torch_export", "torchscript", "onnx"]
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lgan.errors import ConfigError, RunError
 from lgan.files import refuse_existing
 from lgan.inference.formats import Format, known_formats
 from lgan.inference.task_network import TaskNetwork
 from lgan.methods.base import LifelongGAN
+from lgan.networks.pretrained import define_g
 
 REPORT = "export.json"
 
@@ -104,6 +105,9 @@ def describe(network: TaskNetwork) -> dict[str, Any]:
     facts["picture"] = "(batch, channels, height, width), RGB in [-1, 1]: x / 127.5 - 1"
     facts |= {"channels": network.shape[0], "training_size": list(network.shape[1:])}
     facts |= {"sides_multiple_of": network.multiple, "sides_at_least": network.least}
+    if arguments := define_g(network.network.state_dict()):
+        dropout = any(isinstance(m, nn.Dropout) for m in network.network.modules())
+        facts["define_G"] = arguments | {"use_dropout": dropout}
     if network.code_length:
         facts["code"] = f"normal (batch, {network.code_length})"
     return facts

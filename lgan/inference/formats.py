@@ -20,6 +20,7 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as fx_config
 
 from lgan.inference.task_network import Part, TaskNetwork
+from lgan.networks.pretrained import define_g
 from lgan.networks.translation import to_netg
 
 AXES = ("batch", "channels", "rows", "columns")
@@ -85,6 +86,34 @@ class Safetensors(Format):
         """Return the fresh network's part that this one is."""
         fresh = self.fresh()
         return fresh.get_submodule(network.part if hasattr(fresh, network.part) else "")
+
+
+class Pix2pix(Safetensors):
+    """The same tensors as pix2pix's and CycleGAN's test.py load them, strictly."""
+
+    file = "latest_net_G.pth"
+
+    def refusal(self, network: TaskNetwork) -> str:
+        """Refuse networks that `define_G` does not build."""
+        if reason := super().refusal(network):
+            return reason
+        if define_g(network.network.state_dict()):
+            return ""
+        return (
+            "pix2pix's define_G builds no such network: it has U-Nets of 7 or 8 downs and ResNets "
+            "of 6 or 9 blocks, with biases under instance norm alone (train with "
+            "network.generator.bias=false, or true under instance norm); use safetensors."
+        )
+
+    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
+        """Write the `state_dict`."""
+        torch.save(to_netg(network.network.state_dict()), path)
+
+    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
+        """Return a fresh network of the run's config with these tensors."""
+        plain = self._plain(network)
+        plain.load_state_dict(torch.load(path, weights_only=True))
+        return plain.eval()
 
 
 class TorchExport(Format):
@@ -174,6 +203,7 @@ def known_formats(fresh: Callable[[], nn.Module]) -> dict[str, Format]:
     """Return all formats by name; `fresh` builds the run's plain generator."""
     return {
         "safetensors": Safetensors(fresh),
+        "pix2pix": Pix2pix(fresh),
         "torch_export": TorchExport(),
         "torchscript": TorchScript(),
         "onnx": Onnx(),

@@ -157,6 +157,30 @@ def recognise(state: State) -> dict[str, Any]:
     return found
 
 
+def define_g(state: State) -> dict[str, Any]:
+    """Return the arguments of pix2pix's `define_G` whose network a state loads into; {} if none.
+
+    Its code gives convolutions biases with a norm of instances alone, and has U-Nets of 7 and 8
+    halvings and ResNets of 6 and 9 blocks.
+    """
+    found = recognise(state)
+    kinds = {("downs", 7): "unet_128", ("downs", 8): "unet_256", ("blocks", 6): "resnet_6blocks",
+             ("blocks", 9): "resnet_9blocks"}  # fmt: skip
+    name = next((kinds[item] for item in found.items() if item in kinds), None)
+    if name is None or found.get("bias") != (found["norm"] == "instance"):
+        return {}
+    last = [value for key, value in state.items() if key.endswith(".weight") and value.ndim == 4][
+        -1
+    ]
+    return {
+        "input_nc": found["input_channels"],
+        "output_nc": last.shape[1 if name.startswith("unet") else 0],  # of a transposed convolution
+        "ngf": found["ngf"],
+        "netG": name,
+        "norm": found["norm"],
+    }
+
+
 def _may_be_zero(network: nn.Module, key: str) -> bool:
     owner, _, entry = key.rpartition(".")
     layers = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
