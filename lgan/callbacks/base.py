@@ -7,6 +7,7 @@ A fresh Trainer fits each task, so Lightning's own hooks cannot see it as a whol
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -141,5 +142,5 @@ def announce(event: str, callbacks: Iterable[Callback], context: TaskContext) ->
         reader: Reader = getattr(callback, "reads", "")
         if reader and isinstance(callback, BroughtByMethod):
             reader = "method"
-        with context.datamodule.reading(reader):
+        with context.datamodule.reading(reader) if reader else nullcontext():
             getattr(callback, event, lambda _: None)(context)

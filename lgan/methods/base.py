@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -182,11 +183,18 @@ class LifelongGAN(Saved, Declared):
         return self.discriminator(images)[1]
 
     def parameter_counts(self) -> dict[str, int]:
-        """Count numbers: trained in this task, stored to generate, discriminator, all in all."""
-        kept = list(self.generator.parameters())
+        """Count numbers, as a task's end finds them.
+
+        `trained`: those of the generator's that the task's optimizer may move; `stored`: what must
+        be kept to draw all tasks so far; `full`: one plain generator per task; `discriminator`; and
+        `total`: all of the state.
+        """
+        kept, plain = list(self.generator.parameters()), replace(self.networks, pretrained=())
+        one = sum(p.numel() for p in plain.build_generator().parameters())
         return {
             "trained": sum(p.numel() for p in kept if p.requires_grad),
             "stored": sum(p.numel() for p in kept),
+            "full": (self.task_index + 1) * one,
             "discriminator": sum(p.numel() for p in self.discriminator.parameters()),
             "total": sum(tensor.numel() for tensor in self.state_dict().values()),
         }

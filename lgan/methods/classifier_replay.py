@@ -99,11 +99,17 @@ class ClassifierReplay(Converted):
             yield self.balanced_batch(batch) if self.task_index else batch
 
     def balanced_batch(self, batch: Batch) -> Batch:
-        """Return a batch of the same size in which every class has the same share."""
+        """Return a batch of the same size in which every class has the same share.
+
+        A side whose share is less than half a picture gets whole ones in some steps.
+        """
         old, world = self.old_classes, self.noise.world
         everyone = len(batch["y"]) * world
         current = len(self.task_classes[self.task_index])
         count = round(everyone * len(old) / (len(old) + current))
+        if count in (0, everyone):
+            share = everyone * current / (len(old) + current)
+            count = everyone - int((self.step + 1) * share) + int(self.step * share)
         # The last `count` rows of the global batch are replays; of them this rank has its share.
         new = everyone - count
         kept = len(range(self.noise.rank, new, world))

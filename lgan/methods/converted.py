@@ -104,10 +104,8 @@ class ConvertedGenerator(Converted):
         return [*super().configure_callbacks(), ExpandLayers(), FreezeFilterBank()]
 
     def parameter_counts(self) -> dict[str, int]:
-        """Count what the task added, what is kept of all tasks, and one full network per task."""
-        task, full = self.task_index, self.networks.build_generator()
+        """Count what the optimizer moved, and what is kept of all tasks, masks as bits."""
         return super().parameter_counts() | {
-            "trained": self.generator.new_parameters(task),
-            "stored": self.generator.stored_parameters(task + 1),
-            "full": (task + 1) * sum(p.numel() for p in full.parameters()),
+            "trained": self._trained,
+            "stored": self.generator.stored_parameters(self.task_index + 1),
         }

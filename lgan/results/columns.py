@@ -33,7 +33,8 @@ DISK_FORMATS = {
 TASKS = Column("tasks", "tasks", "tasks", form="count")
 COSTS = (
     *(Column(f"parameters_{name}", title, f"row.parameters.{name}", form="count")
-      for name, title in {"trained": "parameters trained", "stored": "stored"}.items()),
+      for name, title in {
+          "trained": "parameters trained", "added": "added", "stored": "stored"}.items()),
     Column("parameters_share", "stored / (T × Full), %",
            "row.parameters.stored / parameters.full", None, 1, "percent"),
     Column("parameters_total", "total", "row.parameters.total", form="count"),

@@ -19,7 +19,8 @@ NOISE = "the same noise"
 PICTURES = "the same test pictures"
 # What a row's `parameters` may hold, and how the report's table heads it.
 PARAMETERS = {
-    "trained": "new in the task",
+    "trained": "trained in the task",
+    "added": "added by the task",
     "stored": "stored for all tasks",
     "full": "T × Full",
     "stored / parameters.full": "stored / (T × Full), %",

@@ -14,7 +14,7 @@ from lgan.results.collect import Group
 from lgan.results.figures import COLOURS, plain, png
 from lgan.run.record import RunRecord, number, value_at
 
-NEW_SHARE = "parameters.trained / parameters.full"
+NEW_SHARE = "parameters.added / parameters.full"
 
 
 def trade_off(

@@ -117,8 +117,23 @@ class RunRecord:
     def from_dict(cls, content: Any, name: str = FILE_NAME) -> RunRecord:  # noqa: ANN401
         """Make a record of plain data, or raise a RunError; `name` stands in its message."""
         _check(content, name)
+        _count_added(content["rows"])
         known = {f.name for f in fields(cls)}
         return cls(**{key: value for key, value in content.items() if key in known})
+
+
+def _count_added(rows: list[dict[str, Any]]) -> None:
+    """Tell what tasks added in rows that are older than `added`; their `trained` was just that."""
+    stored = 0
+    for row in rows:
+        counts = row.get("parameters")
+        if not isinstance(counts, dict) or not isinstance(counts.get("stored"), int):
+            continue
+        if "added" not in counts:
+            counts["added"] = counts["stored"] - stored
+            if "full" in counts:
+                counts.pop("trained", None)
+        stored = counts["stored"]
 
 
 def value_at(row: dict[str, Any], path: str) -> float:

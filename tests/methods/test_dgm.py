@@ -125,6 +125,17 @@ def test_a_balanced_batch_has_the_same_size_and_equal_shares() -> None:
     assert (labels[3], labels[0], labels[1] + labels[2]) == (10, 10, 20)
 
 
+def test_a_share_below_half_a_picture_is_not_none() -> None:
+    """Two of four classes are current: a single row shows one in every second step."""
+    method = enter(make(), 2)
+    shown = []
+    for step in range(16):
+        method.step = step
+        shown += method.balanced_batch(batch([1]))["y"].tolist()
+    current = set(method.task_classes[2])
+    assert [label in current for label in shown].count(True) == 8
+
+
 def test_per_class_batches_hold_one_batch_of_each_task() -> None:
     """The code: current and old batches are joined, shuffled and cut (papers/dgm.md, 4.3a)."""
     method = enter(make(replay="per_class"), 2)
