@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pickle
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -169,7 +170,9 @@ def _finite(content: Any) -> Any:  # noqa: ANN401
 
 def safe_name(name: str) -> str:
     """Return a name from outside as one that cannot leave its folder."""
-    return "".join(c if c.isalnum() or c in "-_ " else "_" for c in name) or "_"
+    whole = sys.getfilesystemencoding() == "utf-8"  # otherwise letters may have no file name
+    kept = (c if (c.isalnum() and (whole or c.isascii())) or c in "-_ " else "_" for c in name)
+    return "".join(kept) or "_"
 
 
 def file_names(names: Sequence[str], taken: Iterable[str] = ()) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -50,6 +51,8 @@ def run_script(
     function: Callable[..., Any], config_name: str, path: str | None = config_path()
 ) -> None:
     """Run a console script: compose `<path>/<config_name>.yaml` with the command line, call."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # class names in an ASCII locale
     decorated = hydra.main(version_base="1.3", config_path=path, config_name=config_name)
     decorated(friendly_errors(function))()
 

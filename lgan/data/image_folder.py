@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -108,7 +109,16 @@ def check_splits(splits: ImageSplits) -> ImageSplits:
             part.check()
     if isinstance(splits.train, FileImages):
         warn_of_blank(splits.train, splits.class_names)
-    return splits
+    return replace(splits, class_names=tuple(map(readable, splits.class_names)))
+
+
+def readable(name: str) -> str:
+    """Return a folder's name as text; bytes that are not UTF-8 are escaped.
+
+    Python keeps such bytes, in an ASCII locale all of another letter, as what no file or figure
+    takes.
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def warn_of_blank(images: FileImages, names: Sequence[str]) -> None:

@@ -133,3 +133,13 @@ def test_blank_pictures_are_warned_of(tmp_path: Path, capsys) -> None:
     assert images.train.take(torch.tensor([0]))[0, :, 0, 7].tolist() == [255] * 3
     image_folder(str(tmp_path), size=8, background="black")
     assert "the pictures of a, b are empty once decoded" in capsys.readouterr().err
+
+
+def test_names_that_are_no_text_are_escaped(tmp_path: Path) -> None:
+    for name in (b"gr\xfcn", b"gr\xe4n", "gr\u00fcn".encode()):
+        folder = os.path.join(os.fsencode(tmp_path), b"train", name)
+        os.makedirs(folder)
+        for i in range(5):
+            Image.new("L", (4, 4)).save(os.path.join(os.fsdecode(folder), f"{i}.png"))
+    names = image_folder(str(tmp_path), size=4).class_names
+    assert sorted(names) == ["gr\\xe4n", "gr\\xfcn", "gr\u00fcn"]
