@@ -3,8 +3,6 @@
 Whatever a config builds says in its annotations which values make sense; errors name the key.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import re

@@ -3,8 +3,6 @@
 Two processes that compute the same thing at once both leave a whole file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

@@ -4,8 +4,6 @@ A single process is rank 0 of 1, with nothing to wait for. Rows of a global batc
 rank r holds rows r, r + N, r + 2N, ... of it, so that what stands first does so in every share.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

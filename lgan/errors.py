@@ -1,7 +1,5 @@
 """The errors lgan raises on purpose; each message is one sentence a user can act on."""
 
-from __future__ import annotations
-
 import sys
 
 

@@ -1,7 +1,5 @@
 """Writing files so that a crash never leaves half of one, and reading them so that damage shows."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

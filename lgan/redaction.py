@@ -1,7 +1,5 @@
 """Secrets of a command line, kept out of all that is written; they are still used as given."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

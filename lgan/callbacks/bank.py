@@ -1,7 +1,5 @@
 """The end of a task in a generator whose finished tasks are frozen."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import lightning as L

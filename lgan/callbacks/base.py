@@ -4,8 +4,6 @@ A fresh Trainer fits each task, so Lightning's own hooks cannot see it as a whol
 `on_task_start`, with the networks as the last task left them, and `on_task_end` after a task.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field

@@ -1,7 +1,5 @@
 """Evaluation of all tasks so far at each task border."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Stopping when training has diverged."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

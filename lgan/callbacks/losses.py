@@ -1,7 +1,5 @@
 """Logging what happens inside a task."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import lightning as L

@@ -1,7 +1,5 @@
 """What a generator needs at and between task borders: room, protection, binary masks."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import lightning as L

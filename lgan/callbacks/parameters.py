@@ -1,7 +1,5 @@
 """Counting parameters, and what a growing network reserved, at each task border."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from lgan.callbacks.base import TaskCallback, TaskContext

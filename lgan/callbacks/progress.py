@@ -1,7 +1,5 @@
 """One progress bar for the whole sequence."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import lightning as L

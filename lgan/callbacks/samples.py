@@ -1,7 +1,5 @@
 """Images from a fixed noise: what the generator shows of each class after each task."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import ClassVar

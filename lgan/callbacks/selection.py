@@ -1,7 +1,5 @@
 """Accuracy at the step with the best accuracy on real validation images, as DGM's code reports."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar

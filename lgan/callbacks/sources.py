@@ -1,7 +1,5 @@
 """What generators are given at a task border: noise, or the pictures that they translate."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Leaving between two steps when a signal has asked for it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the console scripts share: a mistake ends in one sentence."""
 
-from __future__ import annotations
-
 import functools
 import io
 import os

@@ -1,7 +1,5 @@
 """`lgan-export`: one task's generator of a finished run, for other programs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal

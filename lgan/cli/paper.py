@@ -1,7 +1,5 @@
 """`lgan-paper`: run what a paper's table needs, as a sweep, then print ours beside the paper's."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`lgan-report`: runs to one HTML file."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

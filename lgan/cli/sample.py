@@ -1,7 +1,5 @@
 """`lgan-sample`: images from a finished run, without repeating its config."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

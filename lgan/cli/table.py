@@ -1,7 +1,5 @@
 """`lgan-table`: runs to a comparison table."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """`lgan-train`: train one method on one task sequence, or many in a sweep."""
 
-from __future__ import annotations
-
 from omegaconf import DictConfig
 
 from lgan.cli.common import run_script

@@ -1,7 +1,5 @@
 """`lgan-translate`: a folder of pictures through one task of a finished run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal

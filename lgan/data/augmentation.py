@@ -1,7 +1,5 @@
 """Augmentations that run on the device, on batches already in [-1, 1]."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812

@@ -1,7 +1,5 @@
 """The only door to data; it opens for one task at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property, partial

@@ -5,8 +5,6 @@ background, 16 bits become 8 by their upper byte. What has no stated range, floa
 32-bit numbers, is refused by its header.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """scikit-learn's embedded digits: 1,797 grey pictures of 8x8, no download."""
 
-from __future__ import annotations
-
 import torch
 from sklearn.datasets import load_digits
 

@@ -1,7 +1,5 @@
 """A user's own pictures: one folder per class below train, val and test."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence

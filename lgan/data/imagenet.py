@@ -1,7 +1,5 @@
 """ImageNet-50: fifty of ImageNet's classes in small, from folders of pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal

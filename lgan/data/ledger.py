@@ -1,7 +1,5 @@
 """Whose real pictures were opened while a task was trained: the protocol, witnessed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal

@@ -5,8 +5,6 @@ position to save but the step itself, and N ranks see together what one rank see
 r, r + N, ... of each batch, as `lgan.seeding.Noise` deals out noise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any

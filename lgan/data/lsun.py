@@ -1,7 +1,5 @@
 """LSUN's scene categories, from folders of pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """A bounded memory of real training pictures (exemplars) for methods that declare one."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Paired translation tasks in pix2pix's layout: two pictures side by side in each file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal

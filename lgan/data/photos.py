@@ -7,8 +7,6 @@ from the crop alone. Training and test pictures therefore share no pixel, though
 alike, as two halves of one flower do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

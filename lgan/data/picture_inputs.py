@@ -4,8 +4,6 @@ All take uint8 pictures ``(N, 3, H, W)`` and return uint8 pictures of the same s
 its own picture alone.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812

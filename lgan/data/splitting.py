@@ -1,7 +1,5 @@
 """Cutting a data set: stratified hold-out and limits per class, fixed by a seed."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

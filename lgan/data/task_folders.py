@@ -1,7 +1,5 @@
 """Translation tasks that lie in folders: a list of names, folders and directions."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

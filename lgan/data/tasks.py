@@ -1,7 +1,5 @@
 """Which classes belong to which task, and in which order they come."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal

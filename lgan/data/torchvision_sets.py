@@ -5,8 +5,6 @@ into the cache (a `root` that holds files is only ever read); the network. ``roo
 cache, ``$XDG_CACHE_HOME/lgan/data``.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

@@ -1,7 +1,5 @@
 """Tasks that translate pictures: a task is a class, and its noise is a picture."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal

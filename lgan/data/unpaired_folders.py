@@ -1,7 +1,5 @@
 """Unpaired translation tasks in CycleGAN's layout: trainA, trainB, testA, testB."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 

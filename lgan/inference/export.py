@@ -3,8 +3,6 @@
 Every file is loaded again and compared with the run's own network on the same inputs.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec

@@ -4,8 +4,6 @@ Sizes stay free: batch, and height and width as far as the network's multiples g
 they are what tracing leaves free.
 """
 
-from __future__ import annotations
-
 import copy
 import inspect
 from abc import ABC, abstractmethod

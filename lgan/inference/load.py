@@ -1,7 +1,5 @@
 """A finished run as a method: rebuilt from its config and the state after one of its tasks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

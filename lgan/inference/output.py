@@ -1,7 +1,5 @@
 """Where the scripts write: all of a call's files, or none."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterable, Iterator

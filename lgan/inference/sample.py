@@ -1,7 +1,5 @@
 """Images of a finished run's classes: drawn, and written as PNG files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

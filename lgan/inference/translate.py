@@ -1,7 +1,5 @@
 """A folder of pictures through one task of a finished run: planned, read, translated, written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace

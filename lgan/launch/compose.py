@@ -1,7 +1,5 @@
 """From overrides to the config that `lgan-train` would make of them."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from pathlib import Path

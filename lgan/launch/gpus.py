@@ -1,7 +1,5 @@
 """Which GPUs a job of a sweep sees, where no scheduler decides it."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Mapping, Sequence

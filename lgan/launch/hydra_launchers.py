@@ -1,7 +1,5 @@
 """What lgan has to know of Hydra's launchers, which a config names by their class."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import signal

@@ -1,7 +1,5 @@
 """What a job of `lgan-train` or `lgan-paper` does: train in as many processes as it is asked."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

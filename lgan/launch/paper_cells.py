@@ -3,8 +3,6 @@
 conf/paper.yaml asks Hydra's basic sweeper for `cell=NAME,NAME,...`, whatever launcher runs them.
 """
 
-from __future__ import annotations
-
 import sys
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass

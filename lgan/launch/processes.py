@@ -5,8 +5,6 @@ The Hydra job resolves its config and starts `torch.distributed`'s elastic agent
 other ranks with the whole command line, which in a multirun runs the sweep on every rank.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import pickle

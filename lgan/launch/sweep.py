@@ -6,8 +6,6 @@ the Hydra app of a console script, reads the notes and prints the table (`lgan.l
 A job that began and left no last note died.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What became of a sweep's jobs, as one table for the screen."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 `lgan.launch.processes` starts it. It reads a plain, resolved config and never Hydra's command line.
 """
 
-from __future__ import annotations
-
 import ctypes
 import logging
 import os

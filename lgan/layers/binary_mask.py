@@ -5,8 +5,6 @@ trains an ordinary network. A later task learns a real number m per weight; it c
 w * 1[m > tau], and the gradient passes the threshold straight through: dL/dm = dL/dW * w.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, cast

@@ -1,7 +1,5 @@
 """How many bytes a generator and the masks of its tasks take, by format (DGM, Table 4)."""
 
-from __future__ import annotations
-
 from lgan.layers.growing import GrowingGenerator
 
 FLOAT, INT32, INT64 = 4, 4, 8

@@ -5,8 +5,6 @@ Composing costs the same whatever the input; mixing costs as much as there are p
 bank needs no gradient. So a U-Net's inner layers mix and its outer ones compose.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A generator whose layers have filter banks (Piggyback GAN), and what its tasks add."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import nn

@@ -4,8 +4,6 @@ A method builds a plain generator and converts it. From then on it computes as t
 `bake` gives a finished task's network as a plain one, equal to the bit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """A generator under masks that grows with its tasks: conversion, tasks, baking, accounts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast

@@ -4,8 +4,6 @@ Source: Ostapenko et al. 2019, Sec. 4.3, and the official code (papers/dgm.md, s
 to be as much free room for every task as there was for the first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

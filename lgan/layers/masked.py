@@ -6,8 +6,6 @@ nothing leaks (papers/dgm.md 6.7). The published scheme, a mask before the batch
 rows instead (`leak=paper`): batch norm's offset then passes for a unit that is off.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -4,8 +4,6 @@ Source: Ostapenko et al. 2019 (DGM, arXiv 1904.03137, Sec. 4), after Serra et al
 formulas stand in papers/dgm.md, section 2.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ starts in its first task with those tensors. What is not a linear layer or convo
 embeddings, ...), and the last layers, every task has its own of.
 """
 
-from __future__ import annotations
-
 import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -4,8 +4,6 @@ Networks are built plain, then converted: a layer that a method wants to own is 
 `TaskLayer` that took over its tensors. `bake(network, t)` gives a plain network again.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from typing import Self

@@ -1,7 +1,5 @@
 """A generator of which all tasks share everything but the last layers: fine-tuning's."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -6,8 +6,6 @@ Each of these calls `super()`, and constructors pass on the arguments that they 
 combine, as in `class Both(EWCGAN, MeRGANRA)`.
 """
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator

@@ -3,8 +3,6 @@
 Critic and generator see the current task only (Ostapenko et al. 2019 and the official code).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 

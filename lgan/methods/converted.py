@@ -1,7 +1,5 @@
 """What methods share that have a network for every task: how it is kept, and how it draws."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import lightning as L

@@ -6,8 +6,6 @@ classifier on the discriminator's trunk learns all classes from replays. Where p
 stay the same bit for bit.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext

@@ -4,8 +4,6 @@ MeRGAN uses it as a baseline without naming solver, replay ratio or iterations
 (papers/mergan.md 2.6); they are knobs here, and the readings are ours.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial

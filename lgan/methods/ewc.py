@@ -8,8 +8,6 @@ Of a translator F is estimated on the training inputs of the task just learnt, t
 may be looked at; the score is the mean over the discriminator's patches.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """What goes together: method, objective, networks and data, asked before anything is trained."""
 
-from __future__ import annotations
-
 from itertools import permutations
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """A generator beside a frozen one that it is to imitate: what replay and distillation share."""
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Joint training (JT): the upper bound that keeps all real data."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """Joint training (JT) of a classifier alone: the upper bound of single-head accuracy."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import ClassVar
 

@@ -12,8 +12,6 @@ the code's mean, so that imitation is not blurred by the encoder's own noise. A 
 a code (objective=pix2pix) has the reduced |G_t(A') - G_{t-1}(A')|.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, cast
 

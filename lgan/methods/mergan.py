@@ -5,8 +5,6 @@ alignment* (RA) asks the generator for the snapshot's image of the same noise an
 Paper and code differ (papers/mergan.md 5.1); `preset=code` and `preset=paper` select the readings.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal, cast
 
 import torch

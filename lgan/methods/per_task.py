@@ -1,7 +1,5 @@
 """One generator per task: the upper bound that cannot forget, at the full price in parameters."""
 
-from __future__ import annotations
-
 import copy
 from dataclasses import replace
 from typing import Any, ClassVar

@@ -3,8 +3,6 @@
 Formulas and what the paper leaves open: papers/piggyback_gan.md, sections 1 and 5.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import nn

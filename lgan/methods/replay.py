@@ -1,7 +1,5 @@
 """Replays for a classifier: generated, or real from a bounded memory, by class."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 

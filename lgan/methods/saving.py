@@ -1,7 +1,5 @@
 """What a method leaves on disk: in a checkpoint inside a task, and at the border behind it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from typing import Any, Never

@@ -1,7 +1,5 @@
 """Sequential fine-tuning (SFT): the lower bound, nothing protects the old tasks."""
 
-from __future__ import annotations
-
 from lgan.methods.base import LifelongGAN
 
 

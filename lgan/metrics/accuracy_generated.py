@@ -1,7 +1,5 @@
 """Accuracy on generated images, by a classifier trained on real ones (MeRGAN's "Acc")."""
 
-from __future__ import annotations
-
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.evidence import Evidence, fractions
 from lgan.run.columns import Column, percent

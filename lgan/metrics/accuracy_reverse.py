@@ -1,7 +1,5 @@
 """Reverse accuracy: a classifier that learnt from generated images, on real ones (MeRGAN)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

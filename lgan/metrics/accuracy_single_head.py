@@ -1,7 +1,5 @@
 """Accuracy of the method's own classifier on real test images, over all classes seen (DGM)."""
 
-from __future__ import annotations
-
 from lgan import distributed
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import rank

@@ -4,8 +4,6 @@ The training is short and fixed (Adam, cross entropy, cosine decay, no augmentat
 steps, the last weights are kept), so no held-out image takes part in any choice.
 """
 
-from __future__ import annotations
-
 import functools
 import logging
 import re

@@ -1,7 +1,5 @@
 """How much the generated images of a class differ from each other, as against real ones."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

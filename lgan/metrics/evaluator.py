@@ -1,7 +1,5 @@
 """Everything that is measured on tasks 0..t after training task t, by a list of metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any

@@ -1,7 +1,5 @@
 """What metrics measure at a task border; each part is made once, and all share it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 A config names a partial that is called with `classifier` (the evaluation classifier) and `device`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import warnings

@@ -1,7 +1,5 @@
 """Frechet distance between features of generated and of real images, by torch-fidelity."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

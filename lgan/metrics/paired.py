@@ -1,7 +1,5 @@
 """How near translations come to their targets, where pictures are paired."""
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch

@@ -1,7 +1,5 @@
 """Precision tells the quality of generated images, recall their diversity; by torch-fidelity."""
 
-from __future__ import annotations
-
 import math
 
 from torch import Tensor

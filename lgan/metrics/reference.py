@@ -1,7 +1,5 @@
 """What generated images are held against: real images, the evaluation classifier and features."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import chain

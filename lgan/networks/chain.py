@@ -5,8 +5,6 @@ wide as each other wherever they appear: a layer makes units, the layers that re
 norms between) follow in width. Skips are declared by naming the same units twice.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 

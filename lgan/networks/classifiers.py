@@ -5,8 +5,6 @@ for Fréchet distances. None has batch statistics, so that train and eval mode c
 and an image's features never depend on its neighbours.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Annotated
 

@@ -3,8 +3,6 @@
 A method knows one generator and one discriminator. The objective knows what is inside.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

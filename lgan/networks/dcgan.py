@@ -4,8 +4,6 @@ Source: Wu et al. 2018, section 4.1, and the official code (`gan32_model.py`). T
 are padded alike on both sides, one pixel off TensorFlow's "SAME": weights trained there do not fit.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

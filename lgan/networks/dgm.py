@@ -4,8 +4,6 @@ Source: Ostapenko et al. 2019 (arXiv 1904.03137) and the official code (papers/d
 code is for 32x32 images; other sides get as many layers as there are doublings.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from itertools import pairwise

@@ -4,8 +4,6 @@ Source: Ostapenko et al. 2019 (arXiv 1904.03137) and the official code for Image
 (papers/dgm.md 1c). The code has no network for CIFAR-10; this one serves there too.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

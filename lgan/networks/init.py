@@ -4,8 +4,6 @@ These are the initialisers of the WGAN-GP code that MeRGAN builds on. Fans count
 leaves: a strided convolution's outputs and a transposed convolution's inputs are `stride**2` fewer.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Small fully connected networks for small images, such as scikit-learn's 8x8 digits."""
 
-from __future__ import annotations
-
 import math
 
 import torch

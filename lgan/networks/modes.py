@@ -1,7 +1,5 @@
 """Computing as in training, whatever mode a network is in, without its noticing."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

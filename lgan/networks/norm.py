@@ -1,7 +1,5 @@
 """Batch normalisation with statistics per class, MeRGAN's way of conditioning (section 3)."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

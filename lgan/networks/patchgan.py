@@ -3,8 +3,6 @@
 Source: Isola et al. 2017 and its PyTorch code; layers and counts in papers/piggyback_gan.md 2.3.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

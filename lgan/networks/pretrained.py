@@ -5,8 +5,6 @@ a matter of reading the file safely and of saying what does not fit. A file that
 serves as well.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Source: the official code (`gan64_model.py`, GoodGenerator and GoodDiscriminator
 of class batch norm throughout; the code concatenates the class to the noise: both can be had.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 from typing import Literal
 

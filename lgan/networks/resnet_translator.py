@@ -4,8 +4,6 @@ Source: Zhu et al. 2017 after Johnson et al. 2016, and the PyTorch code; layers 
 papers/piggyback_gan.md 2.2.
 """
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 from lgan.arguments import Count

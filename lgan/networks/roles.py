@@ -5,8 +5,6 @@ sequence: all logits are there from the start. A network that is made for other 
 by a ConfigError.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, Protocol
 
 import torch

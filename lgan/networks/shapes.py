@@ -1,7 +1,5 @@
 """What a network asks of its images, checked once, with a message that names the way out."""
 
-from __future__ import annotations
-
 from lgan.errors import ConfigError
 
 ImageShape = tuple[int, int, int]

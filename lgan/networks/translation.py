@@ -10,8 +10,6 @@ input pictures, None for as many as the target has. Pictures that are too small,
 than a network takes, are refused by a ConfigError.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

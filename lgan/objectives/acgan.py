@@ -19,8 +19,6 @@ A batch is a dictionary of tensors:
 The weights are how replay adds "a second, weighted loss" in one pass over a concatenated batch.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

@@ -1,7 +1,5 @@
 """Adversarial losses per sample: one small class each, chosen by config."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """What a method knows of its objective."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 

@@ -13,8 +13,6 @@ G alone:  lambda_z |mu(E(fake2)) - n|
 gradient passes through E to the picture, and ends in G.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor, nn

@@ -8,8 +8,6 @@ G: generator(D_t(F(z))) + generator(D_s(B(x))) + lambda (|B(F(z)) - z| + |F(B(x)
 D: d_weight (real(D_t(x)) + fake(D_t(pool(F(z))))) + the same for D_s, z and B(x)
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from torch import Tensor

@@ -1,7 +1,5 @@
 """The image pool: a discriminator also sees older translations (Shrivastava et al. 2017)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -4,8 +4,6 @@ D: d_weight (real(D(x, z)) + fake(D(G(z), z))), the mean over patches
 G: generator(D(G(z), z)) + lambda_L1 |G(z) - x|
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from torch import Tensor, nn

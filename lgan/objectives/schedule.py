@@ -4,8 +4,6 @@ To Lightning a task is one epoch, so the data epoch is counted here, as the load
 factor is a function of the step alone: there is no scheduler, and no state to save.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 from typing import Protocol

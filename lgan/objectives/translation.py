@@ -13,8 +13,6 @@ A translation task is a class whose noise is a picture. A batch is a dictionary 
 `made` belongs to z and x: a method that changes them must leave it out of the new batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 

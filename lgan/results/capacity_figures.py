@@ -4,8 +4,6 @@ Each function takes groups of runs (a method over its seeds) and returns None wh
 recorded what it shows. Numbers of several seeds are averaged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Finding runs on disk and grouping those that differ in nothing but the seed."""
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """What a paper and its code have, and where a run's config departs from it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar

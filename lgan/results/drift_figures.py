@@ -1,7 +1,5 @@
 """Drift of old tasks' images from fixed noise: the numbers and their figure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

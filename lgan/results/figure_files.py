@@ -1,7 +1,5 @@
 """The report's main figures as files of their own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from lgan.files import safe_name, write_atomically

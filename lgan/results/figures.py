@@ -3,8 +3,6 @@
 `matplotlib.figure.Figure` is used directly: no pyplot, no global state, no display.
 """
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ Small images are enlarged by a whole factor, nearest neighbour, so that every pi
 too large for the page are reduced.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

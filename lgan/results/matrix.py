@@ -5,8 +5,6 @@ of one metric on task j after training task t. All functions are pure. Where a s
 earlier tasks and there is only one task, it is nan. Nan entries make the results they enter nan.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 

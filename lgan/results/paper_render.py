@@ -1,7 +1,5 @@
 """A paper's table as Markdown and figures: ours beside the paper's."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The report: one HTML file with everything in it, for any browser, offline, on screen or paper."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

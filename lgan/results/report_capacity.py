@@ -1,7 +1,5 @@
 """The report's parts on growth, masks, disk space and drift, for the runs that recorded them."""
 
-from __future__ import annotations
-
 import base64
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Comparison tables over seeds, and their renderers: Markdown, LaTeX (booktabs), CSV."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

@@ -1,7 +1,5 @@
 """What a setting buys and what it costs, as PNG bytes: Piggyback GAN's Figure 2."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Checkpoints inside a task: written, the one before kept, and the newest whole one found."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import suppress

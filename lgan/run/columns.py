@@ -1,7 +1,5 @@
 """Columns of tables, declared by what measures their numbers; plain data that a record keeps."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

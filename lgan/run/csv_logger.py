@@ -1,7 +1,5 @@
 """metrics.csv: every logged number, as it comes."""
 
-from __future__ import annotations
-
 import csv
 from argparse import Namespace
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """A run's folder: its files, what makes two runs the same, and going on after a stop."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

@@ -1,7 +1,5 @@
 """One process at a time trains a run."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import json

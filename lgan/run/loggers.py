@@ -4,8 +4,6 @@ Numbers go to `metrics.csv` (`lgan.run.csv_logger`), and to TensorBoard or W&B
 (`lgan.run.wandb_logger`) if the config says so.
 """
 
-from __future__ import annotations
-
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 

@@ -4,8 +4,6 @@ Nothing is remembered but a list in results.json, and what is done at a step is 
 list: a run that is killed after a rewind goes on exactly as it would have done.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 from typing import Any

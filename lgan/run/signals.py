@@ -5,8 +5,6 @@ While steps are trained the current one is finished and a checkpoint written
 written atomically, so that leaving loses nothing that was finished.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

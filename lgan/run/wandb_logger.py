@@ -1,7 +1,5 @@
 """Weights & Biases, whose troubles cost a warning and not the run."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """From a config to objects: the one place that instantiates."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 

@@ -1,7 +1,5 @@
 """Does a config make a run that can be trained? Asked of the config alone, without data on disk."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -5,8 +5,6 @@ the last finished task) and `_fit` (from a checkpoint inside a task); `_save` wr
 leaves. Where a filter bank is frozen and checkpoints are written: `lgan.callbacks`.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field

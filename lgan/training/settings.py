@@ -1,7 +1,5 @@
 """The check of a whole config, before anything is read, built or written."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """`lgan-train`: train one method on one task sequence."""
 
-from __future__ import annotations
-
 import logging
 import warnings
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The Trainer that fits one task, and what of Lightning's settings lgan leaves to the user."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 
