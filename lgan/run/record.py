@@ -174,6 +174,7 @@ _TYPES: dict[str, type] = {
     "data": str, "method": str, "preset": str, "declaration": str, "seed": int, "num_tasks": int,
     "tasks": list, "references": dict, "rows": list,
 }  # fmt: skip
+_LISTS = {"tasks": dict, "columns": dict, "rewinds": dict, "events": str}
 
 
 def _check(content: Any, name: str) -> None:  # noqa: ANN401
@@ -186,12 +187,22 @@ def _check(content: Any, name: str) -> None:  # noqa: ANN401
     for key, kind in _TYPES.items():
         if not isinstance(content.get(key), kind):
             raise RunError(f"{name} is damaged: '{key}' should be of type {kind.__name__}.")
+    _check_lists(content, name)
     if content.get("status") not in STATUSES:
         raise RunError(f"{name} is damaged: 'status' should be one of {', '.join(STATUSES)}.")
     if len(content["rows"]) > content["num_tasks"]:
         raise RunError(f"{name} is damaged: it has more rows than tasks.")
     for index, row in enumerate(content["rows"]):
         _check_row(row, index, name)
+
+
+def _check_lists(content: dict[str, Any], name: str) -> None:
+    for key, kind in _LISTS.items():
+        entries = content.get(key, [])
+        if not isinstance(entries, list) or not all(isinstance(each, kind) for each in entries):
+            raise RunError(f"{name} is damaged: '{key}' should be a list of {kind.__name__}s.")
+    if not isinstance(content.get("error"), str | None):
+        raise RunError(f"{name} is damaged: 'error' should be a text or null.")
 
 
 def _check_row(row: Any, index: int, name: str) -> None:  # noqa: ANN401
@@ -203,3 +214,12 @@ def _check_row(row: Any, index: int, name: str) -> None:  # noqa: ANN401
             f"{name} is damaged: row {index} should have metrics of {index + 1} tasks, "
             f"not {len(metrics)}."
         )
+    for measured in (*metrics, row.get("overall") or {}):
+        if not isinstance(measured, dict):
+            raise RunError(f"{name} is damaged: 'overall' of row {index} should be a mapping.")
+        for metric, value in measured.items():
+            if not isinstance(value, int | float | None):
+                raise RunError(
+                    f"{name} is damaged: row {index} has {metric}={value!r:.40} where a number or "
+                    "null should be."
+                )

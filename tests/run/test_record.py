@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,24 @@ def test_numbers_that_are_not_finite_are_null_in_the_file(tmp_path) -> None:
     write_json(tmp_path / "a.json", {"a": [math.nan, 1.5], "b": (math.inf, {"c": -math.inf})})
     strict = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
     assert strict == {"a": [None, 1.5], "b": [None, {"c": None}]}
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"rewinds": "x"},
+        {"rewinds": ["x"]},
+        {"events": 3},
+        {"tasks": ["x"]},
+        {"columns": ["x"]},
+        {"error": 3},
+        {"rows": [{"task": 0, "metrics": [{"fid": "high"}]}]},
+        {"rows": [{"task": 0, "metrics": [{}], "overall": "x"}]},
+    ],
+    ids=str,
+)
+def test_an_edited_record_is_refused(edit) -> None:
+    whole = asdict(RunRecord(data="d", method="m", seed=0, num_tasks=2))
+    assert RunRecord.from_dict(whole).num_tasks == 2
+    with pytest.raises(RunError, match=r"results\.json is damaged"):
+        RunRecord.from_dict(whole | edit)
