@@ -35,7 +35,7 @@ def translation_record(seed: int, trained: int = 30) -> RunRecord:
                 for j, fid in enumerate(fids[task])
             ],
             "overall": {"fid_classifier_pooled": 7.0 + task, "accuracy_generated": 0.625},
-            "parameters": {"trained": [100, trained][task], "stored": [100, 100 + trained][task],
+            "parameters": {"added": [100, trained][task], "stored": [100, 100 + trained][task],
                            "full": 100 * (task + 1)},
         }
         for task in range(2)

@@ -60,6 +60,7 @@ def make_translation(make_run) -> Callable[..., Path]:
             row["overall"] |= {"fid_classifier_pooled": 3.0 + t}
             row["overall"] |= {"l1": 0.1254, "ssim": 0.5} if paired else {}
             row["parameters"] |= {"stored": 1000 + 300 * t, "full": 1000 * (t + 1)}
+            row["parameters"]["added"] = 300 if t else 1000
         record.save(folder)
         return folder
 
@@ -121,7 +122,7 @@ def test_the_report_speaks_of_test_pictures(make_translation, tmp_path: Path):
     assert "Test pictures, the same in every column" in text
     assert "noise" not in text.partition("<summary>Settings")[0]
     assert "input, target" in text
-    for heading in ("new in the task", "T × Full", "stored / (T × Full), %"):
+    for heading in ("added by the task", "T × Full", "stored / (T × Full), %"):
         assert heading in text
     assert "Result matrix of l1" in text and "Result matrix of ssim" in text
 
@@ -130,12 +131,13 @@ def test_parameters_are_compared_with_one_network_per_task(make_translation, pla
     group = collect(make_translation()).groups[0]
     table = parameter_table(group)
     assert table.titles == [
-        "after task", "new in the task", "stored for all tasks", "T × Full",
+        "after task", "trained in the task", "added by the task", "stored for all tasks",
+        "T × Full",
         "stored / (T × Full), %", "discriminator", "total",
     ]  # fmt: skip
-    assert [[cell.text for cell in row[:5]] for row in table.rows] == [
-        ["1", "1,000", "1,000", "1,000", "100.0"],
-        ["2", "1,000", "1,300", "2,000", "65.0"],
+    assert [[cell.text for cell in row[:6]] for row in table.rows] == [
+        ["1", "1,000", "1,000", "1,000", "1,000", "100.0"],
+        ["2", "1,000", "300", "1,300", "2,000", "65.0"],
     ]
     group.runs[0] = Run(Path(), plain_record, {})
     assert "T × Full" not in parameter_table(group).titles
