@@ -84,8 +84,9 @@ REFUSED = {
 def test_a_senseless_setting_is_refused_by_its_key(
     target: str, name: str, value: Any, right: str
 ) -> None:
-    config = OmegaConf.create({"part": {"_target_": target, name: value}})
+    section = "method" if target.startswith("lgan.methods") else "callbacks"
+    config = OmegaConf.create({section: {"_target_": target, name: value}})
     with pytest.raises(ConfigError) as caught:
-        check_section(config, "part")
-    shown = "nan" if value != value else OmegaConf.to_container(config)["part"][name]
-    assert str(caught.value) == f"part.{name}={shown} must be {right}."
+        check_section(config, section)
+    shown = "nan" if value != value else OmegaConf.to_container(config)[section][name]
+    assert str(caught.value) == f"{section}.{name}={shown} must be {right}."
