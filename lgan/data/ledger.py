@@ -67,8 +67,11 @@ class Ledger:
         entry = {"by": by, "split": split, "tasks": list(tasks), "images": images}
         if in_fit:
             entry["in_fit"] = True
-        # What is opened again, after a stop too, is the same entry.
-        if entry not in (known := self.entries.setdefault(str(trained), [])):
+        # What is opened again is the same entry. What evaluation keeps once it has opened it, a
+        # process that goes on after a stop opens again, perhaps in a later task.
+        known = self.entries.setdefault(str(trained), [])
+        everywhere = self.entries.values() if by == "evaluation" else [known]
+        if not any(entry in opened for opened in everywhere):
             known.append(entry)
 
 

@@ -59,6 +59,9 @@ def test_what_is_opened_is_noted_once(data: TaskSequenceDataModule) -> None:
             {"by": "selection", "split": "validation", "tasks": [0], "images": 2},
         ]
     }
+    with data.ledger.training(2), data.reading("evaluation"):
+        data.test_images_of([0, 1])  # as a process does that goes on in task 2
+    assert data.ledger.entries["2"] == []
     assert breaches(data.ledger.entries) == ["selects by real validation data of old classes"]
 
 
