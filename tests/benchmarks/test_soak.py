@@ -289,8 +289,8 @@ def test_children_are_found_in_other_sessions_and_killed(tmp_path) -> None:
     ("name", "injection"),
     [
         ("mergan_jtr", Injection(1, 6, "kill")),
-        ("dgm_w", Injection(1, 12, "evaluation", "fit_end")),
-        ("piggyback_gan-cyclegan", Injection(1, 8, "cut")),
+        ("dgm_w", Injection(1, 13, "evaluation", "fit_end")),
+        ("piggyback_gan-cyclegan", Injection(1, 9, "cut")),
     ],
 )
 def test_a_killed_process_goes_on_to_the_same_bits(configure, cache, tmp_path, name, injection):

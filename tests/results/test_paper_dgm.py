@@ -129,7 +129,8 @@ def test_figures_stand_beside_the_table(tmp_path, ask, train, capsys):
     assert "![table.png](table.png)" in text
     assert Image.open(io.BytesIO((tmp_path / "out/table.png").read_bytes())).format == "PNG"
     assert f"written: {tmp_path / 'out/table.png'}" in capsys.readouterr().err
-    absent = FIGURE | {"path": "never.measured"}
+    curves = "lgan.results.capacity_figures.value_curves"
+    absent = {"_target_": curves, "path": "never.measured", "label": "nothing"}
     named = {"a": FIGURE | {"methods": ["gan"]}, "b": absent}
     text = build_table(ask(write_table(tmp_path, figure=named)), train)
     assert "![table-a.png](table-a.png)" in text
