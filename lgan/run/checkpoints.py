@@ -34,7 +34,8 @@ class Streamed(TorchCheckpointIO):
     ) -> None:
         """Write the file, and its folder if need be."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, path)
+        with Path(path).open("wb") as file:  # which says, as torch does not, what a disk refuses
+            torch.save(checkpoint, file)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
 
 from lgan.cli.common import friendly_errors, own_error
 from lgan.errors import ConfigError, RunError
@@ -126,24 +127,24 @@ def test_a_sweep_goes_on_after_a_failed_job_and_ends_with_code_1(tmp_path: Path)
 
 def test_errors_behind_hydras_wrapper_are_found(capsys):
     @friendly_errors
-    def fail():
+    def fail(config):
         try:
             raise ConfigError("steps=0 must be at least 1.")
         except ConfigError as error:
             raise InstantiationException("Error in call to target") from error
 
     with pytest.raises(SystemExit) as stop:
-        fail()
+        fail(OmegaConf.create())
     assert stop.value.code == 1
     assert capsys.readouterr().err == "error: steps=0 must be at least 1.\n"
 
 
 def test_other_exceptions_pass_through():
     @friendly_errors
-    def fail():
+    def fail(config):
         raise KeyError("a bug")
 
     with pytest.raises(KeyError):
-        fail()
+        fail(OmegaConf.create())
     assert own_error(KeyError()) is None
     assert isinstance(own_error(RunError("x")), RunError)
