@@ -136,6 +136,19 @@ def test_a_share_below_half_a_picture_is_not_none() -> None:
     assert [label in current for label in shown].count(True) == 8
 
 
+def test_a_balanced_batch_shows_the_current_class_however_many_there_are() -> None:
+    """30 rows and 100 classes: over 1,000 steps 300 pictures of each, the current one's too."""
+    method = enter(make(), 0)
+    method.task_classes, method.task_index = [(c,) for c in range(100)], 99
+    method._draw = lambda labels, noise: torch.zeros(len(labels), 1, 8, 8)
+    counts = torch.zeros(100)
+    for method.step in range(1000):
+        part = method.balanced_batch(batch([99] * 30))
+        counts += torch.bincount(part["y"], minlength=100)
+    assert counts.sum() == 30_000 and counts[99] == 300
+    assert counts.min() >= 299 and counts.max() <= 301
+
+
 def test_per_class_batches_hold_one_batch_of_each_task() -> None:
     """The code: current and old batches are joined, shuffled and cut (papers/dgm.md, 4.3a)."""
     method = enter(make(replay="per_class"), 2)
