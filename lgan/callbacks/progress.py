@@ -20,11 +20,16 @@ class SequenceProgress(ProgressBar):
 
     def __init__(self, every: Count = 20) -> None:
         super().__init__()
-        self.every = every
+        self.every, self._on = every, True
         self._bar: tqdm | None = None
 
     def disable(self) -> None:
-        """Do nothing: Lightning asks it of every rank but the first, where there is no bar."""
+        """Show nothing (Lightning calls this on every rank but the first)."""
+        self._on = False
+
+    def enable(self) -> None:
+        """Show the bar."""
+        self._on = True
 
     def on_task_start(self, context: TaskContext) -> None:
         """Open the bar at the first task, and name the task."""
@@ -34,7 +39,7 @@ class SequenceProgress(ProgressBar):
                 total=tasks * context.datamodule.steps,
                 initial=context.step,
                 unit="step",
-                disable=not distributed.is_main(),
+                disable=not (self._on and distributed.is_main()),
             )
         task = context.datamodule.sequence.tasks[context.task]
         classes = ",".join(context.datamodule.class_names[c] for c in task.classes)

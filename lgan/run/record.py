@@ -201,6 +201,10 @@ def _check_lists(content: dict[str, Any], name: str) -> None:
         entries = content.get(key, [])
         if not isinstance(entries, list) or not all(isinstance(each, kind) for each in entries):
             raise RunError(f"{name} is damaged: '{key}' should be a list of {kind.__name__}s.")
+    ledger = content.get("ledger", {})
+    opened = list(ledger.values()) if isinstance(ledger, dict) else [None]
+    if not all(isinstance(o, list) and all(isinstance(e, dict) for e in o) for o in opened):
+        raise RunError(f"{name} is damaged: 'ledger' should be lists of dicts, by task.")
     if not isinstance(content.get("error"), str | None):
         raise RunError(f"{name} is damaged: 'error' should be a text or null.")
 
