@@ -229,6 +229,11 @@ def _last_words(error: BaseException | None, jobs: list[Job], full_errors: bool)
     if isinstance(error, CompactHydraException) and not isinstance(error, JobFailedError):
         # A mistake in the command line, found before the first job, in Hydra's words.
         return "\n".join(str(each) for each in (error, error.__cause__) if each)
+    if isinstance(error, OSError) and not jobs:  # Hydra makes the sweep's folder
+        return (
+            f"error: could not write {error.filename}: {error.strerror}; paths.runs should name a "
+            "folder that can be written to."
+        )
     return verdict(jobs) or f"error: {first_sentence(error)}"
 
 

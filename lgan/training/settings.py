@@ -28,6 +28,7 @@ SETTINGS: dict[str, Any] = {
     "launch.timeout_minutes": Positive,
     "paths.runs": Text,
     "paths.cache": Text,
+    "data.name": FileName,
     "run_name": FileName,
     "run_dir": Text,
     "optimizer.lr": Annotated[float, Gt(0), Le(3e38)],

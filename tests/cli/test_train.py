@@ -72,3 +72,13 @@ def test_a_failing_job_does_not_stop_the_sweep(tmp_path, cache) -> None:
     assert result.returncode == 1
     assert "training.batch_size=99999" in result.stderr
     assert len(list(tmp_path.glob("*/checkpoints/task1.pt"))) == 1
+
+
+@pytest.mark.parametrize("sweep", [["-m"], []])
+def test_a_file_in_the_place_of_the_runs_is_one_sentence(tmp_path, sweep) -> None:
+    (tmp_path / "file").write_text("mine")
+    result = call("lgan.cli.train", *sweep, f"paths.runs={tmp_path}/file", "seed=0", *FAST)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: could not write {tmp_path}/file")
+    assert "paths.runs" in result.stderr and result.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
