@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.arguments import Number, Weight
-from lgan.layers.execution import kernel_of, with_tensors, without_tensors
+from lgan.layers.execution import kernel_of
 from lgan.layers.masks import pack_bits, unpack_bits
 from lgan.layers.per_task import LifelongGenerator, LifelongLayer, Linear, PerTask, Start
 
@@ -86,7 +86,6 @@ class BinaryMaskLayer(LifelongLayer):
         self.register_parameter("bias", cast(nn.Parameter | None, layer.bias))
         self.register_parameter("mask", None)
         self.started, self.finished = 1, 0
-        self._plain = [without_tensors(layer)]  # in a list: not a submodule
 
     def add_task(self) -> None:
         """Start a task: all m at their first value."""
@@ -136,7 +135,7 @@ class BinaryMaskLayer(LifelongLayer):
 
     def bake(self, task: int) -> nn.Module:
         """Return a plain layer with the weight of a task and the backbone's bias."""
-        return with_tensors(self._plain[0], self.weight_of(task), self.bias)
+        return self.kernel.layer(self.weight_of(task), self.bias)
 
     def numbers_of(self, task: int) -> dict[str, int]:
         """Return how many numbers a task added: weights and biases, or bits of masks."""
@@ -168,8 +167,3 @@ class MaskedTranslator(LifelongGenerator):
         """Return how many parameters a task added; 32 bits of a mask count as one."""
         bits = self.numbers_of(task).get("bits", 0)
         return super().new_parameters(task) - bits + math.ceil(bits / 32)
-
-    def mask_bytes(self) -> int:
-        """Return the bytes that the finished tasks' packed masks take."""
-        named = [(key.rpartition(".")[2], b) for key, b in self.network.named_buffers()]
-        return sum(b.numel() for name, b in named if name.startswith(("bits", "flips")))

@@ -8,8 +8,8 @@ bank needs no gradient. So a U-Net's inner layers mix and its outer ones compose
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, singledispatch
-from typing import Literal, TypeVar
+from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -19,19 +19,19 @@ from lgan.errors import ConfigError
 from lgan.layers.per_task import Linear
 
 Apply = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-L = TypeVar("L", bound=nn.Module)
 Mode = Literal["auto", "compose", "mix"]
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """What a plain layer computes, free of its tensors."""
+    """What a plain layer computes, free of its tensors; a dataclass hides `plain` from modules."""
 
     apply: Apply  # (x, weight, bias) -> y, as the plain layer
     mix: Apply  # (maps, W^T, bias) -> maps of other channels, position by position
     filter_axis: int  # of the weight
     channel_axis: int  # of input and output
     weight: torch.Size
+    plain: Linear  # without weight and bias
 
     def positions(self, shape: torch.Size) -> tuple[int, int]:
         """Return how many positions of x a filter is applied at, and how many the output has."""
@@ -39,6 +39,15 @@ class Kernel:
         y = self.apply(x, torch.empty(self.weight, device="meta"), None)
         read, made = (t.numel() // t.shape[self.channel_axis] for t in (x, y))
         return (read if self.filter_axis else made), made  # a transposed convolution's axis is 1
+
+    def layer(self, weight: Tensor, bias: Tensor | None) -> Linear:
+        """Return a plain layer with copies of these tensors, which take no gradient."""
+        layer = copy.copy(self.plain)
+        layer._parameters = {
+            name: None if t is None else nn.Parameter(t.detach().clone(), requires_grad=False)
+            for name, t in (("weight", weight), ("bias", bias))
+        }
+        return layer
 
 
 @dataclass(frozen=True)
@@ -96,63 +105,27 @@ class Execution:
         self._chosen.clear()
 
 
-@singledispatch
 def kernel_of(layer: nn.Module) -> Kernel:
     """Return what a plain layer computes."""
-    raise ConfigError(
-        f"network: a {type(layer).__name__} has no filters; only Linear, Conv2d and "
-        "ConvTranspose2d can be converted."
-    )
-
-
-@kernel_of.register
-def _(layer: nn.Linear) -> Kernel:
-    return Kernel(F.linear, F.linear, 0, -1, layer.weight.shape)
-
-
-@kernel_of.register
-def _(layer: nn.Conv2d) -> Kernel:
-    _require_plain(layer)
-    apply = partial(F.conv2d, stride=layer.stride, padding=layer.padding, dilation=layer.dilation)
-    return Kernel(apply, _mix_maps, 0, -3, layer.weight.shape)
-
-
-@kernel_of.register
-def _(layer: nn.ConvTranspose2d) -> Kernel:
-    _require_plain(layer)
-    apply = partial(
-        F.conv_transpose2d,
-        stride=layer.stride,  # type: ignore[arg-type]
-        padding=layer.padding,  # type: ignore[arg-type]
-        output_padding=layer.output_padding,  # type: ignore[arg-type]
-        dilation=layer.dilation,  # type: ignore[arg-type]
-    )
-    return Kernel(apply, _mix_maps, 1, -3, layer.weight.shape)
-
-
-def without_tensors(layer: L) -> L:
-    """Return a shallow copy of a plain layer whose weight and bias are None."""
-    bare = copy.copy(layer)
-    bare._parameters = {"weight": None, "bias": None}
-    return bare
-
-
-def with_tensors(bare: Linear, weight: Tensor, bias: Tensor | None) -> Linear:
-    """Return a plain layer with these tensors, which take no gradient."""
-    layer = copy.copy(bare)
-    layer._parameters = {
-        "weight": nn.Parameter(weight.detach().clone(), requires_grad=False),
-        "bias": None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=False),
-    }
-    return layer
-
-
-def _require_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    if not isinstance(layer, Linear):
+        raise ConfigError(
+            f"network: a {type(layer).__name__} has no filters; only Linear, Conv2d and "
+            "ConvTranspose2d can be converted."
+        )
+    plain = copy.copy(layer)
+    plain._parameters = {"weight": None, "bias": None}
+    if isinstance(layer, nn.Linear):
+        return Kernel(F.linear, F.linear, 0, -1, layer.weight.shape, plain)
     if layer.groups != 1 or layer.padding_mode != "zeros" or "weight" not in layer._parameters:
         raise ConfigError(
             f"network: a converted {type(layer).__name__} must have groups=1, "
             "padding_mode='zeros' and no parametrisation of its weight."
         )
+    transposed = isinstance(layer, nn.ConvTranspose2d)
+    keys = ["stride", "padding", "dilation", *["output_padding"] * transposed]
+    settings = {key: getattr(layer, key) for key in keys}
+    apply = partial(F.conv_transpose2d if transposed else F.conv2d, **settings)
+    return Kernel(apply, _mix_maps, int(transposed), -3, layer.weight.shape, plain)
 
 
 def _mix_maps(maps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.arguments import Share
-from lgan.errors import RunError
-from lgan.layers.execution import Execution, Mode, Work, kernel_of, with_tensors, without_tensors
+from lgan.layers.execution import Execution, Mode, Work, kernel_of
 from lgan.layers.per_task import LifelongLayer, Linear, Start
 
 STD = 0.02  # the spread of fresh filters, pix2pix's
@@ -79,7 +78,6 @@ class FilterBankLayer(LifelongLayer):
         self.shape = layer.weight.shape
         self.counts, self.finished = [self.outputs], 0
         self.execution = Execution(settings.execution)
-        self._plain = [without_tensors(layer)]  # in a list: not a submodule
         self._banks: dict[str, Tensor] = {}
 
     @property
@@ -129,20 +127,6 @@ class FilterBankLayer(LifelongLayer):
         """Return the unconstrained filters of each task and the number of finished tasks."""
         return {"unconstrained": list(self.counts), "finished": self.finished}
 
-    def rebuild(self, structure: dict[str, Any]) -> None:
-        """Give a fresh layer the shape of a saved one; its tensors are loaded afterwards."""
-        for task in range(len(structure["unconstrained"])):
-            if task:
-                self.add_task()
-            if task < structure["finished"]:
-                self.commit()
-        if self.structure() != structure:
-            raise RunError(
-                f"the saved layer has {structure['unconstrained']} unconstrained filters, "
-                f"method.unconstrained={self.settings.unconstrained} gives {self.counts}; use the "
-                "settings of the run it comes from."
-            )
-
     def forward(self, x: Tensor) -> Tensor:
         """Compute as the current task, or as the last one if that is finished."""
         last = len(self.counts) - 1
@@ -171,7 +155,7 @@ class FilterBankLayer(LifelongLayer):
 
     def bake(self, task: int) -> nn.Module:
         """Return a plain layer with the composed weight of a task."""
-        return with_tensors(self._plain[0], self.weight_of(task), self.bias_of(task))
+        return self.kernel.layer(self.weight_of(task), self.bias_of(task))
 
     def _composed(self, free: Tensor | None, mixing: Tensor | None, task: int) -> Tensor:
         """Return [F^u, R^-1(R(bank) W)] along the filter axis."""

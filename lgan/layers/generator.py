@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.errors import RunError
-from lgan.layers.protocol import bake, task_layers
+from lgan.layers.protocol import TaskLayer, bake
 from lgan.seeding import mix
 
 
@@ -55,8 +55,9 @@ class TaskGenerator(nn.Module):
 
     def commit(self) -> None:
         """Fix for good what the current task has learnt."""
-        for layer in task_layers(self):
-            layer.commit()
+        for layer in self.modules():
+            if isinstance(layer, TaskLayer):
+                layer.commit()
         self.committed = len(self.tasks)
 
     def bake(self, task: int) -> nn.Module:

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from lgan.layers import masked
 from lgan.layers.generator import TaskGenerator
-from lgan.layers.growth import LayerSize, Rule, code_rule, grown_by_units, grown_by_weights
+from lgan.layers.growth import LayerSize, Rule, code_rule, grown_by_weights
 from lgan.layers.masked import MaskedLayer, TaskHead, TaskSpecific
 from lgan.layers.masks import TaskMasks
 from lgan.layers.protocol import replace
 from lgan.networks.chain import Link, chain_of
 from lgan.networks.factory import noise_length
-from lgan.networks.heads import ClassHead, Identity, SharedHead
+from lgan.networks.heads import ClassHead, SharedHead
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,10 @@ def _newly(masks: TaskMasks) -> int:
 
 
 class GrowingGenerator(TaskGenerator):
-    """A plain generator with a `chain`, converted: masked layers, a norm and head for each task."""
+    """A plain generator with a `chain`, converted: masked layers, a norm and head for each task.
+
+    `masks` are those that are learnt, by the name of the layer or units they belong to.
+    """
 
     purpose: ClassVar[str] = "grow"
 
@@ -47,6 +50,7 @@ class GrowingGenerator(TaskGenerator):
         self.chain = chain_of(network)
         self.network, self.settings, self.z_dim = network, settings, noise_length(network)
         self.layers, self._first = dict[str, MaskedLayer](), dict[str, int]()
+        self.masks: dict[str, TaskMasks] = {}
         for link in self.chain.links:
             layer = self.convert_layer(link, network.get_submodule(link.layer))
             replace(network, link.layer, layer)
@@ -54,19 +58,11 @@ class GrowingGenerator(TaskGenerator):
             self._first[link.units] = layer.weight.shape[layer.out_axis] // link.per_unit
         for name in self.chain.norms:
             replace(network, name, TaskSpecific(network.get_submodule(name), _fresh_norm))
-        for name, units in self.chain.identities.items():
-            replace(network, name, self.convert_identity(units))
-        # The head comes last: it may read masks that are made with the layers.
         head = cast(SharedHead | ClassHead, network.get_submodule(self.chain.head))
-        replace(network, self.chain.head, self.convert_head(head))
+        replace(network, self.chain.head, TaskHead(head))
 
     def convert_layer(self, link: Link, layer: Any) -> MaskedLayer:  # noqa: ANN401
         """Return the masked layer that takes over a plain one."""
-        raise NotImplementedError
-
-    @property
-    def masks(self) -> dict[str, TaskMasks]:
-        """The masks that are learnt, by the name of the layer or units they belong to."""
         raise NotImplementedError
 
     def next_widths(self) -> dict[str, int]:
@@ -125,14 +121,6 @@ class GrowingGenerator(TaskGenerator):
             }
         return report
 
-    def convert_identity(self, units: str) -> nn.Module:
-        """Return what stands where units pass unchanged."""
-        return Identity()
-
-    def convert_head(self, head: SharedHead | ClassHead) -> TaskHead:
-        """Return the head of all tasks."""
-        return TaskHead(head)
-
     def start_task(self, task: int) -> None:
         """Widen the network and start the task on it: masks, norms and a head."""
         classes, widths = self.tasks[task]["classes"], self.tasks[task]["widths"]
@@ -156,13 +144,9 @@ class WeightMaskedGenerator(GrowingGenerator):
 
     def convert_layer(self, link: Link, layer: Any) -> MaskedLayer:  # noqa: ANN401
         """Return the layer under masks of weights."""
-        return masked.WeightMaskedLayer(layer)
-
-    @property
-    def masks(self) -> dict[str, TaskMasks]:
-        """The masks of weights by layer."""
-        layers = cast(dict[str, masked.WeightMaskedLayer], self.layers)
-        return {name: layer.masks for name, layer in layers.items()}
+        made = masked.WeightMaskedLayer(layer)
+        self.masks[link.layer] = made.masks
+        return made
 
     def next_widths(self) -> dict[str, int]:
         """Return the widths by the rule, from the weights that the last task newly reserved."""
@@ -179,43 +163,33 @@ class UnitMaskedGenerator(GrowingGenerator):
 
     def __init__(self, network: nn.Module, settings: Settings, leak: bool = False) -> None:
         self._leak = leak
-        self._units: dict[str, TaskMasks] = {}
         super().__init__(network, settings)
-        self.units = nn.ModuleDict({k.replace(".", "_"): m for k, m in self._units.items()})
+        self.units = nn.ModuleDict({k.replace(".", "_"): m for k, m in self.masks.items()})
+        if not leak:
+            head = cast(TaskHead, network.get_submodule(self.chain.head))
+            head.reads.append(self.masks[self.chain.head_source])
+            for name, units in self.chain.identities.items():
+                replace(network, name, masked.UnitGate(self.masks[units]))
 
     def convert_layer(self, link: Link, layer: Any) -> MaskedLayer:  # noqa: ANN401
         """Return the layer under the masks of the units it reads and makes."""
-        makes = self._units.setdefault(link.units, TaskMasks())
-        reads = None if link.source is None else self._units[link.source]
+        makes = self.masks.setdefault(link.units, TaskMasks())
+        reads = None if link.source is None else self.masks[link.source]
         return masked.UnitMaskedLayer(layer, reads, makes, link.per_unit, self._leak)
-
-    def convert_identity(self, units: str) -> nn.Module:
-        """Return a gate: what passes a skip is under its own units' mask."""
-        return Identity() if self._leak else masked.UnitGate(self._units[units])
-
-    def convert_head(self, head: SharedHead | ClassHead) -> TaskHead:
-        """Return the head of all tasks, under the mask of the units it reads."""
-        return TaskHead(head, None if self._leak else self._units[self.chain.head_source])
-
-    @property
-    def masks(self) -> dict[str, TaskMasks]:
-        """The masks of units by the units' name."""
-        return self._units
 
     def commit(self) -> None:
         """Binarise the units' masks too."""
         super().commit()
-        for masks in self._units.values():
+        for masks in self.masks.values():
             masks.commit()
 
     def next_widths(self) -> dict[str, int]:
         """Return one unit more for each that the last task newly reserved."""
-        newly = {name: _newly(masks) for name, masks in self.masks.items()}
-        return grown_by_units(newly, self.widths)
+        return {units: n + _newly(self.masks[units]) for units, n in self.widths.items()}
 
     def start_task(self, task: int) -> None:
         """Start the units' masks too."""
         super().start_task(task)
         device, start = next(self.parameters()).device, self.settings.start if task else 0.0
-        for name, masks in self._units.items():
+        for name, masks in self.masks.items():
             masks.add_task((self.tasks[task]["widths"][name],), device, start)

@@ -51,8 +51,3 @@ def grown_by_weights(
     for units in chain.units:
         grown[units] = widths[units] + max(wanted(link) for link in chain.makers(units))
     return grown
-
-
-def grown_by_units(newly: dict[str, int], widths: dict[str, int]) -> dict[str, int]:
-    """Return the next width of all units under masks of units (DGMa): one more per reserved one."""
-    return {units: width + newly[units] for units, width in widths.items()}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError
-from lgan.layers.execution import kernel_of, with_tensors
+from lgan.layers.execution import kernel_of
 from lgan.layers.masks import TaskMasks
 from lgan.layers.per_task import Linear
 from lgan.layers.protocol import TaskLayer, TaskModules
@@ -30,14 +30,9 @@ class MaskedLayer(TaskLayer):
                 "by all tasks and no mask protects it."
             )
         self.kernel, self.weight = kernel_of(layer), layer.weight
-        self.out_axis = int(isinstance(layer, nn.ConvTranspose2d))
-        self._plain = [layer]  # in a list: not a submodule
+        self.out_axis = self.kernel.filter_axis  # of the weight, over outputs
+        self.in_axis = 1 - self.out_axis
         self.shapes: list[torch.Size] = []
-
-    @property
-    def in_axis(self) -> int:
-        """The axis of the weight that runs over inputs."""
-        return 1 - self.out_axis
 
     @property
     def area(self) -> int:
@@ -67,7 +62,7 @@ class MaskedLayer(TaskLayer):
 
     def bake(self, task: int) -> nn.Module:
         """Return a plain layer with the weight of a finished task."""
-        return with_tensors(self._plain[0], self.weight_of(task), None)
+        return self.kernel.layer(self.weight_of(task), None)
 
     def protect(self) -> None:
         """Take the gradient away from weights that older tasks use."""
@@ -187,25 +182,25 @@ class TaskSpecific(TaskModules):
 
 
 class TaskHead(TaskSpecific):
-    """A head for each task, under the mask of the units it reads (DGMa; None: it reads all)."""
+    """A head for each task, under the mask of the units it `reads` if there is one (DGMa)."""
 
-    def __init__(self, head: SharedHead | ClassHead, reads: TaskMasks | None = None) -> None:
+    def __init__(self, head: SharedHead | ClassHead) -> None:
         super().__init__(head, head.fresh)
-        self._reads = reads if reads is None else [reads]
+        self.reads: list[TaskMasks] = []  # in a list: not submodules
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
         """Return the current task's images before the tanh."""
-        if self._reads is not None:
-            x = x * self._reads[0].soft()[:, None, None]
+        for masks in self.reads:
+            x = x * masks.soft()[:, None, None]
         return self.tasks[-1](x, y)
 
     def bake(self, task: int) -> nn.Module:
         """Return a copy of a task's head, its input columns masked."""
         head = super().bake(task)
-        if self._reads is not None:
+        for masks in self.reads:
             weight = head.convolution.weight.data  # type: ignore[union-attr]
             axis = int(isinstance(head.convolution, nn.Conv2d))
-            weight.movedim(axis, -1).mul_(self._reads[0].of(task))  # type: ignore[operator]
+            weight.movedim(axis, -1).mul_(masks.of(task))  # type: ignore[operator]
         return head
 
 

@@ -5,12 +5,9 @@ Networks are built plain, then converted: a layer that a method wants to own is 
 """
 
 import copy
-from collections.abc import Iterator
 from typing import Self
 
 from torch import Tensor, nn
-
-from lgan.networks.heads import clone
 
 
 class TaskLayer(nn.Module):
@@ -43,7 +40,7 @@ class TaskModules(TaskLayer):
 
     def bake(self, task: int) -> nn.Module:
         """Return a copy of a task's module."""
-        return clone(self.tasks[task])
+        return copy.deepcopy(self.tasks[task]).requires_grad_(False)
 
     def train(self, mode: bool = True) -> Self:
         """Switch the current task's module; those of finished tasks stay in eval mode."""
@@ -51,11 +48,6 @@ class TaskModules(TaskLayer):
         for index, module in enumerate(self.tasks):
             module.train(mode and index >= self.finished)
         return self
-
-
-def task_layers(network: nn.Module) -> Iterator[TaskLayer]:
-    """Yield each task-aware layer of a network once."""
-    return (module for module in network.modules() if isinstance(module, TaskLayer))
 
 
 def replace(network: nn.Module, name: str, module: nn.Module) -> None:

@@ -32,8 +32,8 @@ class Chain:
     head: str  # dotted name of the head, a module of `lgan.networks.heads`
     head_source: str  # the units that the head reads
     identities: dict[str, str]
-    """Dotted names of `lgan.networks.heads.Identity` modules, through which units pass unchanged,
-    to those units; a unit mask must act there too."""
+    """Dotted names of `nn.Identity` modules, through which units pass unchanged (a skip), to those
+    units; a unit mask must act there too."""
 
     @property
     def units(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.chain import Chain, Link
 from lgan.networks.dgm import Init, doublings, init_weights, label_noise
-from lgan.networks.heads import HeadPer, Identity, head
+from lgan.networks.heads import HeadPer, head
 from lgan.networks.roles import ClassDiscriminator
 from lgan.networks.shapes import ImageShape
 
@@ -36,7 +36,7 @@ class DGMUpBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(inputs)
         self.conv2 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False)
-        self.identity = Identity()
+        self.identity = nn.Identity()  # masks act on it by its name
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, inputs, H, W) to (B, outputs, 2H, 2W)."""

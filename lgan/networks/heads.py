@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -73,12 +72,3 @@ def head(
     """Return a fresh head for images of `channels`, one per task or one per class."""
     last = make(inputs, channels * (num_classes if per == "class" else 1))
     return ClassHead(last, range(num_classes), num_classes) if per == "class" else SharedHead(last)
-
-
-class Identity(nn.Identity):
-    """Units that pass unchanged, as a skip does; masks can act on it by its name."""
-
-
-def clone(module: nn.Module) -> nn.Module:
-    """Return an independent copy that takes no gradient."""
-    return copy.deepcopy(module).requires_grad_(False)

@@ -7,7 +7,6 @@ import pytest
 from lgan.layers.growth import (
     LayerSize,
     code_rule,
-    grown_by_units,
     grown_by_weights,
     paper_rule,
 )
@@ -55,10 +54,6 @@ def test_the_paper_keeps_what_is_free(newly) -> None:
     added = paper_rule(LayerSize(24, m, 16, newly), more_inputs=11)
     free = n * m - newly + added * n
     assert free == n * m + (-newly % n)
-
-
-def test_units_grow_by_what_was_reserved() -> None:
-    assert grown_by_units({"a": 3, "b": 0}, {"a": 80, "b": 40}) == {"a": 83, "b": 40}
 
 
 def test_layers_that_make_the_same_units_get_the_larger_width() -> None:

@@ -15,7 +15,7 @@ from lgan.errors import ConfigError
 from lgan.networks.chain import chain_of
 from lgan.networks.dgm import DGMDiscriminator, DGMGenerator, label_noise, smallest_side
 from lgan.networks.dgm_resnet import DGMResNetDiscriminator, DGMResNetGenerator
-from lgan.networks.heads import ClassHead, Identity, SharedHead
+from lgan.networks.heads import ClassHead, SharedHead
 from lgan.run.folder import register_resolvers
 
 GREY32, RGB32, RGB64, DIGIT = (1, 32, 32), (3, 32, 32), (3, 64, 64), (1, 8, 8)
@@ -190,7 +190,7 @@ def test_chains_name_layers_that_fit_together(kind: str) -> None:
         assert generator.get_submodule(name).num_features == widths[units]
     norms = {n for n, m in generator.named_modules() if isinstance(m, nn.BatchNorm2d)}
     assert set(chain.norms) == norms
-    identities = {n for n, m in generator.named_modules() if isinstance(m, Identity)}
+    identities = {n for n, m in generator.named_modules() if isinstance(m, nn.Identity)}
     assert set(chain.identities) == identities
     convolution = generator.get_submodule(chain.head).convolution
     inputs = 0 if isinstance(convolution, nn.ConvTranspose2d) else 1
