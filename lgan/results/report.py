@@ -1,29 +1,22 @@
 """The report: one HTML file with everything in it, for any browser, offline, on screen or paper."""
 
+import base64
 import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lgan import __version__
 from lgan.errors import RunError
+from lgan.results import capacity_figures as drawn
 from lgan.results import figures, grids
 from lgan.results.collect import Collection, Group
 from lgan.results.columns import matrix_metrics
-from lgan.results.drift_figures import drifts, is_exact, of_old_tasks
-from lgan.results.report_capacity import (
-    NOISE,
-    PICTURES,
-    Picture,
-    capacity_pictures,
-    disk_table,
-    parameter_table,
-    picture,
-    retention_picture,
-    retention_table,
-)
+from lgan.results.drift_figures import drift_curves, drifts, is_exact
+from lgan.results.report_capacity import disk_table, parameter_table, retention_table
 from lgan.results.tables import Table, comparison_tables
 
 METRIC, HEAD_METRIC = "accuracy_generated", "accuracy_single_head"
@@ -42,45 +35,76 @@ def render(found: Collection, title: str = "lgan report") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("report.html.j2")
-    return template.render(title=title, parts=parts, warnings=found.warnings, version=__version__)
+    environment.filters |= {"form": format, "uri": _uri}
+    return environment.get_template("report.html.j2").render(
+        title=title, parts=parts, warnings=found.warnings, version=__version__, metric=METRIC
+    )
+
+
+def _uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
 def _data_part(index: int, table: Table, groups: list[Group]) -> dict[str, Any]:
-    """What the report shows of one data set."""
-    source = source_of(groups)
+    """What the report shows of one data set; the template says it in words."""
+    last_drifts = [(group.label, drifts(group)[-1]) for group in groups]
     return {
         "name": table.title,
         "tables": split(table),
         "notes": table.notes,
         "tasks": groups[0].first.tasks,
-        "curves": [_curves(table, groups, metric) for metric in (METRIC, HEAD_METRIC)],
-        "source": source,
+        "curves": [
+            (metric, figures.mean_curves(groups, metric), _last_rows(groups, metric))
+            for metric in (METRIC, HEAD_METRIC)
+        ],
+        "translates": any(grids.translates(group.runs[0]) for group in groups),
         "retention": retention_table(groups),
-        "drift": retention_picture(groups, source),
+        "drift": drift_curves(groups),
+        "drifts": [(label, value) for label, value in last_drifts if not math.isnan(value)],
         "methods": [_method_part(f"m{index}-{i}", group) for i, group in enumerate(groups)],
     }
 
 
+def _last_rows(groups: Sequence[Group], metric: str) -> list[tuple[str, np.ndarray]]:
+    """Labels, and the last row of the result matrix, of the groups that have a metric."""
+    measured = [group for group in groups if metric in group.first.metric_names()]
+    return [(group.label, figures.mean_matrix(group, metric)[-1]) for group in measured]
+
+
 def _method_part(anchor: str, group: Group) -> dict[str, Any]:
-    """What the report shows of one method."""
-    first = group.first
+    """What the report shows of one method; the template says it in words."""
+    first, run, layers = group.first, group.runs[0], drawn.capacity(group)
+    largest, mean = drifts(group)[-1], drifts(group, "mean_drift")[-1]
     return {
         "anchor": anchor,
         "label": group.label,
-        "declaration": first.declaration,
+        "first": first,
         "seeds": [record.seed for record in group.records],
-        "curves": _task_curves(group) if METRIC in first.metric_names() else None,
-        "matrices": [_matrix_picture(group, name) for name in matrix_metrics(first)],
-        "samples": _samples_picture(group),
-        "capacity": capacity_pictures(group),
+        "drift": None if math.isnan(largest) else (largest, mean),
+        "exact": is_exact(group),
+        "curves": figures.task_curves(group, METRIC) if METRIC in first.metric_names() else None,
+        "last": figures.mean_matrix(group, METRIC)[-1],
+        "matrices": [
+            (name, figures.is_share(name), figures.mean_matrix(group, name)[-1],
+             figures.matrix_heatmap(group, name))
+            for name in matrix_metrics(first)
+        ],
+        "translates": grids.translates(run),
+        "samples": grids.run_grid(run),
+        "growth": drawn.growth_curve([group]),
+        "sizes": drawn.series(group, drawn.WEIGHTS),
+        "reuse": drawn.reuse_shares([group]),
+        "shares": drawn.shares(layers) if layers else None,
+        "courses": [
+            (task, course, drawn.mask_evolution([group], task))
+            for task in sorted({0, len(first.rows) - 1})
+            if (course := drawn.evolution_of(group, task))
+        ],
         "disk": disk_table(group),
-        "retention": retention_sentence(group),
         "parameters": parameter_table(group),
-        "references": first.references,
         "differing": group.differing,
-        "settings": yaml.safe_dump(group.runs[0].config, sort_keys=False, allow_unicode=True),
-    }
+        "settings": yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
+    }  # fmt: skip
 
 
 def split(table: Table, most: int = 7) -> list[Table]:
@@ -96,85 +120,3 @@ def split(table: Table, most: int = 7) -> list[Table]:
         titles, keys = [table.titles[i] for i in shown], [table.keys[i] for i in shown]
         parts.append(Table(title, titles, keys, rows))
     return parts
-
-
-def source_of(groups: Sequence[Group]) -> str:
-    """What the groups' images are drawn from, in words."""
-    return PICTURES if any(grids.translates(group.runs[0]) for group in groups) else NOISE
-
-
-def retention_sentence(group: Group) -> str:
-    """Whether images of old tasks from fixed inputs stayed the same bits, over all seeds."""
-    if math.isnan(largest := drifts(group)[-1]):
-        return "not measured"
-    if is_exact(group):
-        return f"exact: images of old tasks from {source_of([group])} never changed by a bit"
-    last = [e for r in group.records for e in of_old_tasks(r, len(r.rows) - 1)]
-    mean = sum(entry["mean_drift"] for entry in last) / len(last)
-    return (
-        f"drift: after the last task, pixels of old tasks' images from {source_of([group])} have "
-        f"moved by {mean:.3g} on average, {largest:.3g} at most (pixel range 2)"
-    )
-
-
-def _curves(table: Table, groups: list[Group], metric: str) -> Picture | None:
-    measured = [group for group in groups if metric in group.first.metric_names()]
-    return picture(
-        figures.mean_curves(groups, metric),
-        f"Mean {metric} of the tasks seen so far after each task on {table.title}: "
-        + "; ".join(_ends(group, metric) for group in measured),
-        f"Mean {metric} over the tasks seen so far, after each task; the band is ± 1 standard "
-        "deviation over seeds.",
-    )
-
-
-def _task_curves(group: Group) -> Picture | None:
-    return picture(
-        figures.task_curves(group, METRIC),
-        f"{METRIC} of each task after each later task, {group.label}: {_ends(group)}",
-        "Each task from when it was learnt to the end, mean over seeds.",
-    )
-
-
-def _matrix_picture(group: Group, metric: str) -> Picture | None:
-    last = ", ".join(f"{value:.3g}" for value in figures.mean_matrix(group, metric)[-1])
-    unit = ", in %" if figures.is_share(metric) else ""
-    return picture(
-        figures.matrix_heatmap(group, metric),
-        f"Result matrix of {metric}, {group.label}; last row: {last}",
-        f"{metric}{unit}, mean over seeds",
-    )
-
-
-def _samples_picture(group: Group) -> Picture | None:
-    run = group.runs[0]
-    tasks, rows, seed = run.record.tasks, len(run.record.rows), run.record.seed
-    if grids.translates(run):
-        alt = (
-            f"Translations by {group.label}: test pictures of {len(tasks)} tasks (rows) "
-            f"as input, target where there is one, and output after each of {rows} tasks (columns)"
-        )
-        caption = (
-            f"Test pictures, the same in every column, seed {seed}: input, target where "
-            "pictures are paired, output after each task. A task stands in its rows from when it "
-            "was learnt."
-        )
-    else:
-        classes = sum(len(task["classes"]) for task in tasks)
-        alt = (
-            f"Generated images, {group.label}: {classes} classes "
-            f"(rows) after each of {rows} tasks (columns), from the same noise"
-        )
-        caption = (
-            f"Images from fixed noise, the same in every column, seed {seed}. A class "
-            "stands in its row from the task that taught it."
-        )
-    return picture(grids.run_grid(run), alt, caption)
-
-
-def _ends(group: Group, metric: str = METRIC) -> str:
-    last = figures.mean_matrix(group, metric)[-1]
-    return (
-        f"{group.label} ends at {100 * last.mean():.1f} % over all tasks, "
-        f"{100 * last[0]:.1f} % on the first"
-    )

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from lgan.results import capacity_figures, drift_figures
-from lgan.results.collect import Group, Run, collect
+from lgan.results.collect import Collection, Group, Run, collect
 from lgan.results.columns import default_columns
 from lgan.results.figure_files import save_figures
 from lgan.results.report import render
-from lgan.results.report_capacity import capacity_pictures, disk_table, retention_table
+from lgan.results.report_capacity import disk_table, retention_table
 from lgan.run.record import value_at
 
 
@@ -102,7 +102,8 @@ def test_nothing_is_drawn_of_runs_without_masks(plain_group: Group):
     assert capacity_figures.reuse_shares([plain_group]) is None
     assert capacity_figures.mask_evolution([plain_group]) is None
     assert capacity_figures.value_curves([plain_group], "disk.weights_fp32", "bytes") is None
-    assert capacity_pictures(plain_group) == []
+    html = render(Collection([plain_group], [], []))
+    assert "Maskable weights" not in html and "Mask values" not in html and "Reuse" not in html
     assert disk_table(plain_group) is None
 
 
@@ -115,11 +116,11 @@ def test_a_course_of_one_epoch_and_a_task_that_is_not_there(group: Group):
 
 
 def test_the_reports_sentences_are_by_hand(group: Group):
-    growth, reuse, first, last = capacity_pictures(group)
-    assert "100 for task 1, 170 for task 2" in growth.alt
-    assert "25 % had been reserved before; 38 % of all elements" in reuse.alt
-    assert "task 1; 25 % end" in first.alt
-    assert "task 2" in last.alt
+    html = render(Collection([group], [], []))
+    assert "100 for task 1, 170 for task 2" in html
+    assert "25 % had been reserved before; 38 % of all elements" in html
+    assert "task 1; 25 % end" in html
+    assert "epochs of task 2" in html
 
 
 def test_disk_space_names_its_formats(group: Group):
