@@ -159,9 +159,9 @@ class MaskedTranslator(LifelongGenerator):
         """Return the layer under masks."""
         return BinaryMaskLayer(layer, self.settings)
 
-    def convert_other(self, module: nn.Module) -> LifelongLayer:
+    def convert_other(self, layer: nn.Module) -> LifelongLayer:
         """Return each task's own norm, or the first task's for all."""
-        return PerTask(module, self.start, shared=self.settings.norms == "frozen")
+        return PerTask(layer, self.start, shared=self.settings.norms == "frozen")
 
     def new_parameters(self, task: int) -> int:
         """Return how many parameters a task added; 32 bits of a mask count as one."""

@@ -76,19 +76,11 @@ class FilterBankLayer(LifelongLayer):
         self.register_parameter("bias", cast(nn.Parameter | None, layer.bias))
         self.register_parameter("mixing", None)
         self.shape = layer.weight.shape
+        self.outputs = self.shape[self.kernel.filter_axis]  # filters, Co
+        self.per_filter = self.shape.numel() // self.outputs  # weights of each, kh * kw * Ci
         self.counts, self.finished = [self.outputs], 0
         self.execution = Execution(settings.execution)
         self._banks: dict[str, Tensor] = {}
-
-    @property
-    def outputs(self) -> int:
-        """Number of filters, Co."""
-        return self.shape[self.kernel.filter_axis]
-
-    @property
-    def per_filter(self) -> int:
-        """Weights of a filter, kh * kw * Ci."""
-        return self.shape.numel() // self.outputs
 
     def bank_size(self, task: int) -> int:
         """Return B, the number of filters in the bank when `task` is trained."""

@@ -129,7 +129,7 @@ class GrowingGenerator(TaskGenerator):
             now = layer.weight.shape[layer.in_axis]
             inputs = now if link.source is None else widths[link.source]
             layer.grow(inputs, widths[link.units] * link.per_unit, self.settings.fill)
-            layer.add_task(start)  # type: ignore[operator]
+            layer.add_task(start)
         for name, units in self.chain.norms.items():
             self._specific(name).add_task(widths[units], classes, False)
         width = widths[self.chain.head_source]

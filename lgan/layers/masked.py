@@ -7,6 +7,7 @@ rows instead (`leak=paper`): batch norm's offset then passes for a unit that is 
 """
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,12 +54,12 @@ class MaskedLayer(TaskLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute as the current task, under its soft mask."""
-        return self.kernel.apply(x, self.weight * self.soft_mask(), None)
+        return self.kernel.apply(x, self.weight * self.mask(TaskMasks.soft), None)
 
     def weight_of(self, task: int) -> Tensor:
         """Return the plain weight of a finished task, in that task's shape."""
         corner = tuple(slice(0, n) for n in self.shapes[task])
-        return self.weight.detach()[corner] * self.mask_of(task)
+        return self.weight.detach()[corner] * self.mask(lambda masks: masks.of(task))
 
     def bake(self, task: int) -> nn.Module:
         """Return a plain layer with the weight of a finished task."""
@@ -69,12 +70,12 @@ class MaskedLayer(TaskLayer):
         if self.weight.grad is not None and len(self.shapes) > 1:
             self.weight.grad.mul_(self.unprotected())
 
-    def soft_mask(self) -> Tensor:
-        """Return the current task's mask of the weight."""
-        raise NotImplementedError
+    def add_task(self, start: float) -> None:
+        """Start a task on the weight as it now is, embeddings at `start`."""
+        self.shapes.append(self.weight.shape)
 
-    def mask_of(self, task: int) -> Tensor:
-        """Return a finished task's binary mask of the weight's corner."""
+    def mask(self, values: Callable[[TaskMasks], Tensor]) -> Tensor:
+        """Return the mask of the weight, or of a finished task's corner, by a mask's `values`."""
         raise NotImplementedError
 
     def unprotected(self) -> Tensor:
@@ -90,21 +91,17 @@ class WeightMaskedLayer(MaskedLayer):
         self.masks = TaskMasks()
 
     def add_task(self, start: float) -> None:
-        """Start a task on the weight as it now is."""
-        self.shapes.append(self.weight.shape)
+        """Start a task, its mask too."""
+        super().add_task(start)
         self.masks.add_task(tuple(self.weight.shape), self.weight.device, start)
 
     def commit(self) -> None:
         """Binarise the mask."""
         self.masks.commit()
 
-    def soft_mask(self) -> Tensor:
-        """Return sigmoid(s e), in the weight's shape."""
-        return self.masks.soft()
-
-    def mask_of(self, task: int) -> Tensor:
-        """Return the binary mask, in the shape of the task's weight."""
-        return self.masks.of(task)
+    def mask(self, values: Callable[[TaskMasks], Tensor]) -> Tensor:
+        """Return the values of the weight's own mask."""
+        return values(self.masks)
 
     def unprotected(self) -> Tensor:
         """Return 1 - m_old, in the weight's shape."""
@@ -126,35 +123,23 @@ class UnitMaskedLayer(MaskedLayer):
         self._units = (reads, makes)  # in a tuple: not submodules, several layers share them
         self.per_unit, self.leak = per_unit, leak
 
-    def add_task(self, start: float) -> None:
-        """Start a task on the weight as it now is."""
-        self.shapes.append(self.weight.shape)
-
-    def soft_mask(self) -> Tensor:
-        """Return the mask of the inputs (of the outputs if it leaks)."""
-        return self._mask(lambda masks: masks.soft())
-
-    def mask_of(self, task: int) -> Tensor:
-        """Return the binary mask of the inputs (of the outputs if it leaks)."""
-        return self._mask(lambda masks: masks.of(task))
+    def mask(self, values: Callable[[TaskMasks], Tensor]) -> Tensor:
+        """Return the values of the inputs' mask (of the outputs' if it leaks), to be broadcast."""
+        reads, makes = self._units
+        if self.leak:
+            return self._outputs(values(makes))
+        if reads is None:
+            return torch.ones((), device=self.weight.device)
+        return self._along(values(reads), self.in_axis)
 
     def unprotected(self) -> Tensor:
         """Return 1 - min(m_out, m_in) over the cumulated masks (HAT's rule)."""
         reads, makes = self._units
         assert makes.free is not None
         free = self._outputs(makes.free)
-        return free if reads is None else torch.maximum(free, self._inputs(reads.free))  # type: ignore[arg-type]
-
-    def _mask(self, values: Callable[[TaskMasks], Tensor]) -> Tensor:
-        reads, makes = self._units
-        if self.leak:
-            return self._outputs(values(makes))
         if reads is None:
-            return torch.ones((), device=self.weight.device)
-        return self._inputs(values(reads))
-
-    def _inputs(self, values: Tensor) -> Tensor:
-        return self._along(values, self.in_axis)
+            return free
+        return torch.maximum(free, self._along(cast(Tensor, reads.free), self.in_axis))
 
     def _outputs(self, values: Tensor) -> Tensor:
         return self._along(values.repeat_interleave(self.per_unit), self.out_axis)

@@ -141,9 +141,9 @@ class LifelongGenerator(TaskGenerator):
         """Return what takes over a last layer."""
         return PerTask(layer, self.start, kind="last")
 
-    def convert_other(self, module: nn.Module) -> nn.Module:
+    def convert_other(self, layer: nn.Module) -> nn.Module:
         """Return what takes over a norm, or any other module that owns tensors."""
-        return PerTask(module, self.start)
+        return PerTask(layer, self.start)
 
     def start_task(self, task: int) -> None:
         """Make the tensors of a task after the first; those of the first were there before."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from lgan.layers.per_task import LifelongGenerator, Linear, PerTask
+from lgan.layers.per_task import LifelongGenerator, PerTask
 
 
 class SharedTrunk(LifelongGenerator):
@@ -32,18 +32,14 @@ class SharedTrunk(LifelongGenerator):
         heads = sum(super(SharedTrunk, self).new_parameters(t) for t in range(len(self.tasks)))
         return super().new_parameters(task) + (0 if task else trunk - heads)
 
-    def convert_layer(self, layer: Linear) -> nn.Module:
-        """Return the layer: it belongs to the trunk."""
+    def convert_layer(self, layer: nn.Module) -> nn.Module:
+        """Return the layer: it belongs to the trunk, as all but the last ones do."""
         return layer
 
-    def convert_other(self, module: nn.Module) -> nn.Module:
-        """Return the module: it belongs to the trunk."""
-        return module
+    convert_other = convert_layer
 
 
 class SharedNetwork(SharedTrunk):
-    """A network that every task goes on training as a whole."""
+    """A network that every task goes on training as a whole, its last layers too."""
 
-    def convert_last(self, layer: nn.Module) -> nn.Module:
-        """Return the layer: every task shares it too."""
-        return layer
+    convert_last = SharedTrunk.convert_layer

@@ -4,11 +4,13 @@ Source: Wu et al. 2018, section 4.1, and the official code (`gan32_model.py`). T
 are padded alike on both sides, one pixel off TensorFlow's "SAME": weights trained there do not fit.
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
 from lgan.arguments import Count
-from lgan.networks.init import init_convolution, init_linear
+from lgan.networks.init import initialised
 from lgan.networks.norm import ClassBatchNorm2d, Statistics
 from lgan.networks.roles import ClassDiscriminator
 from lgan.networks.shapes import ImageShape, require_side
@@ -18,15 +20,13 @@ LEAK = 0.2
 
 
 def _upsampling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    layer = nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
-    init_convolution(layer)
-    return layer
+    return initialised(
+        nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
+    )
 
 
 def _downsampling(inputs: int, outputs: int) -> nn.Conv2d:
-    layer = nn.Conv2d(inputs, outputs, 5, stride=2, padding=2)
-    init_convolution(layer)
-    return layer
+    return initialised(nn.Conv2d(inputs, outputs, 5, stride=2, padding=2))
 
 
 class Mergan32Generator(nn.Module):
@@ -50,8 +50,7 @@ class Mergan32Generator(nn.Module):
         require_side(image_shape, SIDE, "mergan32")
         self.z_dim, self.num_classes = z_dim, num_classes
         widths = (4 * width, 2 * width, width)
-        self.project = nn.Linear(z_dim, widths[0] * 4 * 4)
-        init_linear(self.project)
+        self.project = initialised(nn.Linear(z_dim, widths[0] * 4 * 4), gain=1.0)
         self.norms = nn.ModuleList(
             ClassBatchNorm2d(w, num_classes, statistics=statistics) for w in widths
         )
@@ -75,15 +74,10 @@ class Mergan32Discriminator(ClassDiscriminator):
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 32) -> None:
         require_side(image_shape, SIDE, "mergan32")
-        trunk = nn.Sequential(
-            _downsampling(image_shape[0], width),
-            nn.LeakyReLU(LEAK),
-            _downsampling(width, 2 * width),
-            nn.LeakyReLU(LEAK),
-            _downsampling(2 * width, 4 * width),
-            nn.LeakyReLU(LEAK),
-            nn.Flatten(),
-        )
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise((image_shape[0], width, 2 * width, 4 * width)):
+            layers += [_downsampling(inputs, outputs), nn.LeakyReLU(LEAK)]
+        trunk = nn.Sequential(*layers, nn.Flatten())
         super().__init__(trunk, 4 * width * 4 * 4, num_classes)
-        init_linear(self.score)
-        init_linear(self.classify)
+        for head in (self.score, self.classify):
+            initialised(head, gain=1.0)

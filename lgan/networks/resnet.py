@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from lgan.arguments import Count
-from lgan.networks.init import init_convolution, init_linear
+from lgan.networks.init import initialised
 from lgan.networks.norm import EPS, ClassBatchNorm2d, Statistics
 from lgan.networks.roles import ClassDiscriminator
 from lgan.networks.shapes import ImageShape, require_side
@@ -25,9 +25,7 @@ SIDE = 64
 def _convolution(
     inputs: int, outputs: int, kernel: int = 3, bias: bool = True, gain: float = 2.0
 ) -> nn.Conv2d:
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
-    init_convolution(layer, gain)
-    return layer
+    return initialised(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias), gain)
 
 
 class UpBlock(nn.Module):
@@ -102,8 +100,8 @@ class Mergan64Generator(nn.Module):
         require_side(image_shape, SIDE, "mergan64")
         self.z_dim, self.num_classes, self.conditioning = z_dim, num_classes, conditioning
         conditional = conditioning == "cbn"
-        self.project = nn.Linear(z_dim + (0 if conditional else num_classes), 8 * width * 4 * 4)
-        init_linear(self.project)
+        inputs = z_dim + (0 if conditional else num_classes)
+        self.project = initialised(nn.Linear(inputs, 8 * width * 4 * 4), gain=1.0)
         widths = (8 * width, 8 * width, 4 * width, 2 * width, width)
         self.blocks = nn.ModuleList(
             UpBlock(i, o, num_classes, conditional, statistics) for i, o in pairwise(widths)
@@ -132,12 +130,9 @@ class Mergan64Discriminator(ClassDiscriminator):
         require_side(image_shape, SIDE, "mergan64")
         trunk = nn.Sequential(
             _convolution(image_shape[0], width, gain=1.0),
-            DownBlock(width, 2 * width),
-            DownBlock(2 * width, 4 * width),
-            DownBlock(4 * width, 8 * width),
-            DownBlock(8 * width, 8 * width),
+            *(DownBlock(i * width, o * width) for i, o in pairwise((1, 2, 4, 8, 8))),
             nn.Flatten(),
         )
         super().__init__(trunk, 8 * width * 4 * 4, num_classes)
-        init_linear(self.score)
-        init_linear(self.classify)
+        for head in (self.score, self.classify):
+            initialised(head, gain=1.0)

@@ -1,6 +1,6 @@
 """Adversarial losses per sample: one small class each, chosen by config."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,20 +8,23 @@ from torch import Tensor
 from lgan.arguments import Positive
 
 
-class AdversarialLoss(Protocol):
+class AdversarialLoss(ABC):
     """Three losses of each score, (B,) or maps (B, 1, h, w), the same shape out, to minimise."""
 
+    @abstractmethod
     def real(self, score: Tensor) -> Tensor:
         """Return the discriminator's loss on real images."""
 
+    @abstractmethod
     def fake(self, score: Tensor) -> Tensor:
         """Return the discriminator's loss on generated images."""
 
     def generator(self, score: Tensor) -> Tensor:
-        """Return the generator's loss on its own images."""
+        """Return the generator's loss on its own images; here what real ones would give."""
+        return self.real(score)
 
 
-class Wasserstein:
+class Wasserstein(AdversarialLoss):
     """The critic's loss of WGAN (Arjovsky et al. 2017); use it with a gradient penalty."""
 
     def real(self, score: Tensor) -> Tensor:
@@ -32,12 +35,8 @@ class Wasserstein:
         """Return D(G(z))."""
         return score
 
-    def generator(self, score: Tensor) -> Tensor:
-        """Return -D(G(z))."""
-        return -score
 
-
-class Hinge:
+class Hinge(AdversarialLoss):
     """The hinge loss (Lim and Ye 2017; Miyato et al. 2018)."""
 
     def real(self, score: Tensor) -> Tensor:
@@ -53,7 +52,7 @@ class Hinge:
         return -score
 
 
-class LeastSquares:
+class LeastSquares(AdversarialLoss):
     """LSGAN with targets 1 (real) and 0 (fake) (Mao et al. 2017, Eq. 9).
 
     The squares' scale is 1/2 in the paper, 1 in CycleGAN and BicycleGAN.
@@ -70,12 +69,8 @@ class LeastSquares:
         """Return scale D(G(z))^2."""
         return self.scale * score.square()
 
-    def generator(self, score: Tensor) -> Tensor:
-        """Return scale (D(G(z)) - 1)^2."""
-        return self.scale * (score - 1).square()
 
-
-class BinaryCrossEntropy:
+class BinaryCrossEntropy(AdversarialLoss):
     """The non-saturating loss of the first GAN (Goodfellow et al. 2014), on logits."""
 
     def real(self, score: Tensor) -> Tensor:
@@ -85,7 +80,3 @@ class BinaryCrossEntropy:
     def fake(self, score: Tensor) -> Tensor:
         """Return -log(1 - sigmoid(D(G(z))))."""
         return F.softplus(score)
-
-    def generator(self, score: Tensor) -> Tensor:
-        """Return -log sigmoid(D(G(z)))."""
-        return F.softplus(-score)

@@ -21,22 +21,10 @@ from torch.func import functional_call
 from lgan.arguments import Weight
 from lgan.errors import ConfigError
 from lgan.networks.composite import BicycleDiscriminator, BicycleGenerator
-from lgan.objectives.acgan import sample_weights
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.base import Batch
 from lgan.objectives.translation import Made, Translation, mean_distance
 from lgan.seeding import Noise
-
-
-def half_of(batch: Batch) -> int:
-    """Return half the batch's size."""
-    count = len(batch["x"])
-    if count % 2:
-        raise ConfigError(
-            f"training.batch_size={count} (per device) is odd, and objective=bicyclegan splits "
-            "a batch into an encoded and a random half; give an even number."
-        )
-    return count // 2
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -84,56 +72,43 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
         self.l1_weight, self.kl_weight, self.code_weight = l1_weight, kl_weight, code_weight
 
     def make(self, generator: BicycleGenerator, batch: Batch, noise: Noise) -> Made:
-        """Return both translations of the first half, its code's law and the random code."""
-        half = half_of(batch)
+        """Return both translations of the first half, the random code and the weighted KL."""
+        half, odd = divmod(len(batch["x"]), 2)
+        if odd:
+            raise ConfigError(
+                f"training.batch_size={2 * half + 1} (per device) is odd, and objective=bicyclegan "
+                "splits a batch into an encoded and a random half; give an even number."
+            )
         translator, inputs = generator.translator, batch["z"][:half]
         mean, log_variance = generator.encoder(batch["x"][:half])
         code = mean + (log_variance / 2).exp() * noise.normal(*mean.shape)
         random_code = noise.normal(*mean.shape)
-        return {
-            "mean": mean,
-            "log_variance": log_variance,
-            "random_code": random_code,
-            "encoded": translator(inputs, code),
-            "random": translator(inputs, random_code),
-        }
+        encoded, random = translator(inputs, code), translator(inputs, random_code)
+        # The losses are means over the batch, and this one is a sum over the global batch.
+        kl = self.kl_weight * (half * noise.world) * divergence(mean, log_variance)
+        return {"encoded": encoded, "random": random, "random_code": random_code, "kl": kl}
 
-    def discriminator_loss(
-        self,
-        generator: BicycleGenerator,
-        discriminator: BicycleDiscriminator,
-        batch: Batch,
-        noise: Noise,
+    def d_losses(
+        self, discriminator: BicycleDiscriminator, made: Made, batch: Batch, noise: Noise
     ) -> Tensor:
-        """Return the loss of both discriminators, a scalar; no gradient reaches G and E."""
-        half = half_of(batch)
-        made = self.made_without_gradient(generator, batch, noise)
-        first, second = batch["x"][:half], batch["x"][half:]
+        """Return the loss of both discriminators, of each translation of the first half."""
+        first, second = batch["x"].chunk(2)
         encoded = self.tell_apart(discriminator.encoded, first, made["encoded"])
-        random = self.tell_apart(discriminator.random, second, made["random"])
-        return (self._weights(batch, encoded) * (encoded + random)).sum()
+        return encoded + self.tell_apart(discriminator.random, second, made["random"])
 
-    def generator_loss(
+    def g_losses(
         self,
         generator: BicycleGenerator,
         discriminator: BicycleDiscriminator,
+        made: Made,
         batch: Batch,
-        noise: Noise,
     ) -> Tensor:
-        """Return the loss of translator and encoder, a scalar."""
-        half = half_of(batch)
-        made = self.made(generator, batch, noise)
+        """Return the loss of translator and encoder, of the same."""
         loss = self.fool(discriminator.encoded, made["encoded"])
         loss = loss + self.fool(discriminator.random, made["random"])
-        loss = loss + self.l1_weight * mean_distance(made["encoded"], batch["x"][:half])
-        # The losses are means over the batch, and this one is a sum over the global batch.
-        count = half * noise.world
-        loss = loss + self.kl_weight * count * divergence(made["mean"], made["log_variance"])
+        loss = loss + self.l1_weight * mean_distance(made["encoded"], batch["x"].chunk(2)[0])
+        loss = loss + made["kl"]
         if self.code_weight:
             found = encode_with_fixed_weights(generator.encoder, made["random"])
             loss = loss + self.code_weight * mean_distance(found, made["random_code"])
-        return (self._weights(batch, loss) * loss).sum()
-
-    def _weights(self, batch: Batch, like: Tensor) -> Tensor:
-        # Both translations are of the first half: its weights, and their sum is 1 again.
-        return 2 * sample_weights(batch, like)[: len(like)]
+        return loss

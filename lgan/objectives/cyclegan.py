@@ -17,7 +17,7 @@ from lgan.networks.composite import CycleDiscriminator, CycleGenerator
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.base import Batch
 from lgan.objectives.image_pool import ImagePool
-from lgan.objectives.translation import Made, Translation, mean_distance, weighted_sum
+from lgan.objectives.translation import Made, Translation, mean_distance
 from lgan.seeding import Noise
 
 
@@ -58,36 +58,25 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
             "source": generator.backward_(batch["x"], batch["y"]),
         }
 
-    def discriminator_loss(
-        self,
-        generator: CycleGenerator,
-        discriminator: CycleDiscriminator,
-        batch: Batch,
-        noise: Noise,
+    def d_losses(
+        self, discriminator: CycleDiscriminator, made: Made, batch: Batch, noise: Noise
     ) -> Tensor:
-        """Return the loss of both discriminators, a scalar; the pools take the new pictures."""
-        made = self.made_without_gradient(generator, batch, noise)
+        """Return the loss of both discriminators; the pools take the new pictures."""
         fakes = {side: pool.query(made[side], noise) for side, pool in self.pools.items()}
         target = self.tell_apart(discriminator.target, batch["x"], fakes["target"])
-        source = self.tell_apart(discriminator.source, batch["z"], fakes["source"])
-        return weighted_sum(batch, target + source)
+        return target + self.tell_apart(discriminator.source, batch["z"], fakes["source"])
 
-    def generator_loss(
-        self,
-        generator: CycleGenerator,
-        discriminator: CycleDiscriminator,
-        batch: Batch,
-        noise: Noise,
+    def g_losses(
+        self, generator: CycleGenerator, discriminator: CycleDiscriminator, made: Made, batch: Batch
     ) -> Tensor:
-        """Return the loss of both translators, a scalar."""
-        made = self.made(generator, batch, noise)
+        """Return the loss of both translators."""
         loss = self.fool(discriminator.target, made["target"])
         loss = loss + self.fool(discriminator.source, made["source"])
         loss = loss + self.cycle_weight * self._cycles(generator, made, batch)
         if self.identity_weight:
             weight = self.cycle_weight * self.identity_weight
             loss = loss + weight * self._identities(generator, batch)
-        return weighted_sum(batch, loss)
+        return loss
 
     def reset(self) -> None:
         """Empty both pools: a new task's discriminators never see an old task's pictures."""

@@ -13,13 +13,7 @@ from lgan.errors import ConfigError
 from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.base import Batch
-from lgan.objectives.translation import (
-    Made,
-    Translation,
-    is_conditional,
-    mean_distance,
-    weighted_sum,
-)
+from lgan.objectives.translation import Made, Translation, is_conditional, mean_distance
 from lgan.seeding import Noise
 
 
@@ -47,20 +41,18 @@ class Pix2Pix(Translation[Translator, PictureDiscriminator]):
         """Return {"fake": the translated pictures (B, C, H, W)}."""
         return {"fake": generator(batch["z"], batch["y"])}
 
-    def discriminator_loss(
-        self, generator: Translator, discriminator: PictureDiscriminator, batch: Batch, noise: Noise
+    def d_losses(
+        self, discriminator: PictureDiscriminator, made: Made, batch: Batch, noise: Noise
     ) -> Tensor:
-        """Return the discriminator's loss, a scalar; no gradient reaches the generator."""
-        fake = self.made_without_gradient(generator, batch, noise)["fake"]
-        return weighted_sum(batch, self.tell_apart(discriminator, batch["x"], fake, batch["z"]))
+        """Return d_weight (real(D(x, z)) + fake(D(G(z), z)))."""
+        return self.tell_apart(discriminator, batch["x"], made["fake"], batch["z"])
 
-    def generator_loss(
-        self, generator: Translator, discriminator: PictureDiscriminator, batch: Batch, noise: Noise
+    def g_losses(
+        self, generator: Translator, discriminator: PictureDiscriminator, made: Made, batch: Batch
     ) -> Tensor:
-        """Return the generator's loss, a scalar."""
-        fake = self.made(generator, batch, noise)["fake"]
-        loss = self.fool(discriminator, fake, batch["z"])
-        return weighted_sum(batch, loss + self.l1_weight * mean_distance(fake, batch["x"]))
+        """Return generator(D(G(z), z)) + lambda_L1 |G(z) - x|."""
+        loss = self.fool(discriminator, made["fake"], batch["z"])
+        return loss + self.l1_weight * mean_distance(made["fake"], batch["x"])
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
         """Raise if the networks are not one translator and one discriminator of pairs."""

@@ -38,10 +38,6 @@ class DataClock:
         """Return the epoch of a step's first batch; both are counted from 0."""
         return step * self.draws // self.epoch_batches
 
-    def steps_of(self, epochs: int) -> int:
-        """Return how many generator steps some epochs take."""
-        return ceil(epochs * self.epoch_batches / self.draws)
-
 
 class Schedule(Protocol):
     """The factor of the learning rate, in (0, 1], at each step of a task."""
@@ -80,11 +76,6 @@ class LinearDecay:
                 "give at least 1 together."
             )
         self.constant_epochs, self.decay_epochs = constant_epochs, decay_epochs
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of the whole recipe; `DataClock.steps_of` makes steps of them."""
-        return self.constant_epochs + self.decay_epochs
 
     def __call__(self, step: int, clock: DataClock) -> float:
         """Return the factor of the step's data epoch, whatever the task's number of steps."""

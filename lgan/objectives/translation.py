@@ -111,11 +111,27 @@ class Translation(Objective[G, D]):
         """Return what `prepare` left in the batch, or make it now."""
         return batch["made"] if "made" in batch else self.make(generator, batch, noise)
 
-    def made_without_gradient(self, generator: G, batch: Batch, noise: Noise) -> Made:
-        """Return the same for a discriminator's loss: no gradient reaches the generator."""
+    def discriminator_loss(
+        self, generator: G, discriminator: D, batch: Batch, noise: Noise
+    ) -> Tensor:
+        """Return the discriminators' loss, a scalar; no gradient reaches the generator."""
         with torch.no_grad():
             made = self.made(generator, batch, noise)
-        return {key: tensor.detach() for key, tensor in made.items()}
+        made = {key: tensor.detach() for key, tensor in made.items()}
+        return weighted_sum(batch, self.d_losses(discriminator, made, batch, noise))
+
+    def generator_loss(self, generator: G, discriminator: D, batch: Batch, noise: Noise) -> Tensor:
+        """Return the generator's loss, a scalar."""
+        made = self.made(generator, batch, noise)
+        return weighted_sum(batch, self.g_losses(generator, discriminator, made, batch))
+
+    def d_losses(self, discriminator: D, made: Made, batch: Batch, noise: Noise) -> Tensor:
+        """Return the loss of each sample (B,), or of each of the first half (BicycleGAN)."""
+        raise NotImplementedError
+
+    def g_losses(self, generator: G, discriminator: D, made: Made, batch: Batch) -> Tensor:
+        """Return the generator's loss of each, as above."""
+        raise NotImplementedError
 
     def tell_apart(
         self, discriminator: nn.Module, real: Tensor, fake: Tensor, *condition: Tensor
@@ -131,5 +147,9 @@ class Translation(Objective[G, D]):
 
 
 def weighted_sum(batch: Batch, losses: Tensor) -> Tensor:
-    """Return the sum of the losses (B,) with the batch's weights, a scalar."""
-    return (sample_weights(batch, losses) * losses).sum()
+    """Return the sum of the losses with the batch's weights, a scalar.
+
+    Of the first half of a batch each loss counts twice, so that the weights' sum stays 1.
+    """
+    share = len(batch["y"]) / len(losses)
+    return (share * sample_weights(batch, losses)[: len(losses)] * losses).sum()

@@ -35,17 +35,12 @@ def test_no_epoch_is_at_zero_and_later_ones_keep_the_last_factor() -> None:
     assert [linear_decay(e, 2, 0) for e in (0, 1, 9)] == [1, 1, 1]
 
 
-def test_steps_of_the_recipe() -> None:
-    assert FACADES.steps_of(LinearDecay(100, 100).epochs) == 80_000
-
-
 def test_epochs_are_counted_as_the_loader_counts_them() -> None:
     """10 pictures by 4: two batches an epoch (2 pictures left out); 3 batches per step."""
     clock = DataClock(dataset_size=10, batch_size=4, steps=7, draws=3)
     # First batches of the steps: 0, 3, 6, 9, 12, 15, 18; two batches an epoch.
     assert [clock.epoch(step) for step in range(7)] == [0, 1, 3, 4, 6, 7, 9]
     assert clock.epochs == 11  # 21 batches
-    assert clock.steps_of(2) == 2  # 4 batches
     assert DataClock(dataset_size=3, batch_size=8, steps=5).epoch(4) == 4
 
 
