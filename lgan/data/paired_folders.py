@@ -27,6 +27,7 @@ def paired_folders(
     train_limit_per_class: Count | None = None,
     tasks: Sequence[str] | None = None,
     background: str = BACKGROUND,
+    channels: Literal[1, 3] = 3,
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{train,val,test}/*``, A left and B right.
 
@@ -36,15 +37,16 @@ def paired_folders(
     Args:
         root: the folder that relative folders lie in.
         folders: the tasks in order, each ``{name, root, direction, fetch}``; see `task_folders`.
-        size: both pictures of a pair become ``(3, size, size)``.
+        size: both pictures of a pair become ``(channels, size, size)``.
         fit: "stretch" or "crop" (centre), of each half.
         train_limit_per_class: keep only the first so many training pairs of each task, in the
             order of their paths.
         tasks: names of some of `folders`, in the order in which they are learned; None: all of
             them, as they stand.
         background: the colour behind transparent pictures, as for `Decoder`.
+        channels: 1 (grey) or 3 (RGB).
     """
-    decoder = Decoder(size, 3, fit, background)
+    decoder = Decoder(size, channels, fit, background)
     chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, ("train",))
     parts: dict[str, list[Path | None]] = {
         "train": [task.folder / "train" for task in chosen],

@@ -1,7 +1,7 @@
-"""Pairs of pictures, behind the interface of one picture: a pair has six channels.
+"""Pairs of pictures, behind the interface of one picture: a pair has two or six channels.
 
-The first three channels are the input, the last three the target. Loaders, permutations, limits
-and augmentation then treat a pair as any picture, and both halves alike.
+The first half of them is the input, the other the target. Loaders, permutations, limits and
+augmentation then treat a pair as any picture, and both halves alike.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from lgan.data.images import FileImages, Images, TensorImages, in_threads
 from lgan.errors import DataError
 from lgan.seeding import mix
 
-INPUT, TARGET = slice(0, 3), slice(3, 6)
+INPUT, TARGET = 0, 1
 
 
-def half(pairs: Images, which: slice) -> Images:
+def half(pairs: Images, which: int) -> Images:
     """Return the inputs or the targets of pairs as pictures of their own, with the same labels."""
     if isinstance(pairs, TensorImages):
-        return TensorImages(pairs.images[:, which], pairs.labels)
+        return TensorImages(pairs.images.chunk(2, 1)[which], pairs.labels)
     if isinstance(pairs, PairFiles):
         return PairFiles(pairs.paths, pairs.labels, pairs.decoder, pairs.reverse, which)
     if isinstance(pairs, UnpairedImages):
@@ -35,8 +35,8 @@ def half(pairs: Images, which: slice) -> Images:
 class PairFiles(FileImages):
     """Pairs decoded on demand from files that show both pictures side by side; labels are tasks.
 
-    `reverse` says by task whether the right half is the input, `which` the channels that `take`
-    returns: all, `INPUT` or `TARGET`.
+    `reverse` says by task whether the right half is the input, `which` what `take` returns:
+    `INPUT`, `TARGET` or, None, both.
     """
 
     def __init__(
@@ -45,11 +45,12 @@ class PairFiles(FileImages):
         labels: Tensor,
         decoder: Decoder,
         reverse: Sequence[bool],
-        which: slice = slice(None),
+        which: int | None = None,
     ) -> None:
         super().__init__(paths, labels, decoder)
         self.reverse, self.which = tuple(reverse), which
-        self.shape = (len(range(6)[which]), decoder.size, decoder.size)
+        channels = decoder.channels if which is not None else 2 * decoder.channels
+        self.shape = (channels, decoder.size, decoder.size)
 
     def subset(self, indices: Tensor) -> PairFiles:
         """Return the files at `indices`; nothing is decoded."""
@@ -62,7 +63,9 @@ class PairFiles(FileImages):
 
     def digest(self) -> str:
         """Return the sha256 of the files' bytes, labels, directions and the decoder's settings."""
-        return _hash(super().digest(), repr((self.reverse, self.which)))
+        count, part = self.decoder.channels, self.which
+        shown = slice(None) if part is None else slice(part * count, (part + 1) * count)
+        return _hash(super().digest(), repr((self.reverse, shown)))
 
     def _check(self, path: Path) -> None:
         check_width(path, upright_size(path)[0])
@@ -76,7 +79,7 @@ class PairFiles(FileImages):
         if self.reverse[int(self.labels[index])]:
             boxes.reverse()
         parts = [fit_picture(picture.crop(box), self.decoder) for box in boxes]
-        return torch.cat(parts)[self.which]
+        return torch.cat(parts) if self.which is None else parts[self.which]
 
 
 class UnpairedImages(Images):
@@ -101,7 +104,7 @@ class UnpairedImages(Images):
         return self.inputs.num_bytes + self.targets.num_bytes
 
     def take(self, indices: Tensor) -> Tensor:
-        """Return the items at int64 `indices` ``(B,)`` as uint8 ``(B, 6, H, W)``."""
+        """Return the items at int64 `indices` ``(B,)`` as uint8 ``(B, 2 C, H, W)``."""
         inputs, targets = self.rows[indices].unbind(1)
         return torch.cat((self.inputs.take(inputs), self.targets.take(targets)), 1)
 

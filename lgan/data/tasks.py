@@ -27,7 +27,7 @@ class TaskInfo:
     """All that a method is told of the task that is open.
 
     `images` are the training pictures: the task's own, or of all tasks up to it if the data are
-    cumulative; pairs of six channels where a task is a translation.
+    cumulative; pairs (`lgan.data.pairs`) where a task is a translation.
     """
 
     index: int

@@ -41,13 +41,13 @@ class UnpairedStreamingLoader(UnpairedLoader, StreamingLoader):
 class TranslationDataModule(TaskSequenceDataModule):
     """A sequence of translations; task t has the one class t, named as the task.
 
-    A batch has `z`, the input pictures, beside `x`, the targets. `TaskInfo.images` are pairs of
-    six channels (see `lgan.data.pairs`); all other pictures are targets, or `test_inputs`.
+    A batch has `z`, the input pictures, beside `x`, the targets. `TaskInfo.images` are pairs
+    (see `lgan.data.pairs`); all other pictures are targets, or `test_inputs`.
     Arguments that are not named here are those of `TaskSequenceDataModule`.
 
     Args:
-        splits: returns pairs, labelled by task, as pictures of six channels (input, target) or as
-            `UnpairedImages`.
+        splits: returns pairs, labelled by task, as pictures of twice as many channels (input,
+            target) or as `UnpairedImages`.
         paired: whether the two pictures of a pair belong together; False with paired pictures
             forgets that they do.
         augmentation: the same to both pictures of a pair, one of its own to each if unpaired.
@@ -110,7 +110,7 @@ class TranslationDataModule(TaskSequenceDataModule):
         return half(super().training_images_for_evaluation(), TARGET)
 
     def test_inputs(self, index: int) -> Tensor:
-        """Return the test inputs of one task, uint8 ``(N, 3, H, W)``, decoded once: do not write.
+        """Return the test inputs of one task, uint8 ``(N, C, H, W)``, decoded once: do not write.
 
         If they are paired, the i-th belongs to the i-th of `test_images`.
         """
@@ -121,7 +121,7 @@ class TranslationDataModule(TaskSequenceDataModule):
         return self._test_inputs[index]
 
     def test_pairs(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return test inputs and targets of one task, uint8 ``(N, 3, H, W)`` and ``(M, 3, H, W)``.
+        """Return test inputs and targets of one task, uint8 ``(N, C, H, W)`` and ``(M, C, H, W)``.
 
         Unpaired, N and M may differ, and the i-th of one has nothing to do with that of the other.
         """
@@ -130,7 +130,7 @@ class TranslationDataModule(TaskSequenceDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
         """Turn the pairs ``"x"`` into floats, augment them, and part ``"z"`` (inputs) from them."""
         parts = super().on_after_batch_transfer(batch, dataloader_idx)
-        return [{**part, "z": part["x"][:, INPUT], "x": part["x"][:, TARGET]} for part in parts]
+        return [part | dict(zip(("z", "x"), part["x"].chunk(2, 1), strict=True)) for part in parts]
 
     def _materialise(self, splits: ImageSplits) -> ImageSplits:
         held = super()._materialise(splits)
@@ -146,4 +146,4 @@ class TranslationDataModule(TaskSequenceDataModule):
 
 def _each(augmentation: Augmentation, pairs: Tensor, noise: Noise) -> Tensor:
     """Augment inputs and targets one after the other, with other draws."""
-    return torch.cat([augmentation(pairs[:, which], noise) for which in (INPUT, TARGET)], 1)
+    return torch.cat([augmentation(side, noise) for side in pairs.chunk(2, 1)], 1)

@@ -25,6 +25,7 @@ def unpaired_folders(
     train_limit_per_class: Count | None = None,
     tasks: Sequence[str] | None = None,
     background: str = BACKGROUND,
+    channels: Literal[1, 3] = 3,
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{trainA,trainB,testA,testB}/*``.
 
@@ -33,7 +34,7 @@ def unpaired_folders(
 
     The arguments are those of `paired_folders`; the limit counts pictures of each side.
     """
-    decoder = Decoder(size, 3, fit, background)
+    decoder = Decoder(size, channels, fit, background)
     chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, _PARTS)
     parts = {"train": train_limit_per_class, "test": None}
     train, test = (_read(chosen, part, decoder, limit) for part, limit in parts.items())

@@ -100,7 +100,7 @@ def describe(network: TaskNetwork) -> dict[str, Any]:
     if not network.translates:
         facts |= {"noise": f"normal (batch, {network.shape[0]})", "labels": list(network.classes)}
         return facts
-    facts["picture"] = "(batch, channels, height, width), RGB in [-1, 1]: x / 127.5 - 1"
+    facts["picture"] = "(batch, channels, height, width), RGB or grey in [-1, 1]: x / 127.5 - 1"
     facts |= {"channels": network.shape[0], "training_size": list(network.shape[1:])}
     facts |= {"sides_multiple_of": network.multiple, "sides_at_least": network.least}
     if arguments := define_g(network.network.state_dict()):

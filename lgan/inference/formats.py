@@ -99,8 +99,8 @@ class Pix2pix(Safetensors):
             return ""
         return (
             "pix2pix's define_G builds no such network: it has U-Nets of 7 or 8 downs and ResNets "
-            "of 6 or 9 blocks, with biases under instance norm alone (train with "
-            "network.generator.bias=false, or true under instance norm); use safetensors."
+            "of 6 or 9 blocks, with biases under instance norm alone, as lgan's runs have unless "
+            "network.generator.bias says otherwise; use safetensors."
         )
 
     def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:

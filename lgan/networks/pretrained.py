@@ -123,10 +123,15 @@ def advice(state: State) -> str:
     found = recognise(state)
     if not found:
         return "It is no U-Net, ResNet or BicycleGAN generator that lgan knows."
-    network, inputs = found.pop("network"), found.pop("input_channels", 3)
+    network, channels = found.pop("network"), found.pop("channels", (3, 3))
     settings = " ".join(f"{k}={str(v).lower()}" for k, v in found.items())
-    grey = "" if inputs == 3 else f" It takes pictures of {inputs} channels, lgan's pairs have 3."
-    return f"It fits {network} with {settings} (keys of network.generator).{grey}"
+    said = f"It fits {network} with {settings} (keys of network.generator)."
+    inputs, outputs = channels
+    if inputs == outputs == 3:
+        return said
+    if inputs == outputs == 1:
+        return f"{said} Its pictures are grey: data.splits.channels=1."
+    return f"{said} It makes {outputs} channels of {inputs}; pairs have 1 or 3 on both sides."
 
 
 def recognise(state: State) -> dict[str, Any]:
@@ -151,7 +156,8 @@ def recognise(state: State) -> dict[str, Any]:
     else:
         found["downs"] = len(convolutions) // 2
     if first != "model.down.0.weight":
-        found |= {"bias": bias, "input_channels": state[first].shape[1]}
+        outputs = state[convolutions[-1]].shape["downs" in found]  # of a transposed one: its second
+        found |= {"bias": bias, "channels": (state[first].shape[1], outputs)}
     return found
 
 
@@ -167,12 +173,10 @@ def define_g(state: State) -> dict[str, Any]:
     name = next((kinds[item] for item in found.items() if item in kinds), None)
     if name is None or found.get("bias") != (found["norm"] == "instance"):
         return {}
-    last = [value for key, value in state.items() if key.endswith(".weight") and value.ndim == 4][
-        -1
-    ]
+    inputs, outputs = found["channels"]
     return {
-        "input_nc": found["input_channels"],
-        "output_nc": last.shape[1 if name.startswith("unet") else 0],  # of a transposed convolution
+        "input_nc": inputs,
+        "output_nc": outputs,
         "ngf": found["ngf"],
         "netG": name,
         "norm": found["norm"],

@@ -98,6 +98,27 @@ def test_left_is_a_and_right_is_b(pairs: Path, in_memory: bool) -> None:
     assert every.shape == data.test_images(0).shape == (3, SIZE, SIZE)
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_both_pictures_of_a_pair_can_be_grey(pairs: Path, in_memory: bool) -> None:
+    data = module(partial(paired_folders, channels=1), pairs, in_memory=in_memory)
+    assert data.image_shape == (1, SIZE, SIZE)
+    assert [tuple(part.shape) for part in data.test_pairs(1)] == [(3, 1, SIZE, SIZE)] * 2
+    assert [grey(part) for part in data.test_pairs(1)] == [[170, 171, 172], [70, 71, 72]]
+    data.open(0)
+    (batch,) = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch["z"].shape == batch["x"].shape == (2, 1, SIZE, SIZE)
+    assert (batch["x"] - batch["z"]).sub(100 / 127.5).abs().max() < 1e-6
+
+
+def test_both_sides_can_be_grey(sides: Path) -> None:
+    data = module(partial(unpaired_folders, channels=1), sides, paired=False)
+    assert data.image_shape == data.test_images(0).shape == (1, SIZE, SIZE)
+    assert grey(data.test_inputs(1)) == [170, 171, 172]
+    data.open(0)
+    (batch,) = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0)
+    assert batch["z"].max() < 100 / 127.5 - 1 < batch["x"].min()
+
+
 def test_the_digest_knows_the_direction_and_the_half(pairs: Path) -> None:
     turned = [{**entry, "direction": "AtoB"} for entry in FOLDERS]
     found = [
@@ -200,7 +221,7 @@ def drawn(loader: UnpairedLoader) -> list[tuple[int, int]]:
     """Return the grey values (input, target) of one epoch and the next."""
     batches = [loader[step][0] for step in range(2 * (len(loader.images) // loader.batch_size))]
     x = torch.cat([batch["x"] for batch in batches])
-    return list(zip(grey(x[:, INPUT]), grey(x[:, TARGET]), strict=True))
+    return list(zip(*map(grey, x.chunk(2, 1)), strict=True))
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import define_g as official
 import pytest
 import torch
 from torch import nn
@@ -12,9 +13,16 @@ from torch import nn
 from lgan.inference.export import describe, export
 from lgan.inference.formats import known_formats
 from lgan.inference.task_network import TaskNetwork
-from lgan.networks.pretrained import Pretrained, advice, define_g, recognise
+from lgan.networks.pretrained import (
+    advice,
+    define_g,
+    load_fitting,
+    read_checkpoint,
+    recognise,
+)
 from lgan.networks.resnet_translator import ResnetTranslator
 from lgan.networks.unet import UnetGenerator
+from lgan.training.build import make
 
 SHAPE = (3, 256, 256)
 
@@ -69,7 +77,7 @@ def test_the_file_is_written_or_refused_by_name(tmp_path: Path) -> None:
         formats = {"pix2pix": known_formats(fresh)["pix2pix"]}
         row = export(task, formats, tmp_path / str(bias))["pix2pix"]
         if bias:
-            assert "network.generator.bias=false" in row["refused"]
+            assert "unless network.generator.bias " in row["refused"]
             assert "define_G" not in describe(task)
             continue
         assert row["difference"] == 0
@@ -79,13 +87,40 @@ def test_the_file_is_written_or_refused_by_name(tmp_path: Path) -> None:
         assert said["netG"] == "unet_128" and said["use_dropout"] is True
 
 
+@pytest.mark.parametrize("norm", [None, "batch", "instance", "none"])
+@pytest.mark.parametrize("network", ["unet128", "unet256", "resnet9", "cycle_resnet6"])
+def test_a_default_export_loads_strictly_where_define_g_built_it(
+    network, norm, configure, tmp_path: Path
+) -> None:
+    key = "network.generator" + (".translator" if network.startswith("cycle") else "")
+    norms = [f"{key}.norm={norm}"] if norm else []
+    config = configure("data=photos", f"network={network}", f"{key}.ngf=1", *norms)
+    side = 128 if network == "unet128" else 256
+    fresh = partial(make(config, key), (3, side, side), 1)
+    own = fresh().eval()
+    task = TaskNetwork(0, "a", own, ("picture",), (0,), (3, side, side), side, side)
+    row = export(task, {"pix2pix": known_formats(fresh)["pix2pix"]}, tmp_path)["pix2pix"]
+    assert row.get("difference") == 0, row
+    theirs = official.define_g(**describe(task)["define_G"]).eval()
+    theirs.load_state_dict(torch.load(tmp_path / "latest_net_G.pth", weights_only=True))
+    x = torch.rand(1, 3, side, side) * 2 - 1
+    with torch.no_grad():
+        assert torch.equal(own(x), theirs(x))
+    started = fresh().eval()
+    load_fitting(started, read_checkpoint(tmp_path / "latest_net_G.pth"))
+    assert all(torch.equal(started.state_dict()[k], v) for k, v in theirs.state_dict().items())
+
+
 def test_neither_norms_nor_biases_mean_none() -> None:
     plain: nn.Module = UnetGenerator(SHAPE, 1, ngf=1, downs=8, norm="none", bias=False)
     assert recognise(plain.state_dict())["norm"] == "none"
 
 
-def test_grey_inputs_are_told_of_and_not_advised() -> None:
-    grey = ResnetTranslator(SHAPE, 1, ngf=1, blocks=1, input_channels=1).state_dict()
-    said = advice(Pretrained("x", grey).state)
-    assert "input_channels=1" not in said
-    assert said.endswith("It takes pictures of 1 channels, lgan's pairs have 3.")
+def test_channels_are_told_where_pairs_can_have_them() -> None:
+    for build in (partial(ResnetTranslator, blocks=1), partial(UnetGenerator, downs=8)):
+        mixed = advice(build(SHAPE, 1, ngf=1, input_channels=1).state_dict())
+        assert "input_channels=1" not in mixed
+        assert mixed.endswith("It makes 3 channels of 1; pairs have 1 or 3 on both sides.")
+        both = advice(build((1, 256, 256), 1, ngf=1).state_dict())
+        assert both.endswith("Its pictures are grey: data.splits.channels=1.")
+        assert advice(build(SHAPE, 1, ngf=1).state_dict()).endswith("(keys of network.generator).")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from borders import begin
+from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -338,6 +339,19 @@ def small(**knobs) -> UnetGenerator:
     return UnetGenerator((3, 32, 32), 1, ngf=2, downs=5, **knobs)
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_run_from_when_all_convolutions_had_biases_still_loads(run, recorded) -> None:
+    folder = run(*UNET, "network.generator.bias=true")
+    config = OmegaConf.load(folder / "config.yaml")
+    assert config.network.generator.bias is True
+    if not recorded:
+        del config.network.generator.bias
+        OmegaConf.save(config, folder / "config.yaml")
+    saved = load_run(folder)[0].network_of(0).state_dict()
+    assert saved["model.model.0.bias"].any()
+    assert opened(folder).network.state_dict().keys() == small(bias=True).state_dict().keys()
+
+
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_checkpoints_are_read_and_data_parallel_names_shortened(tmp_path, suffix) -> None:
     source, file = filled(small()), tmp_path / f"latest_net_G.{suffix}"
@@ -378,7 +392,7 @@ def test_resnets_are_recognised(norm, dropout) -> None:
                                bias=norm == "instance", input_channels=1)  # fmt: skip
     assert recognise(network.state_dict()) == {
         "network": "ResnetTranslator", "ngf": 2, "blocks": 3, "norm": norm,
-        "bias": norm == "instance", "dropout": dropout, "input_channels": 1,
+        "bias": norm == "instance", "dropout": dropout, "channels": (1, 3),
     }  # fmt: skip
     assert recognise({"a": torch.zeros(1)}) == {}
 
@@ -431,7 +445,7 @@ def test_hostile_damaged_and_other_files_are_refused(tmp_path) -> None:
 
 @pytest.mark.parametrize("method", ["sft", "full", "piggyback_gan", "progressive"])
 def test_runs_start_from_a_checkpoint_and_need_it_no_more(run, configure, tmp_path, method) -> None:
-    source, file = filled(small()).eval(), tmp_path / "latest_net_G.pth"
+    source, file = filled(small(bias=False)).eval(), tmp_path / "latest_net_G.pth"
     torch.save(source.state_dict(), file)
     settings = [f"method={method}", *UNET, f"method.init_from={file}"]
     built = build_method(configure(*PHOTOS, *settings), (3, 32, 32), 2)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import product
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lgan.errors import ConfigError
 from lgan.files import load_tensors
+from lgan.inference.export import choose_formats, describe, export
 from lgan.inference.load import load_run
+from lgan.inference.task_network import task_network
+from lgan.inference.translate import list_pictures, plan, translate
 from lgan.methods.base import LifelongGAN
+from lgan.results.collect import collect
+from lgan.results.grids import run_grid
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
@@ -111,6 +120,48 @@ def test_unpaired_runs_keep_what_they_promise(configure, method) -> None:
     assert first["exact"] == (method not in FORGETS)
     if first["exact"]:
         assert_same_pictures_when_loaded(folder, 1)
+
+
+GREY = [
+    "data.splits.folders=[{name: one, direction: AtoB}, {name: two, direction: BtoA}]",
+    "data.splits.size=32", "data.splits.channels=1", "data.augmentation.load_size=36",
+    "training.steps=1", "training.batch_size=2", "evaluation.classifier_training.steps=5",
+    "evaluation.samples_per_class=3", "evaluation=efficientnet",
+]  # fmt: skip
+GREY_NETWORKS = {
+    "paired": ["network.generator.ngf=2", "network.generator.downs=5",
+               "network.discriminator.ndf=2", "network.discriminator.n_layers=1"],
+    "unpaired": ["network.generator.translator.ngf=2", "network.generator.translator.blocks=1",
+                 "network.discriminator.patch.ndf=2", "network.discriminator.patch.n_layers=1"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", GREY_NETWORKS)
+def test_grey_pictures_go_all_the_way(configure, tmp_path, layout) -> None:
+    source = np.random.default_rng(0)
+    for task, part, i in product(("one", "two"), ("train", "test"), range(4)):
+        sides = source.integers(0, 256, (2, 40, 40), dtype=np.uint8)
+        files = {part: np.hstack(sides), f"{part}A": sides[0], f"{part}B": sides[1]}
+        for name, pixels in files.items():
+            path = tmp_path / "data" / task / name / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(path)
+    folder = train(configure(f"data={layout}_folders", f"data.root={tmp_path}/data",
+                             "method=piggyback_gan", *GREY, *GREY_NETWORKS[layout]))  # fmt: skip
+    rows = RunRecord.load(folder).rows
+    assert rows[1]["metrics"][0]["fid_efficientnet_lite0"] > 0
+    assert rows[1]["retention"][0]["exact"]
+    network = task_network(*load_run(folder), task=0)
+    assert network.shape == (1, 32, 32)
+    chosen = plan(network, list_pictures(tmp_path / "data/one/testA"), tmp_path / "o", "pad", None)
+    translate(network, chosen)
+    with Image.open(tmp_path / "o/0.png") as written:
+        assert (written.mode, written.size) == ("L", (40, 40))
+    formats = choose_formats(["safetensors", "torch_export"], load_run(folder)[0])
+    made = export(network, formats, tmp_path / "x")
+    assert [row["difference"] for row in made.values()] == [0, 0]
+    assert describe(network)["channels"] == 1
+    assert run_grid(collect(folder).groups[0].runs[0]).startswith(b"\x89PNG")
 
 
 class Stop(Exception):
