@@ -12,6 +12,7 @@ import numpy as np
 from lgan.errors import ConfigError, RunError
 from lgan.results.collect import Collection, Group
 from lgan.results.columns import TableColumn, default_columns
+from lgan.results.setups import differing, setup_of
 from lgan.run.columns import TRUSTED
 from lgan.run.record import RunRecord, number
 
@@ -59,18 +60,21 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
     known = default_columns(records)
     columns = [c for c in known if (c.key in keys if keys else not c.hidden)]
     filled = [c for c in columns if any(not math.isnan(value) for value in map(c.read, records))]
+    texts, told = differing([(group.label, setup_of(group.runs[0].config)) for group in groups])
     rows = [
         [
             Cell(group.label),
+            *([Cell(text)] if told else []),
             Cell(group.first.declaration or "–"),
             Cell(str(len(group.runs)), float(len(group.runs)), None, len(group.runs)),
             *(over_seeds(group.records, column) for column in filled),
         ]
-        for group in groups
+        for group, text in zip(groups, texts, strict=True)
     ]
-    fixed = ["method", "declares", "seeds"]
+    fixed = ["method", *(["differs in"] if told else []), "declares", "seeds"]
     titles = [*fixed, *(column.title for column in filled)]
-    return Table(data, titles, [*fixed, *(c.key for c in filled)], rows, _notes(groups))
+    keys = [*(name.replace(" ", "_") for name in fixed), *(c.key for c in filled)]
+    return Table(data, titles, keys, rows, [*_notes(groups), *told])
 
 
 def over_seeds(records: Sequence[RunRecord], column: TableColumn) -> Cell:

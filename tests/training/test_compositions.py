@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 from lgan.results.paper_file import PaperTable
+from lgan.results.setups import differing, setup_of
 from lgan.run.folder import register_resolvers
 from lgan.training.fit import check_config
 
@@ -103,6 +104,21 @@ def test_every_method_on_every_data_set(data: str) -> None:
             assert re.match(f"method={method} does not go with ", reason), (method, reason)
         else:
             assert reason == "", (method, preset, budget)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data", sorted(CLASSES))
+def test_same_networks_are_the_same_for_every_method(data: str) -> None:
+    setups = []
+    methods = {*names("method")} - REFUSED[data] if data == "digits" else {"sft", "dgr", "dgm_w"}
+    for place, method in enumerate(sorted(methods)):
+        overrides = [f"data={data}", f"method={method}", f"preset={PRESETS[place % 2]}"]
+        config = composed("experiment=same_networks", *overrides)
+        assert refusal(config) == "", method
+        setups.append((method, setup_of(OmegaConf.to_container(config))))
+    assert differing(setups) == (["–"] * len(methods), [])
+    assert setups[0][1]["generator"].startswith("DGMGenerator(width=16, z_dim=")
+    assert setups[0][1]["steps"] == "500"
 
 
 def tables(paper: str) -> list[PaperTable]:
