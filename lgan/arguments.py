@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from hydra.utils import get_object
@@ -21,7 +21,6 @@ from pydantic.types import AllowInfNan
 
 from lgan.errors import ConfigError
 
-S = TypeVar("S")
 Finite = AllowInfNan(False)
 Count = Annotated[int, Ge(1)]
 Whole = Annotated[int, Ge(0)]  # a number of things, or a seed
@@ -272,10 +271,15 @@ def key_of(config: DictConfig, path: str) -> str:
     return key_of(config, reference[1]) if reference else f"{parent}.{name}".lstrip(".")
 
 
-def settings_of(kind: type[S], config: DictConfig) -> S:
-    """Return a config's values as a dataclass, one value as a list where it asks for lists."""
+def settings_of(function: Callable[..., Any], config: DictConfig) -> dict[str, Any]:
+    """Return a function's arguments by name, checked; one value as a list where it asks for lists.
+
+    Each is what the config has at the key of its name.
+    """
     given: dict[str, Any] = {}
-    for key, annotation in get_type_hints(kind, include_extras=True).items():
+    for key, annotation in get_type_hints(function, include_extras=True).items():
+        if key == "return":
+            continue
         value = config[key]
         given[key] = plain(value)
         if value is None and (right := refusal(annotation, None)):
@@ -283,7 +287,7 @@ def settings_of(kind: type[S], config: DictConfig) -> S:
         if value is not None and _takes_list(annotation) and not OmegaConf.is_config(value):
             given[key] = [value]
         check_value(key, annotation, given[key])
-    return kind(**given)
+    return given
 
 
 def _takes_list(annotation: Any) -> bool:  # noqa: ANN401

@@ -5,7 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -55,13 +55,12 @@ def run_script(
     decorated(friendly_errors(function))()
 
 
-def script(config_name: str) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
-    """Return a decorator: from a function of its settings' class to a console script."""
+def script(config_name: str) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    """Return a decorator: from a function to a console script, whose settings are its arguments."""
 
-    def decorate(function: Callable[[Any], None]) -> Callable[[], None]:
+    def decorate(function: Callable[..., None]) -> Callable[[], None]:
         def run(config: DictConfig) -> None:
-            (kind,) = (each for key, each in get_type_hints(function).items() if key != "return")
-            function(settings_of(kind, config))
+            function(**settings_of(function, config))
 
         return functools.wraps(function)(lambda: run_script(run, config_name))
 

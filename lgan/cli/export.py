@@ -1,6 +1,5 @@
 """`lgan-export`: one task's generator of a finished run, for other programs."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,36 +13,31 @@ from lgan.files import write_json
 FormatName = Literal["safetensors", "pix2pix", "torch_export", "torchscript", "onnx"]
 
 
-@dataclass(frozen=True)
-class ExportSettings:
-    """What conf/export.yaml asks for."""
-
-    run: Text
-    task: int | Text | None
-    output: Text
-    formats: Annotated[list[FormatName], MinLen(1)]
-    after: Whole | None
-    trust: list[Text]
-    direction: Literal["forward", "backward"]
-    overwrite: bool
-
-
 @script("export")
-def main(asked: ExportSettings) -> None:
+def main(
+    run: Text,
+    task: int | Text | None,
+    output: Text,
+    formats: Annotated[list[FormatName], MinLen(1)],
+    after: Whole | None,
+    trust: list[Text],
+    direction: Literal["forward", "backward"],
+    overwrite: bool,
+) -> None:
     """Run the console script `lgan-export`."""
     from lgan.inference.export import REPORT, check_output, choose_formats, describe, export
     from lgan.inference.load import load_run
     from lgan.inference.output import staged
     from lgan.inference.task_network import find_task, task_network
 
-    method, border = load_run(asked.run, asked.after, asked.trust)
-    output = Path(asked.output)
-    network = task_network(method, border, find_task(border, asked.task), asked.direction)
-    formats = choose_formats(list(asked.formats), method)
-    check_output(output, formats, asked.overwrite)
-    facts = {"run": asked.run, "method": method.name, "after": border["task"]}
-    with staged(output) as part:
-        rows = export(network, formats, part)
+    method, border = load_run(run, after, trust)
+    folder = Path(output)
+    network = task_network(method, border, find_task(border, task), direction)
+    chosen = choose_formats(list(formats), method)
+    check_output(folder, chosen, overwrite)
+    facts = {"run": run, "method": method.name, "after": border["task"]}
+    with staged(folder) as part:
+        rows = export(network, chosen, part)
         write_json(part / REPORT, facts | describe(network) | {"formats": rows})
         show(rows)
         if all("refused" in row for row in rows.values()):

@@ -1,6 +1,5 @@
 """`lgan-sample`: images from a finished run, without repeating its config."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from lgan.arguments import Count, Text, Whole
@@ -8,22 +7,17 @@ from lgan.cli.common import script
 from lgan.errors import ConfigError
 
 
-@dataclass(frozen=True)
-class SampleSettings:
-    """What conf/sample.yaml asks for."""
-
-    run: Text
-    task: int | Text | None
-    after: Whole | None
-    trust: list[Text]
-    n: Count
-    seed: int
-    output: Text | None
-    overwrite: bool
-
-
 @script("sample")
-def main(asked: SampleSettings) -> None:
+def main(
+    run: Text,
+    task: int | Text | None,
+    after: Whole | None,
+    trust: list[Text],
+    n: Count,
+    seed: int,
+    output: Text | None,
+    overwrite: bool,
+) -> None:
     """Run the console script `lgan-sample`."""
     # Imported here, as in all scripts, so that `--help` answers at once.
     from lgan.files import refuse_existing
@@ -31,18 +25,18 @@ def main(asked: SampleSettings) -> None:
     from lgan.inference.sample import GRID, draw, folders_of, sample_classes, save_images
     from lgan.inference.task_network import task_network
 
-    method, border = load_run(asked.run, asked.after, asked.trust)
-    classes = sample_classes(border, asked.task)
+    method, border = load_run(run, after, trust)
+    classes = sample_classes(border, task)
     if task_network(method, border, 0).translates:
         raise ConfigError(
-            f"run={asked.run} translates pictures and draws none from noise; see lgan-translate."
+            f"run={run} translates pictures and draws none from noise; see lgan-translate."
         )
-    output = Path(asked.output or Path(asked.run) / "generated")
-    folders = folders_of(border, classes, output)
-    refuse_existing((output / GRID, *folders), asked.overwrite)  # before the work
-    save_images(draw(method, classes, asked.n, asked.seed), folders, output, asked.overwrite)
+    place = Path(output or Path(run) / "generated")
+    folders = folders_of(border, classes, place)
+    refuse_existing((place / GRID, *folders), overwrite)  # before the work
+    save_images(draw(method, classes, n, seed), folders, place, overwrite)
     names = [str(border["class_names"][c]) for c in classes]
-    print(f"{len(classes) * asked.n} images of {', '.join(names)}: {output}", flush=True)
+    print(f"{len(classes) * n} images of {', '.join(names)}: {place}", flush=True)
 
 
 if __name__ == "__main__":

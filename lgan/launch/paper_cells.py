@@ -5,7 +5,6 @@ conf/paper.yaml asks Hydra's basic sweeper for `cell=NAME,NAME,...`, whatever la
 
 import sys
 from contextlib import redirect_stdout, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -24,34 +23,27 @@ from lgan.results.paper import Plan, quote
 from lgan.results.paper_file import PaperTable
 
 
-@dataclass(frozen=True)
-class PaperSettings:
-    """What conf/paper.yaml asks for."""
-
-    table: Text
-    budget: Text
-    data_root: Text | None
-    methods: Texts | None
-    seeds: Annotated[list[int], MinLen(1)]
-    runs: Text
-    overrides: list[str]
-    dry_run: bool
-
-
 def plan_of(config: DictConfig) -> Plan:
     """Return the plan that conf/paper.yaml asks for."""
-    asked = settings_of(PaperSettings, config)
-    table = PaperTable.load(Path(asked.table))
-    return Plan(
-        table=table,
-        stem=Path(asked.table).stem,
-        budget=asked.budget,
-        methods=table.choose(asked.methods, asked.budget),
-        seeds=asked.seeds,
-        folder=Path(asked.runs),
-        data_root=None if asked.data_root is None else Path(asked.data_root).expanduser(),
-        more=asked.overrides,
-    )
+    return make_plan(**settings_of(make_plan, config))
+
+
+def make_plan(
+    table: Text,
+    budget: Text,
+    data_root: Text | None,
+    methods: Texts | None,
+    seeds: Annotated[list[int], MinLen(1)],
+    runs: Text,
+    overrides: list[str],
+    dry_run: bool,
+) -> Plan:
+    """Return a plan; the arguments are the keys of conf/paper.yaml."""
+    path = Path(table)
+    content = PaperTable.load(path)
+    root = None if data_root is None else Path(data_root).expanduser()
+    chosen = content.choose(methods, budget)
+    return Plan(content, path.stem, budget, chosen, seeds, Path(runs), root, overrides)
 
 
 def sweep_mode(*, _root_: DictConfig) -> str:

@@ -8,30 +8,28 @@ import pytest
 from omegaconf import OmegaConf
 
 from lgan.arguments import settings_of
+from lgan.cli import export, report, sample, table, translate
 from lgan.cli.common import config_path
-from lgan.cli.export import ExportSettings
-from lgan.cli.report import ReportSettings
-from lgan.cli.sample import SampleSettings
-from lgan.cli.table import TableSettings
-from lgan.cli.translate import TranslateSettings
 from lgan.errors import ConfigError
-from lgan.launch.paper_cells import PaperSettings
+from lgan.launch.paper_cells import make_plan
 
 SCRIPTS = {
-    "sample": (SampleSettings, {"run": "r"}),
-    "table": (TableSettings, {"runs": "r"}),
-    "report": (ReportSettings, {"runs": "r"}),
-    "translate": (TranslateSettings, {"run": "r", "task": 0, "input": "i", "output": "o"}),
-    "export": (ExportSettings, {"run": "r", "task": 0, "output": "o"}),
-    "paper": (PaperSettings, {"table": "t.yaml", "runs": "o"}),
+    "sample": (sample.main, {"run": "r"}),
+    "table": (table.main, {"runs": "r"}),
+    "report": (report.main, {"runs": "r"}),
+    "translate": (translate.main, {"run": "r", "task": 0, "input": "i", "output": "o"}),
+    "export": (export.main, {"run": "r", "task": 0, "output": "o"}),
+    "paper": (make_plan, {"table": "t.yaml", "runs": "o"}),
 }
-"""Of each script its settings, and what has to be given."""
+"""Of each script the function whose arguments are its settings, and what has to be given."""
 
 
 def settings(script: str, **changes):
-    kind, given = SCRIPTS[script]
+    function, given = SCRIPTS[script]
     own = OmegaConf.load(Path(config_path()) / f"{script}.yaml")
-    return settings_of(kind, OmegaConf.merge(own, given, changes))
+    return settings_of(
+        getattr(function, "__wrapped__", function), OmegaConf.merge(own, given, changes)
+    )
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -90,6 +88,6 @@ def test_a_senseless_value_is_named(script, key, value, said) -> None:
 
 
 def test_one_value_stands_for_a_list() -> None:
-    assert settings("export", formats="onnx").formats == ["onnx"]
-    assert settings("paper", seeds=2, overrides="a=b").seeds == [2]
-    assert settings("table", runs=["a", "b"]).columns is None
+    assert settings("export", formats="onnx")["formats"] == ["onnx"]
+    assert settings("paper", seeds=2, overrides="a=b")["seeds"] == [2]
+    assert settings("table", runs=["a", "b"])["columns"] is None
