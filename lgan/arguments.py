@@ -88,12 +88,8 @@ def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], boo
     """
     found: dict[str, Parameter] = {}
     elsewhere = False
-    if inspect.isclass(target):
-        kinds = [vars(kind) for kind in target.__mro__[:-1]]
-        functions = [kind["__init__"] for kind in kinds if "__init__" in kind]
-    else:
-        functions = [target]
-    for function in functions:
+    kinds = map(vars, target.__mro__[:-1]) if inspect.isclass(target) else [{"__init__": target}]
+    for function in (kind["__init__"] for kind in kinds if "__init__" in kind):
         further = False
         for name, parameter in inspect.signature(function).parameters.items():
             if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
@@ -184,15 +180,11 @@ def _check_values(config: DictConfig, path: str, besides: Mapping[str, Any] = NO
 
 
 def _check_targets(value: Any, path: str, trust: Sequence[str] | None) -> None:  # noqa: ANN401
-    inside: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, dict):
-        if "_target_" in value:
-            find(str(value["_target_"]), path, trust or ())
-        inside = value.items()
-    elif isinstance(value, list):
-        inside = enumerate(value)
-    for name, each in inside:
-        _check_targets(each, f"{path}.{name}", trust)
+    if isinstance(value, dict) and "_target_" in value:
+        find(str(value["_target_"]), path, trust or ())
+    if isinstance(value, dict | list):
+        for name, each in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_targets(each, f"{path}.{name}", trust)
 
 
 def locate(config: DictConfig, path: str) -> Callable[..., Any]:

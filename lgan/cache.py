@@ -28,10 +28,9 @@ def read_entry(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return tensors, dict(file.metadata() or {})
-    except FileNotFoundError:
-        return None
     except (SafetensorError, OSError) as error:
-        log.warning("The cached file %s cannot be read (%s); it is computed anew.", path, error)
+        if path.exists():
+            log.warning("The cached file %s cannot be read (%s); it is computed anew.", path, error)
         return None
 
 

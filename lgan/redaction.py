@@ -21,27 +21,14 @@ def redacted(content: Any) -> Any:  # noqa: ANN401  (plain data)
     It is told by the name it is given to (`logger.api_key`), in a mapping or in an override such as
     `+logger.api_key=...`, or by its place in a URL. A value once told so is hidden elsewhere too.
     """
-    _learn(content)
+    _hide(content)  # what stands before a secret is told has to be hidden too
     return _hide(content)
 
 
-def _learn(content: Any) -> None:  # noqa: ANN401
-    if isinstance(content, dict):
-        for name, value in content.items():
-            if _is_secret(name, value):
-                _remember(str(value))
-            _learn(value)
-    elif isinstance(content, list | tuple):
-        for value in content:
-            _learn(value)
-    elif isinstance(content, str):
-        for match in (*_ASSIGNMENT.finditer(content), *_LOGIN.finditer(content)):
-            _remember(match[2].strip("\"'"))
-
-
-def _remember(secret: str) -> None:
+def _told(secret: str) -> str:
     if len(secret) >= _LONG and secret != HIDDEN and "${" not in secret:
         _known.add(secret)
+    return HIDDEN
 
 
 def _is_secret(name: Any, value: Any) -> bool:  # noqa: ANN401
@@ -52,14 +39,15 @@ def _is_secret(name: Any, value: Any) -> bool:  # noqa: ANN401
 def _hide(content: Any) -> Any:  # noqa: ANN401
     if isinstance(content, dict):
         return {
-            _hide(name): HIDDEN if _is_secret(name, value) else _hide(value)
+            _hide(name): _told(str(value)) if _is_secret(name, value) else _hide(value)
             for name, value in content.items()
         }
     if isinstance(content, list | tuple):
         return type(content)(map(_hide, content))
     if not isinstance(content, str):
         return content
-    content = _ASSIGNMENT.sub(rf"\1{HIDDEN}", _LOGIN.sub(rf"\1{HIDDEN}", content))
+    for pattern in (_LOGIN, _ASSIGNMENT):
+        content = pattern.sub(lambda found: found[1] + _told(found[2].strip("\"'")), content)
     for secret in sorted(_known, key=len, reverse=True):
         content = content.replace(secret, HIDDEN)
     return content

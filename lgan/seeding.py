@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -62,22 +64,17 @@ class Noise:
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal noise; `shape[0]` is this rank's number of rows."""
-        return self._slice(torch.randn(self._global(shape), **self._where()))
+        return self._draw(torch.randn, shape)
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform noise in [0, 1); `shape[0]` is this rank's number of rows."""
-        return self._slice(torch.rand(self._global(shape), **self._where()))
+        return self._draw(torch.rand, shape)
 
     def integers(self, high: int, *shape: int) -> Tensor:
         """Uniform integers in [0, high); `shape[0]` is this rank's number of rows."""
-        return self._slice(torch.randint(0, high, self._global(shape), **self._where()))
+        return self._draw(partial(torch.randint, high), shape)
 
-    def _global(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def _draw(self, function: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         rows = shape[0] * self.world if self._total is None else self._total
-        return (rows, *shape[1:])
-
-    def _where(self) -> dict:
-        return {"generator": self._generator, "device": self._generator.device}
-
-    def _slice(self, drawn: Tensor) -> Tensor:
+        drawn = function((rows, *shape[1:]), generator=self._generator, device=self.device)
         return drawn if self.world == 1 else drawn[self.rank :: self.world]

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import (
-    FuncFormatter,
+    EngFormatter,
     LogLocator,
     MaxNLocator,
     NullFormatter,
@@ -72,20 +72,13 @@ def growth_curve(
         chart.axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         chart.axes.set_ylim(bottom=0)
-    chart.axes.yaxis.set_major_formatter(FuncFormatter(_short_count))
+    chart.axes.yaxis.set_major_formatter(EngFormatter())
     return chart.png("while training task")
 
 
 def is_known(values: np.ndarray) -> bool:
     """Whether there is any value that is not NaN."""
     return bool((~np.isnan(values)).any())
-
-
-def _short_count(value: float, _: int = 0) -> str:
-    for size, unit in ((1e6, " M"), (1e3, " k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
 
 
 def _over_seeds(group: Group, read: Callable[[dict[str, Any]], float]) -> np.ndarray:

@@ -14,8 +14,8 @@ SMALLEST_DRIFT = 1e-7  # of pixels in [-1, 1]: about one bit of single precision
 
 def of_old_tasks(record: RunRecord, task: int) -> list[dict[str, Any]]:
     """What a row says of the images of each older task; empty if it says nothing."""
-    known = task < len(record.rows)
-    return (record.rows[task].get("retention") or [])[:task] if known else []
+    rows = record.rows[task : task + 1]
+    return [entry for row in rows for entry in (row.get("retention") or [])[:task]]
 
 
 def drifts(group: Group, name: str = "max_drift") -> np.ndarray:

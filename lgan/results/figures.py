@@ -68,13 +68,18 @@ class TaskLines:
 
 def mean_matrix(group: Group, metric: str) -> np.ndarray:
     """Mean over seeds of the result matrix: (T, T), NaN above the diagonal and where missing."""
+    return mean_of_known(_matrices(group, metric))
+
+
+def _matrices(group: Group, metric: str) -> np.ndarray:
+    """The result matrix of each seed: (seeds, T, T)."""
     size = group.first.num_tasks
     stack = np.full((len(group.runs), size, size), np.nan)
     for layer, record in zip(stack, group.records, strict=True):
         if metric in record.metric_names():
             for t, row in enumerate(record.matrix(metric)):
                 layer[t, : t + 1] = row
-    return mean_of_known(stack)
+    return stack
 
 
 def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> bytes | None:
@@ -83,7 +88,8 @@ def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> 
     for group in groups:
         if metric not in group.first.metric_names():
             continue
-        curves = _curves(group, metric)
+        matrices = _matrices(group, metric)
+        curves = np.array([[row[: t + 1].mean() for t, row in enumerate(m)] for m in matrices])
         mean = mean_of_known(curves)
         colour = chart.add(mean, group.label)
         if len(curves) > 1:
@@ -138,10 +144,7 @@ def is_share(metric: str) -> bool:
 
 def mean_of_known(values: np.ndarray) -> np.ndarray:
     """Mean over the first axis without NaN; NaN, and no warning, where there is nothing."""
-    known = ~np.isnan(values)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.divide(total, known.sum(axis=0), out=np.full(total.shape, np.nan),
-                     where=known.any(axis=0))  # fmt: skip
+    return np.ma.array(values, mask=np.isnan(values)).mean(axis=0).filled(np.nan)
 
 
 def task_axis(axes: Axes, size: int) -> None:
@@ -154,16 +157,6 @@ def plain(text: str) -> str:
     """A name without matplotlib's mathematics: `$` would start it; a long one is broken."""
     shown = text if len(text) <= 60 else f"{text[:57]}..."
     return shown.replace("$", r"\$").replace(" (", "\n(")
-
-
-def _curves(group: Group, metric: str) -> np.ndarray:
-    """(seeds, T): mean over the tasks seen so far after each task."""
-    rows = []
-    for record in group.records:
-        known = metric in record.metric_names()
-        matrix = record.matrix(metric) if known else [[math.nan]] * record.num_tasks
-        rows.append([float(np.mean(row)) for row in matrix])
-    return np.array(rows)
 
 
 def _ticks(size: int) -> list[int]:

@@ -122,11 +122,8 @@ def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()
         remarks.append(outcome.problem)
     elif not values:
         remarks.append(f"{metric} was not measured")
-    remarks += [
-        f"{name} {spread(beside, column.digits)}"
-        for name in also
-        if (beside := _values(column, name, outcome))
-    ]
+    beside = ((name, _values(column, name, outcome)) for name in also)
+    remarks += [f"{name} {spread(found, column.digits)}" for name, found in beside if found]
     declared = {record.declaration for record in outcome.records if record.declaration}
     remarks += [f"declares: {text}" for text in sorted(declared)]
     unique = [remark for remark in dict.fromkeys(remarks) if remark]
@@ -134,19 +131,15 @@ def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()
 
 
 def _names(outcome: Outcome) -> set[str]:
-    names: set[str] = set()
-    for record in outcome.records:
-        names |= record.metric_names()
-        names |= set(record.rows[-1].get("overall") or {} if record.rows else ())
-    return names
+    rows = [row for record in outcome.records for row in record.rows[-1:]]
+    overall = [set(row.get("overall") or ()) for row in rows]
+    return set().union(*overall, *(record.metric_names() for record in outcome.records))
 
 
 def _values(column: Column, metric: str, outcome: Outcome) -> list[float]:
-    values = [
-        column.factor(metric) * value_in(record, metric, _row_index(column, record), column.task)
-        for record in outcome.records
-    ]
-    return [value for value in values if not math.isnan(value)]
+    rows = ((record, _row_index(column, record)) for record in outcome.records)
+    values = (value_in(record, metric, row, column.task) for record, row in rows)
+    return [column.factor(metric) * value for value in values if not math.isnan(value)]
 
 
 def _too_short(column: Column, outcome: Outcome) -> list[str]:

@@ -50,7 +50,7 @@ def render(
     `pictures` are shown below the table, and then the `departures` from paper and code.
     """
     table, budget = plan.table, plan.budget
-    note = " ".join(str(table.budgets[budget].get("note", "")).split())
+    note = str(table.budgets[budget].get("note", ""))
     lines = [f"# {escape_markdown(table.title)}", "", f"Paper: {escape_markdown(table.source)}", ""]
     lines += [f"Budget **{escape_markdown(budget)}**: {escape_markdown(note)}", ""]
     for part in dict.fromkeys(column.part for column in table.columns):
@@ -58,8 +58,8 @@ def render(
         lines += [*_part(table, part, plan.methods, outcomes), ""]
     for name in pictures:
         lines += [f"![{escape_markdown(name)}]({name})", ""]
-    remarks = [" ".join(str(remark).split()) for remark in table.remarks]
-    lines += [f"- {escape_markdown(line)}" for line in [*remarks, *_classifier_lines(outcomes)]]
+    remarks = [*map(str, table.remarks), *_classifier_lines(outcomes)]
+    lines += [f"- {escape_markdown(line)}" for line in remarks]
     if departures:
         lines += ["", "Where these runs depart from the paper and its code:", ""]
         lines += [f"- {escape_markdown(line)}" for line in departures]
@@ -80,10 +80,9 @@ def _part(table: PaperTable, part: str, methods: Sequence[str], outcomes: Outcom
     for column in columns:
         for method in methods:
             cells = _cells(table, column, method, outcomes[column.run, method], metrics)
-            if cells and not beside:
-                cells = [*cells[:-3], cells[-1]]
-            if cells:
-                lines.append("| " + " | ".join(escape_markdown(cell) for cell in cells) + " |")
+            shown = cells if beside else [*cells[:-3], *cells[-1:]]
+            if shown:
+                lines.append("| " + " | ".join(map(escape_markdown, shown)) + " |")
     return lines
 
 
@@ -114,20 +113,16 @@ def _stated(paper: PaperNumber, column: Column) -> str:
 
 
 def _remark(reading: Reading, paper: PaperNumber, same: bool) -> str:
-    other = [] if same or not paper.present else [f"the paper's number is {paper.metric}"]
-    return "; ".join(
-        dict.fromkeys([*reading.remarks, *other, *([paper.note] if paper.note else [])])
-    )
+    other = "" if same or not paper.present else f"the paper's number is {paper.metric}"
+    return "; ".join(filter(None, dict.fromkeys([*reading.remarks, other, paper.note])))
 
 
 def _classifier_lines(outcomes: Outcomes) -> list[str]:
     """Return how good the evaluation classifiers are on real test images, and sample sizes."""
     lines = []
     for (run, _), outcome in outcomes.items():
-        for record in outcome.records:
-            known = record.references
-            accuracy = known.get("classifier_test_accuracy")
-            if isinstance(accuracy, float):
+        for known in (record.references for record in outcome.records):
+            if isinstance(accuracy := known.get("classifier_test_accuracy"), float):
                 lines.append(
                     f"{run}: evaluation classifier {known.get('classifier', '?')}, "
                     f"{100 * accuracy:.2f} % on real test images; "
