@@ -8,7 +8,6 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tqdm import tqdm
 from lgan.arguments import Count, Positive
 from lgan.cache import key_of, read_entry, write_entry
 from lgan.data.images import Images, TensorImages, to_float
+from lgan.networks.modes import random_devices
 from lgan.seeding import mix
 
 log = logging.getLogger(__name__)
@@ -73,8 +73,8 @@ def train_classifier(
     optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
     batches = _shuffled(len(images), settings, seed)
-    isolated = _isolated_randomness(mix(seed, "classifier", "training"), torch.device(device))
-    with isolated, torch.enable_grad():
+    with torch.random.fork_rng(random_devices(torch.device(device))), torch.enable_grad():
+        torch.manual_seed(mix(seed, "classifier", "training"))
         for indices in tqdm(batches, title, settings.steps, leave=False, disable=None):
             x = to_float(images.take(indices).to(device))
             loss = F.cross_entropy(module(x), images.labels[indices].to(device))
@@ -89,7 +89,8 @@ def build_classifier(
     factory: ClassifierFactory, image_shape: tuple[int, int, int], num_classes: int, seed: int
 ) -> nn.Module:
     """Build a classifier on the CPU, its initial weights a function of `seed` alone."""
-    with _isolated_randomness(mix(seed, "classifier", "init"), torch.device("cpu")):
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(mix(seed, "classifier", "init"))  # no GPU's
         return factory(image_shape, num_classes)
 
 
@@ -172,14 +173,3 @@ def _shuffled(count: int, settings: ClassifierTraining, seed: int) -> Iterator[T
             yield order[start : start + size]
             step += 1
         epoch += 1
-
-
-@contextmanager
-def _isolated_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators inside the block and put them back after it."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield

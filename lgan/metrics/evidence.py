@@ -51,17 +51,13 @@ class Evidence:
                  "features": self.evaluator.make_extractor}  # fmt: skip
         return there.get(need, True) is not None
 
-    def sampler(self) -> Sampler:
-        """Return what draws images, from its first input on."""
-        assert self.make_sampler is not None
-        return self.make_sampler()
-
     @cached_property
     def generated(self) -> TensorImages:
         """uint8 images of all classes so far, those of a class together (see `generate`)."""
+        assert self.make_sampler is not None
         by = self.evaluator
-        return generate(self.sampler(), self.calls(), {c: by.samples_of(c) for c in self.classes},
-                        by.test.shape)  # fmt: skip
+        samples = {c: by.samples_of(c) for c in self.classes}
+        return generate(self.make_sampler(), self.calls(), samples, by.test.shape)
 
     def calls(self) -> list[Tensor]:
         """Return the labels of each call of the generator.
@@ -87,8 +83,7 @@ class Evidence:
     @cached_property
     def features(self) -> Tensor:
         """Features (N, D) of the generated images."""
-        own = distributed.share(self.generated.images)
-        return distributed.gather(extract(self.evaluator.extractor, own))
+        return distributed.gather(extract(self.evaluator.extractor, share(self.generated)))
 
     def feature_pairs(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield for each task so far the features of its generated and of its real images."""

@@ -131,9 +131,10 @@ class EfficientNetLite0Features:
 
 
 @torch.no_grad()
-def extract(extractor: FeatureExtractor, images: Tensor, batch_size: int = 250) -> Tensor:
-    """Return features (N, D) on the CPU of uint8 images (N, C, H, W), batch by batch."""
-    return torch.cat([extractor(batch).cpu() for batch in images.split(batch_size)])
+def extract(extractor: FeatureExtractor, images: Images, batch_size: int = 250) -> Tensor:
+    """Return features (N, D) on the CPU of images, batch by batch."""
+    batches = torch.arange(len(images)).split(batch_size)
+    return torch.cat([extractor(images.take(indices)).cpu() for indices in batches])
 
 
 def real_features(extractor: FeatureExtractor, images: Images, cache_dir: Path) -> Tensor:
@@ -145,8 +146,7 @@ def real_features(extractor: FeatureExtractor, images: Images, cache_dir: Path) 
     path = Path(cache_dir) / f"features/{key}.safetensors"
     if (entry := read_entry(path)) is not None:
         return entry[0]["features"]
-    batches = torch.arange(len(images)).split(250)
-    features = torch.cat([extractor(images.take(indices)).cpu() for indices in batches])
+    features = extract(extractor, images)
     write_entry(path, {"features": features}, {"extractor": extractor.fingerprint})
     return features
 

@@ -73,7 +73,13 @@ class DGMResNetGenerator(nn.Module):
         super().__init__()
         count = doublings(image_shape, BASE_SIDE, "dgm")
         self.z_dim, self.num_classes = z_dim, num_classes
-        self.label_length = _label_length(label_length, num_classes, z_dim)
+        self.label_length = num_classes if label_length is None else label_length
+        if not num_classes <= self.label_length < z_dim:
+            raise ConfigError(
+                f"network.generator.label_length={self.label_length} must be at least the number "
+                f"of classes, {num_classes}, and less than network.generator.z_dim={z_dim}: the "
+                "one-hot class overwrites that many noise entries."
+            )
         self.project = nn.Linear(z_dim, BASE_SIDE**2 * width, bias=False)
         self.blocks = nn.ModuleList(DGMUpBlock(width, width) for _ in range(count))
         self.norm = nn.BatchNorm2d(width)
@@ -131,14 +137,3 @@ class DGMResNetDiscriminator(ClassDiscriminator):
         resnet.maxpool = nn.Identity()  # type: ignore[assignment]
         trunk = nn.Sequential(resnet, nn.BatchNorm1d(features, momentum=0.01), nn.ReLU())
         super().__init__(trunk, features, num_classes, aux_bias)
-
-
-def _label_length(given: int | None, num_classes: int, z_dim: int) -> int:
-    length = num_classes if given is None else given
-    if not num_classes <= length < z_dim:
-        raise ConfigError(
-            f"network.generator.label_length={length} must be at least the number of classes, "
-            f"{num_classes}, and less than network.generator.z_dim={z_dim}: the one-hot class "
-            "overwrites that many noise entries."
-        )
-    return length

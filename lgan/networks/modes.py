@@ -16,25 +16,21 @@ def as_in_training(*networks: nn.Module) -> Iterator[None]:
     It is how pix2pix's code tests (papers/piggyback_gan.md 2.4), and how a network can be shown
     pictures in training that its running statistics are not to know of.
     """
-    before: list[tuple[nn.Module, dict[str, bool]]] = []
+    modules = [m for network in networks for m in network.modules()]
+    norms = [(m, m.track_running_stats) for m in modules if isinstance(m, _NormBase)]
+    modes = [(m, m.training) for m in modules if isinstance(m, _DropoutNd | _NormBase)]
     try:
-        for module in (m for network in networks for m in network.modules()):
-            if isinstance(module, _DropoutNd):
-                before.append((module, {"training": module.training}))
-            elif isinstance(module, _NormBase):
-                kept = {"training": module.training, "track": module.track_running_stats}
-                before.append((module, kept))
-                # A norm that trains and does not track neither reads nor writes running ones.
-                module.track_running_stats = False
-            else:
-                continue
+        for norm, _ in norms:
+            # A norm that trains and does not track neither reads nor writes running ones.
+            norm.track_running_stats = False
+        for module, _ in modes:
             module.training = True
         yield
     finally:
-        for module, kept in reversed(before):
-            module.training = kept["training"]
-            if isinstance(module, _NormBase):
-                module.track_running_stats = kept["track"]
+        for norm, tracks in norms:
+            norm.track_running_stats = tracks
+        for module, training in modes:
+            module.training = training
 
 
 def random_devices(device: torch.device) -> list[torch.device]:

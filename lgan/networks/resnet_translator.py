@@ -4,6 +4,8 @@ Source: Zhu et al. 2017 after Johnson et al. 2016, and the PyTorch code; layers 
 papers/piggyback_gan.md 2.2.
 """
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from lgan.arguments import Count
@@ -68,18 +70,15 @@ class ResnetTranslator(Translator):
         outputs, height, width = image_shape
         self.require_size(height, width)
         inputs = with_channels(image_shape, input_channels)[0]
-        self.model = nn.Sequential(
-            nn.ReflectionPad2d(3),
-            *_unit(nn.Conv2d(inputs, ngf, 7, bias=bias), norm),
-            *_unit(_halving(ngf, bias), norm),
-            *_unit(_halving(2 * ngf, bias), norm),
-            *(ResnetBlock(4 * ngf, norm, bias, dropout) for _ in range(blocks)),
-            *_unit(_doubling(4 * ngf, bias), norm),
-            *_unit(_doubling(2 * ngf, bias), norm),
-            nn.ReflectionPad2d(3),
-            nn.Conv2d(ngf, outputs, 7),
-            nn.Tanh(),
-        )
+        layers = [nn.ReflectionPad2d(3), *_unit(nn.Conv2d(inputs, ngf, 7, bias=bias), norm)]
+        for width in (ngf, 2 * ngf):
+            layers += _unit(nn.Conv2d(width, 2 * width, 3, stride=2, padding=1, bias=bias), norm)
+        layers += [ResnetBlock(4 * ngf, norm, bias, dropout) for _ in range(blocks)]
+        up = partial(nn.ConvTranspose2d, stride=2, padding=1, output_padding=1, bias=bias)
+        for width in (4 * ngf, 2 * ngf):
+            layers += _unit(up(width, width // 2, 3), norm)
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(ngf, outputs, 7), nn.Tanh()]
+        self.model = nn.Sequential(*layers)
         first = 10 + blocks  # the number of the first doubling; each of the two has three parts
         self.last_layers = (f"model.{first + 3}", f"model.{first + 7}")
         init_normal(self)
@@ -92,13 +91,3 @@ class ResnetTranslator(Translator):
 
 def _unit(layer: nn.Conv2d | nn.ConvTranspose2d, norm: NormKind) -> list[nn.Module]:
     return [layer, make_norm(norm, layer.out_channels), nn.ReLU(inplace=True)]
-
-
-def _halving(inputs: int, bias: bool) -> nn.Conv2d:
-    return nn.Conv2d(inputs, 2 * inputs, 3, stride=2, padding=1, bias=bias)
-
-
-def _doubling(inputs: int, bias: bool) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(
-        inputs, inputs // 2, 3, stride=2, padding=1, output_padding=1, bias=bias
-    )

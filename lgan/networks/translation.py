@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 NormKind = Literal["batch", "instance", "none"]
 LEAK = 0.2
+_STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 _NORMS: dict[str, type[nn.Module]] = {
     "batch": nn.BatchNorm2d,
     "instance": nn.InstanceNorm2d,  # without affine parameters and running statistics
@@ -52,13 +53,9 @@ def from_netg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     of a batch norm stay.
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
-    kept = {}
-    for key, value in plain.items():
-        norm, _, entry = key.rpartition(".")
-        statistic = entry in ("running_mean", "running_var", "num_batches_tracked")
-        if not statistic or f"{norm}.weight" in plain:
-            kept[key] = value
-    return kept
+    affine = {key.rpartition(".")[0] for key in plain if key.endswith(".weight")}
+    unread = [k for k in plain if k.endswith(_STATISTICS) and k.rpartition(".")[0] not in affine]
+    return {key: value for key, value in plain.items() if key not in unread}
 
 
 def to_netg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -59,7 +59,8 @@ def test_other_images_subset_or_weights_have_their_own_features(tmp_path: Path) 
 
 def test_extraction_in_batches_equals_one_call() -> None:
     images = pictures(7).images
-    assert torch.equal(extract(MeanFeatures(), images, batch_size=3), MeanFeatures()(images))
+    held = TensorImages(images, torch.zeros(len(images)))
+    assert torch.equal(extract(MeanFeatures(), held, batch_size=3), MeanFeatures()(images))
 
 
 def test_classifier_features_see_floats_in_minus_one_to_one() -> None:
