@@ -20,7 +20,7 @@ from lgan.methods.base import LifelongGAN
 from lgan.networks.factory import NetworkFactory
 from lgan.objectives.acgan import ACGAN
 from lgan.objectives.adversarial import Wasserstein
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 torch.set_num_threads(1)
 

@@ -29,6 +29,7 @@ class Learner(Protocol):
     generator: Any
     noise_rows: int
     total_steps: int
+    stamp: dict[str, str]
     has_generator: bool
     has_classifier: bool
 

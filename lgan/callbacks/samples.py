@@ -16,8 +16,9 @@ from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_uint8
 from lgan.data.ledger import Reader
 from lgan.errors import DamagedFileError, warn
-from lgan.files import atomic_path, load_tensors, save_tensors, verify
+from lgan.files import atomic_path, save_tensors, verify
 from lgan.networks.factory import noise_length
+from lgan.run.identity import Stamp, load_stamped
 from lgan.run.loggers import log_image
 from lgan.seeding import Noise
 
@@ -62,8 +63,8 @@ class FixedNoiseSamples(TaskCallback):
         tasks = context.datamodule.sequence.tasks[: context.task + 1]
         drawn = distributed.spread(lambda task: self._draw(method, noise, task.classes), tasks)
         if distributed.is_main():
-            self._save_targets(context.datamodule, folder)
-            context.record(retention=self._compare(drawn, folder))
+            self._save_targets(context.datamodule, folder, method.stamp)
+            context.record(retention=self._compare(drawn, folder, method.stamp))
             self._save(drawn, [c for task in tasks for c in task.classes], context, folder)
 
     def _noise(self, method: Learner, datamodule: TaskSequenceDataModule, folder: Path) -> Tensor:
@@ -80,27 +81,27 @@ class FixedNoiseSamples(TaskCallback):
                 if pictures
                 else Noise(self.seed).normal(rows, noise_length(method.generator))
             )
-            save_tensors(path, {"noise": noise.unflatten(0, (count, -1))})
+            self._write(path, method.stamp, noise=noise.unflatten(0, (count, -1)))
         distributed.barrier()
-        return load_tensors(path)["noise"].to(method.device)
+        return load_stamped(path, method.stamp)["noise"].to(method.device)
 
-    def _save_targets(self, datamodule: TaskSequenceDataModule, folder: Path) -> None:
+    def _save_targets(self, datamodule: TaskSequenceDataModule, folder: Path, stamp: Stamp) -> None:
         path = folder / "targets.pt"
         if path.exists() or not datamodule.paired:
             return
         tests = map(datamodule.test_images, range(len(datamodule.sequence)))
         targets = [t.take(torch.arange(self.per_class) % len(t)).cpu() for t in tests]
-        save_tensors(path, {"targets": torch.stack(targets)})
+        self._write(path, stamp, targets=torch.stack(targets))
 
     def _draw(self, method: Learner, noise: Tensor, classes: tuple[int, ...]) -> Tensor:
         labels = torch.tensor(classes, device=noise.device).repeat_interleave(self.per_class)
         images = method.generate(noise[list(classes)].flatten(0, 1), labels)
         return images.unflatten(0, (len(classes), self.per_class)).float().cpu()
 
-    def _compare(self, drawn: list[Tensor], folder: Path) -> list[dict]:
+    def _compare(self, drawn: list[Tensor], folder: Path, stamp: Stamp) -> list[dict]:
         path = folder / "learnt.pt"
-        learnt = [*self._learnt(path, drawn[:-1]), drawn[-1]]
-        save_tensors(path, {"images": learnt})
+        learnt = [*self._learnt(path, drawn[:-1], stamp), drawn[-1]]
+        self._write(path, stamp, images=learnt)
         return [
             {
                 "digest": digest(now),
@@ -112,23 +113,28 @@ class FixedNoiseSamples(TaskCallback):
         ]
 
     @staticmethod
-    def _learnt(path: Path, drawn: list[Tensor]) -> list[Tensor]:
+    def _learnt(path: Path, drawn: list[Tensor], stamp: Stamp) -> list[Tensor]:
         """Return what older tasks showed; not-a-number where that was lost."""
         lost = [torch.full_like(images, torch.nan) for images in drawn]
         if not drawn:
             return lost
         try:
-            return (load_tensors(path)["images"] + lost)[: len(drawn)]
+            return (load_stamped(path, stamp)["images"] + lost)[: len(drawn)]
         except (DamagedFileError, FileNotFoundError):
             warn(f"{path} is damaged or gone: how far older tasks have drifted is not known.")
             return lost
+
+    @staticmethod
+    def _write(path: Path, stamp: Stamp, **content: Tensor | list) -> None:
+        save_tensors(path, content | {"stamp": stamp})
 
     def _save(
         self, drawn: list[Tensor], classes: list[int], context: TaskContext, folder: Path
     ) -> None:
         images = to_uint8(torch.cat(drawn))
         stem = folder / f"task{context.task}"
-        save_tensors(stem.with_suffix(".pt"), {"classes": classes, "images": images})
+        stamp = context.method.stamp
+        self._write(stem.with_suffix(".pt"), stamp, classes=classes, images=images)
         grid = make_grid(images.flatten(0, 1).float() / 255, nrow=self.per_class, padding=1)
         with atomic_path(stem.with_suffix(".png")) as path:
             save_image(grid, path, "png")

@@ -5,7 +5,7 @@ from omegaconf import DictConfig
 from lgan.cli.common import run_script
 from lgan.launch.job import run_job
 from lgan.launch.sweep import noted, run_app
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 
 def _run(config: DictConfig) -> float | None:

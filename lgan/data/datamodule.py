@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import lightning as L  # noqa: N812  (Lightning's own convention)
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from lgan import distributed
 from lgan.arguments import Count, Positive, Text, Whole
+from lgan.data.content import content_of
 from lgan.data.images import Images, ImageSplits, to_float
 from lgan.data.ledger import Ledger, Reader
 from lgan.data.loader import Again, BatchLoader, StreamingLoader, check_batch_size, first_attempt
@@ -98,7 +100,13 @@ class TaskSequenceDataModule(L.LightningDataModule):
         for task in sequence:
             count = int(torch.isin(splits.train.labels, torch.tensor(task.classes)).sum())
             check_batch_size(self.batch_size, count, task.index, distributed.world())
+        self._as_read = splits
         return self._materialise(splits), sequence
+
+    def content(self, cache: Path | None = None) -> dict[str, Any]:
+        """Return what the data set holds; see `lgan.data.content`."""
+        self.setup()
+        return content_of(self._as_read, cache)
 
     @property
     def splits(self) -> ImageSplits:

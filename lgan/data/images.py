@@ -161,8 +161,9 @@ class FileImages(Images):
     @cached_property
     def _digest(self) -> str:
         sha = hashlib.sha256(repr(self.decoder).encode())
-        for digest in _threaded(_hash_file, self.paths, "hashing pictures"):
-            sha.update(digest)
+        digests = file_digests(self.paths)
+        for path in self.paths:
+            sha.update(digests[path])
         sha.update(self.labels.numpy().data)
         return sha.hexdigest()
 
@@ -235,6 +236,11 @@ def _threaded(
         finally:
             # After an error the remaining chunks would only delay its message.
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def file_digests(paths: Sequence[Path]) -> dict[Path, bytes]:
+    """Return the sha256 of each file's bytes."""
+    return dict(zip(paths, _threaded(_hash_file, paths, "hashing pictures"), strict=True))
 
 
 def _hash_file(path: Path) -> bytes:

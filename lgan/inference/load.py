@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from lgan.errors import RunError
 from lgan.files import load_tensors
 from lgan.methods.base import LifelongGAN
+from lgan.run import checkpoints
 from lgan.run.folder import RunFolder
+from lgan.run.record import FILE_NAME, RunRecord
 from lgan.training.build import build_method
 
 
@@ -27,18 +31,31 @@ def load_run(
     folder = RunFolder(path)
     if not folder.config.exists():
         raise RunError(f"run={path} is not a run folder: it has no config.yaml.")
-    finished = folder.finished_tasks()
-    after = finished - 1 if after is None else after
-    if not 0 <= after < finished:
+    borders = folder.borders()
+    after = borders[-1] if after is None and borders else after
+    if after is None or after not in borders:
+        there = f"those of tasks {', '.join(map(str, borders))}" if borders else "none"
         raise RunError(
-            f"run={path} has {finished} finished tasks; after={after} is none of 0..{finished - 1}."
+            f"run={path} has no finished task{'' if after is None else f' after={after}'}: of the "
+            f"border files, checkpoints/task*.pt, there are {there}."
         )
-    border = load_tensors(folder.border(after))
+    file = folder.border(after)
+    border = load_tensors(file)
     config = folder.load_config()
+    checkpoints.check_border(file, border, after, stamp_of(folder, config))
     config.trust = list(trust)
     shape = tuple(border["image_shape"])
     method = build_method(config, shape, border["num_classes"], pretrained=False)
-    method.load_border_state(border)
+    checkpoints.load_border(method, file, border)
     method.task_classes = [tuple(classes) for classes in border["task_classes"]]
     del border["state"]
     return method.eval(), border
+
+
+def stamp_of(folder: RunFolder, config: DictConfig) -> dict[str, str]:
+    """Return what a run's files carry; a config that is no longer the record's is refused."""
+    if not (folder.path / FILE_NAME).exists():
+        return {}
+    record = RunRecord.load(folder.path)
+    record.check_config(config, folder.config)
+    return record.stamp

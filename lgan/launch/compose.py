@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lgan.errors import ConfigError
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 
 def config_path() -> str:

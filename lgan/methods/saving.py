@@ -15,7 +15,7 @@ class Saved(L.LightningModule):
     """Where training is, and what is saved to go on from there.
 
     `task_index` is the task that is learnt, or was last; `step` and `total_steps` are generator
-    steps of the task and of all tasks.
+    steps of the task and of all tasks; `stamp` says in every file of which run it is.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Saved(L.LightningModule):
     def __init__(self) -> None:
         super().__init__()
         self.task_index, self.step, self.total_steps = 0, 0, 0
+        self.stamp: dict[str, str] = {}
         self._earlier, self._began = 0.0, time.perf_counter()
 
     @property
@@ -40,7 +41,7 @@ class Saved(L.LightningModule):
 
     def _where(self) -> dict[str, Any]:
         where = {"method": self.name, "task": self.task_index, "total_steps": self.total_steps}
-        return where | {"structure": self.structure()}
+        return where | {"structure": self.structure(), "stamp": self.stamp}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add to a checkpoint inside a task what is needed to go on from it."""

@@ -10,11 +10,13 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from lgan.errors import RunError
-from lgan.run.folder import ELSEWHERE, IDENTITY, MEASUREMENT, flatten
+from lgan.run.identity import MEASURED, flatten, identity
 from lgan.run.record import FILE_NAME, RunRecord
 
 MAX_LABEL_KEYS = 4
 PRESET_KEY = "preset.name"
+CONTENT_KEY = "data.content"
+"""Stands beside the settings: the first digits of the digest of the pictures themselves."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,28 @@ class Run:
     @property
     def settings(self) -> dict[str, str]:
         """Flat settings (`a.b.c` -> JSON text) that make a run comparable: no seed, no place."""
-        flat = {key: value for key, value in flatten(self.config) if _is_setting(key)}
-        flat[PRESET_KEY] = self.record.preset
+        whole = self.record.identity or identity(self.config)
+        flat = {key: value for key, value in whole.items() if not _is_own_seed(key)}
+        flat |= {PRESET_KEY: self.record.preset, CONTENT_KEY: self.content}
         place = str(self.folder)
         return {
             key: json.dumps(value, default=str).replace(place, "<run>")
             for key, value in flat.items()
         }
+
+    @property
+    def training(self) -> dict[str, str]:
+        """What people set in the section `training`, which says what other keys are."""
+        flat = flatten(self.config.get("training") or {}, "training")
+        return {key: json.dumps(value, default=str) for key, value in flat}
+
+    @property
+    def content(self) -> str:
+        """The data the run was trained on: a digest; for older runs, where they lay."""
+        known = self.record.content
+        if not known:
+            return f"not recorded, in {(self.config.get('data') or {}).get('root') or 'the cache'}"
+        return ", ".join(digest[:8] for digest in (known["digest"], *known.get("init_from", ())))
 
 
 @dataclass
@@ -87,7 +104,15 @@ def collect(folders: str | Path | Iterable[str | Path]) -> Collection:
     incomplete = [run for run in runs if not run.record.complete]
     warnings += [_incomplete_sentence(run) for run in incomplete]
     complete, doubles = _drop_doubles([run for run in runs if run.record.complete])
-    return Collection(group_runs(complete), incomplete, warnings + doubles)
+    return Collection(group_runs(complete), incomplete, warnings + doubles + _unknown(complete))
+
+
+def _unknown(runs: Sequence[Run]) -> list[str]:
+    older = [run.folder.name for run in runs if not run.record.content]
+    if not older:
+        return []
+    return [f"whether the data were the same is not known of {len(older)} runs of an older lgan "
+            f"({', '.join(older[:3])}{', ...' if len(older) > 3 else ''})"]  # fmt: skip
 
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
@@ -100,7 +125,10 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
     runs, damaged = [], []
     for folder in sorted(found):
         try:
-            runs.append(Run(folder, RunRecord.load(folder), read_config(folder)))
+            run = Run(folder, RunRecord.load(folder), read_config(folder))
+            if run.config:
+                run.record.check_config(run.config, folder / "config.yaml")
+            runs.append(run)
         except RunError as error:
             damaged.append(f"left out: {error}")
     return runs, damaged
@@ -143,15 +171,21 @@ def _tell_apart(groups: Sequence[Group]) -> None:
         alike[(group.first.data, group.first.method)].append(group)
     for members in alike.values():
         settings = [group.runs[0].settings for group in members]
-        keys = sorted({key for flat in settings for key in flat}, key=_by_telling_power)
-        columns = {key: tuple(flat.get(key) for flat in settings) for key in keys}
-        differing = {key: column for key, column in columns.items() if len(set(column)) > 1}
+        own = {k: c for k, c in _columns(settings).items() if len(set(c)) > 1}
+        typed = _columns([group.runs[0].training for group in members])
+        typed = {key: column for key, column in typed.items() if column in own.values()}
+        differing = dict(sorted((own | typed).items(), key=lambda item: _by_telling_power(item[0])))
         shown = _shown_keys(differing)
         for index, group in enumerate(members):
             group.differing = {key: _plain(column[index]) for key, column in differing.items()}
             names = {PRESET_KEY: "preset"}
             parts = [f"{names.get(key, key)}={group.differing[key]}" for key in shown]
             group.label = group.first.method + (f" ({', '.join(parts)})" if parts else "")
+
+
+def _columns(settings: Sequence[dict[str, str]]) -> dict[str, tuple]:
+    keys = {key for flat in settings for key in flat}
+    return {key: tuple(flat.get(key) for flat in settings) for key in keys}
 
 
 def _shown_keys(differing: dict[str, tuple]) -> list[str]:
@@ -210,11 +244,10 @@ def _incomplete_sentence(run: Run) -> str:
     )
 
 
-def _is_setting(key: str) -> bool:
-    """Whether a key decides a run's numbers, the run's own seed apart."""
+def _is_own_seed(key: str) -> bool:
+    """Whether a key is the run's own seed, over which tables average."""
     section, *rest = key.split(".")
-    own_seed = section == "seed" or (rest == ["seed"] and section not in MEASUREMENT)
-    return section in (*IDENTITY, *MEASUREMENT) and key not in ELSEWHERE and not own_seed
+    return section == "seed" or (rest == ["seed"] and section not in MEASURED)
 
 
 def _by_telling_power(key: str) -> tuple[int, int, str]:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from lgan.data.images import to_uint8
 from lgan.errors import RunError
-from lgan.files import load_tensors
 from lgan.results.collect import Run
 from lgan.results.figures import png
+from lgan.run.identity import Stamp, load_stamped
 
 SMALLEST_IMAGE = 48
 WIDEST_GRID = 1600
@@ -32,8 +32,8 @@ def run_grid(run: Run) -> bytes | None:
 
 def translates(run: Run) -> bool:
     """Whether the run's generator was given pictures, as its saved inputs tell."""
-    path = run.folder / "samples/noise.pt"
-    return path.exists() and _tensor(path, "noise").ndim == 5
+    noise = _tensor(run, "noise")
+    return noise is not None and noise.ndim == 5
 
 
 def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
@@ -62,7 +62,7 @@ def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
     Beside what `sample_grid` reads, `samples/noise.pt` holds the inputs as `noise` (T, n, C, H, W)
     in [-1, 1], and for paired tasks `samples/targets.pt` uint8 `targets` of the same shape.
     """
-    outputs, given = _columns(run), _given(run.folder / "samples")
+    outputs, given = _columns(run), _given(run)
     if outputs is None or not given:
         return None
     tasks = list(outputs[-1])
@@ -80,29 +80,25 @@ def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
     return _draw_grid(canvas, labels, heads, scale)
 
 
-def _given(folder: Path) -> dict[str, np.ndarray]:
+def _given(run: Run) -> dict[str, np.ndarray]:
     """Name of a column to its pictures, uint8 (T, n, H, W, 3): inputs, and targets if known."""
-    inputs, targets = folder / "noise.pt", folder / "targets.pt"
-    found = {}
-    if inputs.exists():
-        found["input"] = _pixels(to_uint8(_tensor(inputs, "noise")))
-        if targets.exists():
-            found["target"] = _pixels(_tensor(targets, "targets"))
-    return found
+    inputs, targets = _tensor(run, "noise"), _tensor(run, "targets")
+    found = {} if inputs is None else {"input": _pixels(to_uint8(inputs))}
+    return found | ({"target": _pixels(targets)} if found and targets is not None else {})
 
 
 def _columns(run: Run) -> list[dict[int, np.ndarray]] | None:
     """What each class showed after each task; None where that is not known."""
     paths = [run.folder / f"samples/task{t}.pt" for t in range(len(run.record.rows))]
-    columns = [_read_samples(path) for path in paths]
+    columns = [_read_samples(path, run.record.stamp) for path in paths]
     return columns if columns and all(columns) else None
 
 
-def _read_samples(path: Path) -> dict[int, np.ndarray]:
+def _read_samples(path: Path, stamp: Stamp) -> dict[int, np.ndarray]:
     """Class -> uint8 (n, H, W, 3), in the order of the file; empty if the file is absent."""
     if not path.exists():
         return {}
-    content = load_tensors(path)
+    content = load_stamped(path, stamp)
     try:
         images = _pixels(content["images"])
         return {int(c): rows for c, rows in zip(content["classes"], images, strict=True)}
@@ -110,11 +106,15 @@ def _read_samples(path: Path) -> dict[int, np.ndarray]:
         raise RunError(f"{path} does not hold samples by class: {error}") from error
 
 
-def _tensor(path: Path, key: str) -> Tensor:
-    content = load_tensors(path)
-    if not isinstance(content, dict) or not isinstance(content.get(key), Tensor):
-        raise RunError(f"{path} does not hold a tensor named {key}.")
-    return content[key]
+def _tensor(run: Run, name: str) -> Tensor | None:
+    """The tensor of a name that the file of that name holds; None where there is no such file."""
+    path = run.folder / f"samples/{name}.pt"
+    if not path.exists():
+        return None
+    content = load_stamped(path, run.record.stamp)
+    if not isinstance(content, dict) or not isinstance(content.get(name), Tensor):
+        raise RunError(f"{path} does not hold a tensor named {name}.")
+    return content[name]
 
 
 def _pixels(images: Tensor) -> np.ndarray:

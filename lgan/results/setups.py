@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lgan.run.folder import flatten
+from lgan.run.identity import flatten
 
 PARTS = {
     "generator": "network.generator",

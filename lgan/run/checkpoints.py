@@ -12,11 +12,15 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from lgan import distributed
-from lgan.errors import DamagedFileError
+from lgan.errors import DamagedFileError, RunError
 from lgan.files import discard, disk_errors, load_tensors, replace_durably, seal
 from lgan.run.folder import RunFolder
+from lgan.run.identity import Stamp, check_stamp
 
 Say = Callable[[str], None]
+BORDER = ("method", "structure", "state", "total_steps", "image_shape", "num_classes",
+          "task_classes")  # fmt: skip
+"""What a border file has to hold."""
 
 
 class Streamed(TorchCheckpointIO):
@@ -77,34 +81,90 @@ def previous(last: Path) -> Path:
     return last.with_name("previous.ckpt")
 
 
-def find(folder: RunFolder, task: int, say: Say) -> Inside | None:
+def find(folder: RunFolder, task: int, steps: int, stamp: Stamp, say: Say) -> Inside | None:
     """Return the newest whole checkpoint inside a task, if there is one; other tasks' don't count.
 
-    `say` hears a sentence about each file that is damaged; the file is renamed, not removed.
+    The task has `steps` steps, the run's files carry `stamp`. `say` hears a sentence about each
+    file that is damaged; the file is renamed, not removed.
 
     Raises:
-        RunError: a checkpoint holds more than tensors and plain data: it is not lgan's.
+        RunError: a checkpoint holds more than tensors and plain data, or is not of this run.
     """
     for path in (folder.last, previous(folder.last)):
         then = f"task {task} goes on from the checkpoint before it"
         whole = _whole(path, say, then, "lgan") if path.exists() else None
-        if whole is not None and (state := whole["lgan"])["task"] == task:
+        if whole is None:
+            continue
+        state = whole["lgan"]
+        check_stamp(path, state, stamp)
+        found = [state.get(key) for key in ("task", "step", "total_steps")]
+        if not all(type(n) is int and n >= 0 for n in found) or (
+            state["task"] == task and not state["step"] <= min(steps, state["total_steps"])
+        ):
+            raise RunError(
+                f"{path} says task {found[0]}, step {found[1]}, step {found[2]} of the run, which "
+                f"cannot be where a task has {steps} steps: it was altered; remove or restore it."
+            )
+        if state["task"] == task:
             return Inside(path, state["step"], state["total_steps"])
     return None
 
 
-def whole_tasks(folder: RunFolder, most: int, say: Say) -> int:
-    """Return from how many finished tasks training can go on.
+def whole_tasks(folder: RunFolder, most: int, rows: int, stamp: Stamp, say: Say) -> int:
+    """Return from how many finished tasks training can go on: the newest whole border has all.
 
-    There are `most` tasks in the sequence; `say` is as for `find`.
+    There are `most` tasks in the sequence, of which the record has `rows`; `stamp` and `say` are
+    as for `find`.
 
     Raises:
-        RunError: a border file holds more than tensors and plain data.
+        RunError: a border file holds more than tensors and plain data, or is not of this run's
+            task, or there are too few for what the record holds.
     """
-    for task in reversed(range(min(folder.finished_tasks(), most))):
-        if _whole(folder.border(task), say, f"task {task} is trained again") is not None:
-            return task + 1
-    return 0
+    start = 0
+    for task in reversed([task for task in folder.borders() if task < most]):
+        path = folder.border(task)
+        whole = _whole(path, say, f"task {task} is trained again")
+        if whole is not None:
+            check_border(path, whole, task, stamp)
+            start = task + 1
+            break
+    damaged = len(list(folder.checkpoints.glob("task*.damaged*")))
+    # A row is written before its border: one more is no wonder.
+    if rows - start > 1 + damaged or start > rows:
+        raise RunError(
+            f"{folder.path} has borders of {start} finished tasks but results.json has {rows} "
+            "rows: it was altered; restore it or use another run_dir."
+        )
+    return start
+
+
+def check_border(path: Path, content: dict[str, Any], task: int, stamp: Stamp) -> None:
+    """Refuse a border file that is of another task or run, or lacks what a border has."""
+    missing = [key for key in BORDER if key not in content]
+    if missing or content.get("task") != task:
+        lacks = f"lacks {', '.join(missing)}" if missing else f"is of task {content.get('task')}"
+        raise RunError(
+            f"{path} should be the border of task {task} and {lacks}: it was exchanged or altered; "
+            "restore it from a copy."
+        )
+    check_stamp(path, content, stamp)
+
+
+def load_border(method: Any, path: Path, content: dict[str, Any]) -> None:  # noqa: ANN401
+    """Load a border file's content into a method.
+
+    Raises:
+        RunError: it does not fit the method.
+    """
+    try:
+        method.load_border_state(content)
+    except RunError as error:
+        raise RunError(f"{path}: {error} It was exchanged or altered.") from error
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise RunError(
+            f"{path} does not fit method={method.name}: {' '.join(str(error).split())[:300]}; it "
+            "was exchanged or altered, restore it from a copy."
+        ) from error
 
 
 def _whole(path: Path, say: Say, then: str, key: str | None = None) -> dict[str, Any] | None:

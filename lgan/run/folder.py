@@ -1,11 +1,8 @@
-"""A run's folder: its files, what makes two runs the same, and going on after a stop."""
+"""A run's folder: its files, and going on after a stop."""
 
-import hashlib
-import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
@@ -13,68 +10,10 @@ from typing import Any, cast
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from lgan.errors import ConfigError, RunError
+from lgan.errors import RunError
 from lgan.files import write_atomically, write_json
 from lgan.redaction import redacted
-
-IDENTITY = ("seed", "preset", "data", "network", "objective", "method", "training", "optimizer")
-"""The sections of a config that decide what is learnt."""
-MEASUREMENT = ("evaluation", "selection")
-"""The sections that decide how it is measured; not every config has each of them."""
-ELSEWHERE = {"data.root", "data.in_memory", "data.memory_limit_mb", "data.num_workers",
-             "evaluation.cache_dir"}  # fmt: skip
-"""Keys within these sections that say where or how fast, not what."""
-
-
-def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
-    """Return the flat part of a config that decides a run's numbers, as {"a.b": value}."""
-    flat: dict[str, Any] = {}
-    for section in (name for name in (*IDENTITY, *MEASUREMENT) if name in config):
-        value = config[section]
-        if OmegaConf.is_config(value):
-            value = OmegaConf.to_container(value, resolve=True)
-        flat |= {key: each for key, each in flatten(value, section) if each != {}}
-    if flat.get("method.init_from") is None:  # as if the key were not there
-        flat.pop("method.init_from", None)
-    return {key: value for key, value in flat.items() if key not in ELSEWHERE}
-
-
-def flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
-    """Yield what nested mappings hold as ("a.b", value); an empty mapping is a value."""
-    if isinstance(content, dict) and content:
-        for key, value in content.items():
-            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, content
-
-
-def fingerprint(config: DictConfig) -> str:
-    """Return eight hex digits that differ when anything that decides a run's numbers differs."""
-    plain = json.dumps(identity(config), sort_keys=True)
-    return hashlib.sha256(plain.encode()).hexdigest()[:8]
-
-
-def register_resolvers() -> None:
-    """Make known to OmegaConf what conf/ asks of lgan.
-
-    `${lgan.fingerprint:}` names a run's folder. `${lgan.by:KEY,{VALUE:x,other:y}}` is a setting
-    that depends on another key, the preset or the budget: x where that is VALUE, y elsewhere.
-    """
-    for name, function in (("fingerprint", _fingerprint_of), ("by", _chosen_by)):
-        OmegaConf.register_new_resolver(f"lgan.{name}", function, replace=True)
-
-
-def _fingerprint_of(*, _root_: DictConfig) -> str:
-    return fingerprint(_root_)
-
-
-def _chosen_by(key: str, choices: dict[str, Any], *, _root_: DictConfig) -> Any:  # noqa: ANN401
-    value = OmegaConf.select(_root_, key)
-    if value in choices:
-        return choices[value]
-    if "other" not in choices:
-        raise ConfigError(f"{key}={value} is none of {', '.join(choices)}.")
-    return choices["other"]
+from lgan.run.identity import changes
 
 
 class RunFolder:
@@ -115,12 +54,10 @@ class RunFolder:
         """Return where the state after a finished task is kept."""
         return self.checkpoints / f"task{task}.pt"
 
-    def finished_tasks(self) -> int:
-        """Return how many tasks have left a border file, counted from the first one."""
-        count = 0
-        while self.border(count).exists():
-            count += 1
-        return count
+    def borders(self) -> list[int]:
+        """Return the tasks that have left a border file, in order."""
+        names = [path.stem.removeprefix("task") for path in self.checkpoints.glob("task*.pt")]
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def open(self, config: DictConfig, resume: bool) -> None:
         """Make the folder for a new run, or check that the run in it may go on.
@@ -134,11 +71,11 @@ class RunFolder:
             content = OmegaConf.to_container(config, resolve=True)
             write_atomically(self.config, OmegaConf.to_yaml(redacted(content)))
             return
-        changes = differences(identity(self.load_config()), identity(config))
-        if changes:
+        changed = changes(self.load_config(), config)
+        if changed:
             raise RunError(
                 f"{self.path} holds a run with another configuration (run -> asked): "
-                f"{'; '.join(changes)}. Give run_dir=... another folder, or ask for the run's "
+                f"{'; '.join(changed)}. Give run_dir=... another folder, or ask for the run's "
                 "own values."
             )
         if not resume:
@@ -146,16 +83,6 @@ class RunFolder:
                 f"{self.path} holds this run already; resume=true goes on with it, "
                 "run_dir=... starts a new one elsewhere."
             )
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return a line `key: old -> new` for each key that differs; absent values show as (none)."""
-    keys = sorted(old.keys() | new.keys())
-    return [
-        f"{key}: {old.get(key, '(none)')} -> {new.get(key, '(none)')}"
-        for key in keys
-        if old.get(key, "(none)") != new.get(key, "(none)")
-    ]
 
 
 def environment() -> dict[str, Any]:

@@ -9,8 +9,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from lgan.errors import RunError
 from lgan.files import write_json
+from lgan.run.identity import differences, digest_of, identity
 
 FORMAT = 1
 FILE_NAME = "results.json"
@@ -25,7 +28,9 @@ class RunRecord:
     training task t (j <= t), `rows[t]["overall"]` those over all classes seen so far. `rewinds` are
     those of `lgan.run.rewinds`, `events` say what went wrong and what was done about it, `columns`
     what tables show of the metrics (`lgan.run.columns.Column`; older records have none), `ledger`
-    whose real pictures were opened while each task was trained (`lgan.data.ledger`).
+    whose real pictures were opened while each task was trained (`lgan.data.ledger`). `identity` is
+    `lgan.run.identity.identity` of the config, `content` what `lgan.data.content` says of the data,
+    with the digests of `method.init_from`; in older records both are empty.
     """
 
     data: str
@@ -34,6 +39,8 @@ class RunRecord:
     num_tasks: int
     preset: str = ""
     declaration: str = ""
+    identity: dict[str, Any] = field(default_factory=dict)
+    content: dict[str, Any] = field(default_factory=dict)
     status: str = "running"
     error: str | None = None
     tasks: list[dict[str, Any]] = field(default_factory=list)
@@ -44,6 +51,14 @@ class RunRecord:
     events: list[str] = field(default_factory=list)
     ledger: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     format: int = FORMAT
+
+    @property
+    def stamp(self) -> dict[str, str]:
+        """What every file of the run carries; empty for older runs."""
+        if not self.identity or not self.content:
+            return {}
+        content = [self.content["digest"], self.content.get("init_from")]
+        return {"run": digest_of(self.identity), "content": digest_of(content)}
 
     @property
     def complete(self) -> bool:
@@ -112,6 +127,23 @@ class RunRecord:
                 "or train the run anew with another run_dir=... Nothing was overwritten."
             ) from error
         return cls.from_dict(content, str(path))
+
+    def check_config(self, config: DictConfig | dict[str, Any], path: Path) -> None:
+        """Refuse a config that is not the one the run was trained with.
+
+        Keys that lgan did not know then are passed over.
+
+        Raises:
+            RunError: another value decides the run's numbers; `path` is that of the config.
+        """
+        now = identity(config) if self.identity else {}
+        changed = differences(self.identity, {k: v for k, v in now.items() if k in self.identity})
+        if changed:
+            raise RunError(
+                f"{path.with_name(FILE_NAME)} and {path.name} are not of the same run "
+                f"({FILE_NAME} -> {path.name}): {'; '.join(changed[:5])}; restore the one that was "
+                "exchanged from a copy."
+            )
 
     @classmethod
     def from_dict(cls, content: Any, name: str = FILE_NAME) -> RunRecord:  # noqa: ANN401
@@ -192,6 +224,7 @@ def _check(content: Any, name: str) -> None:  # noqa: ANN401
         raise RunError(f"{name} is damaged: 'status' should be one of {', '.join(STATUSES)}.")
     if len(content["rows"]) > content["num_tasks"]:
         raise RunError(f"{name} is damaged: it has more rows than tasks.")
+    _check_provenance(content, name)
     for index, row in enumerate(content["rows"]):
         _check_row(row, index, name)
 
@@ -207,6 +240,19 @@ def _check_lists(content: dict[str, Any], name: str) -> None:
         raise RunError(f"{name} is damaged: 'ledger' should be lists of dicts, by task.")
     if not isinstance(content.get("error"), str | None):
         raise RunError(f"{name} is damaged: 'error' should be a text or null.")
+
+
+def _check_provenance(content: dict[str, Any], name: str) -> None:
+    identity, data = (content.get(key, {}) for key in ("identity", "content"))
+    whole = isinstance(identity, dict) and isinstance(data, dict)
+    if whole and data:
+        classes, keys = data.get("classes"), {"digest", "train", "validation", "test"}
+        whole = isinstance(data.get("digest"), str) and isinstance(classes, dict)
+        whole = whole and all(isinstance(c, dict) and keys <= c.keys() for c in classes.values())
+    if not whole:
+        raise RunError(
+            f"{name} is damaged: 'identity' and 'content' should be mappings as lgan wrote them."
+        )
 
 
 def _check_row(row: Any, index: int, name: str) -> None:  # noqa: ANN401

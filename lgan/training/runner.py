@@ -68,7 +68,7 @@ class SequenceRunner:
         The learning rate is multiplied by `rate_factor` from there on.
         """
         task, at_step = self.method.task_index, self.method.step
-        found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
+        found = distributed.decided(lambda: self._found(task))
         step = found.step if found else 0
         note = {"task": task, "from_step": step, "at_step": at_step, "rate_factor": rate_factor}
         self.record.rewinds.append({**note, "reason": str(error)})
@@ -118,7 +118,7 @@ class SequenceRunner:
 
     def _fit(self, trainer: L.Trainer, task: int) -> None:
         """Train one task, on from a checkpoint inside it, to which the logs are cut back."""
-        found = distributed.decided(lambda: checkpoints.find(self.folder, task, self._say))
+        found = distributed.decided(lambda: self._found(task))
         rewind(self.loggers, found.total_steps if found else self.method.total_steps)
         resume = str(found.path) if found else None
         trainer.fit(self.method, datamodule=self.datamodule, ckpt_path=resume, weights_only=True)
@@ -128,24 +128,27 @@ class SequenceRunner:
                 f"{self.datamodule.steps}; start the same command again to go on."
             )
 
+    def _found(self, task: int) -> checkpoints.Inside | None:
+        return checkpoints.find(
+            self.folder, task, self.datamodule.steps, self.record.stamp, self._say
+        )
+
     def _restore(self) -> int:
         """Load the last finished task's state; return the index of the next task."""
         start = distributed.decided(self._start)
         if start:
-            self.method.load_border_state(load_tensors(self.folder.border(start - 1)))
+            path = self.folder.border(start - 1)
+            checkpoints.load_border(self.method, path, load_tensors(path))
+        self.method.stamp = self.record.stamp
         del self.record.rows[start:]
         return start
 
     def _start(self) -> int:
         """Return the task to go on with, as the disk says; only rank 0 looks."""
         checkpoints.remove_leftovers(self.folder)
-        start = checkpoints.whole_tasks(self.folder, self.datamodule.num_tasks, self._say)
-        if start > len(self.record.rows):
-            raise RunError(
-                f"{self.folder.path} has {start} finished tasks but results.json has "
-                f"{len(self.record.rows)} rows: it was altered; restore it or use another run_dir."
-            )
-        return start
+        record, most = self.record, self.datamodule.num_tasks
+        rows = len(record.rows)
+        return checkpoints.whole_tasks(self.folder, most, rows, record.stamp, self._say)
 
     def _say(self, sentence: str) -> None:
         """Say aloud, and in the record, what went wrong and what is done about it."""

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning import Callback
@@ -18,12 +19,14 @@ from lgan.errors import RunError, TrainingDivergedError, warn
 from lgan.methods.base import LifelongGAN
 from lgan.redaction import redacted
 from lgan.run import checkpoints, loggers, signals
-from lgan.run.folder import RunFolder, register_resolvers
+from lgan.run.folder import RunFolder
+from lgan.run.identity import identity, register_resolvers
 from lgan.run.lock import run_lock
 from lgan.run.record import FILE_NAME, RunRecord
 from lgan.run.rewinds import Rewinds
 from lgan.run.wandb_logger import with_reachable_server
 from lgan.training import build, fit
+from lgan.training.provenance import check_complete, check_same, check_siblings, content_record
 from lgan.training.runner import SequenceRunner
 from lgan.training.settings import check_settings
 
@@ -44,6 +47,8 @@ def train(config: DictConfig) -> Path:
     check_settings(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    config = config.copy()
+    config.run_name, config.run_dir = config.run_name, config.run_dir  # once
     folder = RunFolder(config.run_dir)
     with signals.watch():
         try:
@@ -56,7 +61,8 @@ def train(config: DictConfig) -> Path:
             make_trainer = build.build_trainer_factory(config)
             make_trainer()  # what it refuses is refused before anything is written
             with run_lock(folder.path):
-                record = decided(lambda: open_run(folder, config, datamodule, *learner))
+                content = decided(lambda: content_record(config, datamodule))
+                record = decided(lambda: open_run(folder, config, datamodule, content, *learner))
                 run(config, SequenceRunner(*learner, datamodule, make_trainer, folder, record))
         except signals.StopBySignal as stop:
             if is_main():
@@ -122,6 +128,7 @@ def is_complete(folder: RunFolder, config: DictConfig) -> bool:
     if not (folder.path / FILE_NAME).exists() or not RunRecord.load(folder.path).complete:
         return False
     folder.open(config, resume=True)
+    check_complete(folder, config)
     with suppress(OSError):  # it may be an archive that nobody writes to
         checkpoints.clear(folder)
         checkpoints.remove_leftovers(folder)
@@ -132,13 +139,17 @@ def open_run(
     folder: RunFolder,
     config: DictConfig,
     datamodule: TaskSequenceDataModule,
+    content: dict[str, Any],
     method: LifelongGAN,
     callbacks: Sequence[Callback],
 ) -> RunRecord:
     """Make the run's folder, or check that the run in it may go on; return its record, running."""
+    if not folder.config.exists():
+        check_siblings(folder, config, content)
     folder.open(config, config.resume)
     if (folder.path / FILE_NAME).exists():
         record = RunRecord.load(folder.path)
+        check_same(folder, record, config, content)
         record.status, record.error = "running", None
     else:
         names = datamodule.class_names
@@ -150,6 +161,8 @@ def open_run(
             preset=config.preset.name,
             seed=config.seed,
             num_tasks=datamodule.num_tasks,
+            identity=identity(config),
+            content=content,
             declaration="; ".join(dict.fromkeys(filter(None, broken))),
             tasks=[
                 {

@@ -26,6 +26,7 @@ class Shifting(nn.Module):
         super().__init__()
         self.generator = SimpleNamespace(z_dim=2)
         self.shift = 0.0
+        self.stamp: dict[str, str] = {}
 
     def generate(self, z, labels):
         return torch.tanh(z)[:, None, None, :] * 0.5 + self.shift

@@ -11,7 +11,7 @@ from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.cli.common import config_path
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 FOLDER = Path(config_path(), "data")
 # Translation tasks; see test_translation_configs.py.

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError, DataError
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 UNPAIRED = {"unpaired_folders", "piggyback_unpaired", "piggyback_style"}
 NAMES = sorted(UNPAIRED | {"photos", "paired_folders", "facades_maps", "piggyback_paired"})

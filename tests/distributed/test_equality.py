@@ -20,7 +20,7 @@ from torch import nn
 
 from lgan.cli.common import config_path
 from lgan.files import load_tensors
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 from lgan.run.record import RunRecord
 from lgan.training import build
 from lgan.training.train import train

@@ -13,7 +13,7 @@ from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import nn
 
 from lgan.cli.common import config_path
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 from lgan.training import build
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from lgan.cli.common import config_path
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 TEXT = Path(__file__).parents[2] / "CONTRIBUTING.md"
 SMALL = ["training.steps=2", "data.num_tasks=2", "trainer=cpu", "evaluation=fast",

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from lgan.cli.common import config_path, friendly_errors
 from lgan.launch.job import run_job
 from lgan.methods.base import LifelongGAN
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 
 def fail_to_write(run: Path, how: str) -> None:

@@ -14,7 +14,7 @@ from short_runs import SHORT
 from lgan.errors import LganError
 from lgan.inference.load import load_run
 from lgan.launch.compose import config_path
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 

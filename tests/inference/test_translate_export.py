@@ -28,7 +28,7 @@ from lgan.networks.composite import BicycleGenerator, CycleGenerator
 from lgan.networks.pretrained import initialise, load_fitting, read_checkpoint, recognise
 from lgan.networks.resnet_translator import ResnetTranslator
 from lgan.networks.unet import UnetGenerator
-from lgan.run.folder import fingerprint, identity
+from lgan.run.identity import fingerprint, identity
 from lgan.training.build import build_method
 from lgan.training.train import train
 

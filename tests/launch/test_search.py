@@ -13,7 +13,7 @@ from sweep_table import table_of
 from lgan.errors import ConfigError
 from lgan.launch.compose import config_path
 from lgan.launch.job import objective_value
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 from lgan.run.record import RunRecord
 
 pytestmark = pytest.mark.slow

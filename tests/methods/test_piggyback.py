@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from lgan.callbacks.bank import FreezeFilterBank
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError, RunError
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 from lgan.training.build import build_method
 
 SETTINGS = {

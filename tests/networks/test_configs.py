@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lgan.cli.common import config_path
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 SHAPES = {"digits": (1, 8, 8), "mergan32": (1, 32, 32), "mergan64": (3, 64, 64)}
 # Those that can grow; see test_dgm.py.

@@ -16,7 +16,7 @@ from lgan.networks.chain import chain_of
 from lgan.networks.dgm import DGMDiscriminator, DGMGenerator, label_noise, smallest_side
 from lgan.networks.dgm_resnet import DGMResNetDiscriminator, DGMResNetGenerator
 from lgan.networks.heads import ClassHead, SharedHead
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 GREY32, RGB32, RGB64, DIGIT = (1, 32, 32), (3, 32, 32), (3, 64, 64), (1, 8, 8)
 SHAPES = {

@@ -25,7 +25,7 @@ from lgan.networks.resnet_translator import ResnetBlock, ResnetTranslator
 from lgan.networks.roles import Translator
 from lgan.networks.translation import from_netg, init_normal, to_netg
 from lgan.networks.unet import UnetGenerator
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 
 RGB256, SMALL = (3, 256, 256), (3, 32, 32)
 SIDES = {8: 256, 7: 128, 6: 64}

@@ -18,7 +18,7 @@ from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 from lgan.results.paper_file import PaperTable
 from lgan.results.setups import differing, setup_of
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 from lgan.training.fit import check_config
 
 CONF = Path(config_path())

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 from lgan.training.fit import check_config
 
 SHAPES = {"digits": ((1, 8, 8), 10), "mnist": ((1, 32, 32), 10), "photos": ((3, 64, 64), 4)}

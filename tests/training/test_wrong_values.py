@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lgan.errors import LganError, own_error
 from lgan.launch.compose import config_path
-from lgan.run.folder import register_resolvers
+from lgan.run.identity import register_resolvers
 from lgan.training import build
 from lgan.training.fit import check_kinds
 from lgan.training.settings import check_settings

@@ -1,0 +1,174 @@
+"""What makes two runs the same: what is built from their configs, and the pictures it is shown."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.arguments import check_section
+from lgan.errors import ConfigError, RunError, warn
+from lgan.files import load_tensors
+from lgan.redaction import redacted
+
+LEARNT = ("seed", "preset", "data", "network", "objective", "method", "optimizer",
+          "training.rate_schedule", "training.test_mode", "trainer.precision")  # fmt: skip
+"""What of a config decides what is learnt: all that is built and read, at its value.
+
+The rest of `training` only says what other keys are; one that a run does not use names no run.
+"""
+MEASURED = ("evaluation", "selection", "callbacks")
+"""The sections that decide how it is measured; not every config has each of them."""
+ELSEWHERE = ("data.root", "data.in_memory", "data.memory_limit_mb", "data.num_workers",
+             "evaluation.cache_dir", "callbacks.evaluation.evaluator",
+             *(f"callbacks.{name}" for name in
+               ("guard", "losses", "progress", "parameters", "checkpoint", "stop")))  # fmt: skip
+"""Keys within these sections that say where or how fast, not what, or that repeat others."""
+RUN = "<run>"
+"""Stands for the run's own folder in values that name it."""
+FETCHED = "lgan.data.torchvision_sets."
+"""Where data sets are read that are the same wherever they lie."""
+Stamp = Mapping[str, str]
+"""Digests of a run's identity and data (`RunRecord.stamp`); empty: the run is an older one."""
+
+
+def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
+    """Return the flat part of a config that decides a run's numbers, as {"a.b": JSON value}."""
+    flat: dict[str, Any] = {}
+    whole: Any = OmegaConf.create(config)  # a copy
+    place = None if OmegaConf.is_interpolation(whole, "run_dir") else whole.get("run_dir")
+    OmegaConf.update(whole, "run_dir", RUN, force_add=True)  # which is named after the identity
+    for section in (*LEARNT, *MEASURED):
+        value = OmegaConf.select(whole, section)
+        if OmegaConf.is_config(value):
+            value = redacted(OmegaConf.to_container(value, resolve=True))
+        if value is not None:
+            flat |= {key: each for key, each in flatten(value, section) if each != {}}
+    if flat.get("method.init_from") is None:  # as if the key were not there
+        flat.pop("method.init_from", None)
+    for folder in flat.get("data.splits.folders") or ():
+        if isinstance(folder, dict):  # what lies there counts, not where that is
+            folder.pop("root", None)
+            folder.pop("fetch", None)
+    elsewhere = tuple(f"{key}." for key in ELSEWHERE)
+    flat = {key: value for key, value in flat.items() if not f"{key}.".startswith(elsewhere)}
+    for key, value in flat.items():
+        if isinstance(value, str) and f"{value}/".startswith(f"{place}/"):
+            flat[key] = RUN + value.removeprefix(str(place))
+    return json.loads(json.dumps(flat))
+
+
+def flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Yield what nested mappings hold as ("a.b", value); an empty mapping is a value."""
+    if isinstance(content, dict) and content:
+        for key, value in content.items():
+            yield from flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, content
+
+
+def fingerprint(config: DictConfig) -> str:
+    """Return eight hex digits that differ when anything that decides a run's numbers differs."""
+    pictures = own_pictures(config)
+    return digest_of([identity(config), *filter(None, [pictures])])
+
+
+def digest_of(plain: Any) -> str:  # noqa: ANN401  (any JSON value)
+    """Return eight hex digits of plain data."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def own_pictures(config: DictConfig) -> str | None:
+    """Return the digest of the pictures in the user's own folders, `data.root` or `folders`.
+
+    None: there are no such folders, or they cannot be read, which training then says.
+    """
+    splits: Any = OmegaConf.select(config, "data.splits") or {}
+    root = OmegaConf.select(config, "data.root")
+    if root is None and not splits.get("folders"):
+        return None
+    from lgan.data.content import content_of  # not for `--help`
+
+    with suppress(Exception):
+        if not splits._target_.startswith(FETCHED):
+            check_section(config, "data")
+            cache = Path(config.paths.cache).expanduser()
+            return content_of(instantiate(splits)(root=root), cache)["digest"]
+    return None
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return a line `key: old -> new` for each key that differs; absent values show as (none)."""
+    keys = sorted(old.keys() | new.keys())
+    return [
+        f"{key}: {old.get(key, '(none)')} -> {new.get(key, '(none)')}"
+        for key in keys
+        if old.get(key, "(none)") != new.get(key, "(none)")
+    ]
+
+
+def changes(old: DictConfig, new: DictConfig) -> list[str]:
+    """Return what differs between two configs' identities, by the names people give them.
+
+    A key of `training` that says what another key is stands in its place.
+    """
+    typed = differences(*(_training(config) for config in (old, new)))
+    names = {line.partition(": ")[2]: line for line in reversed(typed)}
+    found = differences(identity(old), identity(new))
+    return list(dict.fromkeys(names.get(line.partition(": ")[2], line) for line in found))
+
+
+def _training(config: DictConfig) -> dict[str, Any]:
+    section = OmegaConf.to_container(config.get("training") or OmegaConf.create(), resolve=True)
+    return dict(flatten(section, "training"))
+
+
+def check_stamp(path: Path, content: dict[str, Any], stamp: Stamp) -> None:
+    """Refuse a file of another run; a file, or a run, of older lgans has no stamp to tell by."""
+    found = content.get("stamp")
+    if not stamp or not found:
+        if stamp:
+            warn(f"{path} does not say of which run it is, as older files did not; it is taken.")
+        return
+    odd = [what for what in stamp if not isinstance(found, dict) or found.get(what) != stamp[what]]
+    if odd:
+        other = "another run (its seed, method or settings differ)"
+        raise RunError(
+            f"{path} is of {other if 'run' in odd else 'a run on other data'}: it was exchanged; "
+            "restore this run's own from a copy, or remove it."
+        )
+
+
+def load_stamped(path: Path, stamp: Stamp) -> dict[str, Any]:
+    """Load a file of tensors that a run wrote; another run's is refused."""
+    content = load_tensors(path)
+    if isinstance(content, dict):
+        check_stamp(path, content, stamp)
+    return content
+
+
+def register_resolvers() -> None:
+    """Make known to OmegaConf what conf/ asks of lgan.
+
+    `${lgan.fingerprint:}` names a run's folder. `${lgan.by:KEY,{VALUE:x,other:y}}` is a setting
+    that depends on another key, the preset or the budget: x where that is VALUE, y elsewhere.
+    """
+    for name, function in (("fingerprint", _fingerprint_of), ("by", _chosen_by)):
+        OmegaConf.register_new_resolver(f"lgan.{name}", function, replace=True)
+
+
+def _fingerprint_of(*, _root_: DictConfig) -> str:
+    return fingerprint(_root_)
+
+
+def _chosen_by(key: str, choices: dict[str, Any], *, _root_: DictConfig) -> Any:  # noqa: ANN401
+    value = OmegaConf.select(_root_, key)
+    if value in choices:
+        return choices[value]
+    if "other" not in choices:
+        raise ConfigError(f"{key}={value} is none of {', '.join(choices)}.")
+    return choices["other"]
