@@ -6,13 +6,14 @@ they are what tracing leaves free.
 
 import copy
 import inspect
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as fx_config
@@ -26,159 +27,139 @@ Inputs = tuple[Tensor, ...]
 ONNX_TOLERANCE = 1e-4  # of numbers in [-1, 1], a hundredth of a grey value; other kernels, float32
 
 
-class Format(ABC):
-    """One way to write a network."""
+@dataclass(frozen=True)
+class Format:
+    """One way to write a network.
+
+    Args:
+        file: its name.
+        write: called with the network, the file's path and what the network is called with.
+        read: called with the network and the path; returns what the file holds, to be called as
+            the network is.
+        refusal: says why a network cannot be written so; "" if it can.
+        tolerance: the largest difference that is accepted when it is loaded again.
+        packages: what it needs beside lgan's own dependencies.
+    """
 
     file: str
-    tolerance: float = 0.0  # the largest difference that is accepted when it is loaded again
-    packages: tuple[str, ...] = ()  # what it needs beside lgan's own dependencies
+    write: Callable[[TaskNetwork, Path, Inputs], object]
+    read: Callable[[TaskNetwork, Path], Callable[..., Tensor]]
+    refusal: Callable[[TaskNetwork], str] = lambda network: ""
+    tolerance: float = 0.0
+    packages: tuple[str, ...] = ()
 
-    @abstractmethod
-    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
-        """Write the network; `example` is what it is called with."""
 
-    @abstractmethod
-    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
-        """Return what the file holds, to be called as the network is."""
+def known_formats(fresh: Callable[[], nn.Module]) -> dict[str, Format]:
+    """Return all formats by name; `fresh` builds the generator that the run's config describes."""
+    save_tensors = partial(save_file, metadata={"format": "pt"})
+    load_pickle = partial(torch.load, weights_only=True)
+    return {
+        # The tensors alone, under the keys of pix2pix's `netG`,
+        "safetensors": Format(
+            "netG.safetensors",
+            lambda network, path, _: save_tensors(to_netg(network.network.state_dict()), path),
+            lambda network, path: _with_tensors(_plain(fresh, network), load_file(path)),
+            partial(_other_layers, fresh),
+        ),
+        # and as pix2pix's and CycleGAN's test.py load them, strictly.
+        "pix2pix": Format(
+            "latest_net_G.pth",
+            lambda network, path, _: torch.save(to_netg(network.network.state_dict()), path),
+            lambda network, path: _with_tensors(_plain(fresh, network), load_pickle(path)),
+            partial(_not_of_define_g, fresh),
+        ),
+        # To be loaded without lgan.
+        "torch_export": Format(
+            "generator.pt2",
+            lambda network, path, example: torch.export.save(program_of(network, example), path),
+            lambda _, path: torch.export.load(path).module(),
+        ),
+        # For C++ and older programs.
+        "torchscript": Format(
+            "generator.ts", _write_script, lambda _, path: torch.jit.load(str(path))
+        ),
+        # Compared by onnxruntime on the CPU.
+        "onnx": Format(
+            "generator.onnx",
+            _write_onnx,
+            _read_onnx,
+            tolerance=ONNX_TOLERANCE,
+            packages=("onnx", "onnxscript", "onnxruntime"),
+        ),
+    }
 
-    def refusal(self, network: TaskNetwork) -> str:
-        """Return why this network cannot be written so; "" if it can."""
+
+def _plain(fresh: Callable[[], nn.Module], network: TaskNetwork) -> nn.Module:
+    """Return the part of a fresh generator that the network is."""
+    whole = fresh()
+    return whole.get_submodule(network.part if hasattr(whole, network.part) else "")
+
+
+def _with_tensors(plain: nn.Module, state: dict[str, Tensor]) -> nn.Module:
+    plain.load_state_dict(state)
+    return plain.eval()
+
+
+def _other_layers(fresh: Callable[[], nn.Module], network: TaskNetwork) -> str:
+    """Refuse networks that the config's `network.generator` is not the plan of."""
+    own, plain = (
+        {key: tensor.shape for key, tensor in module.state_dict().items()}
+        for module in (network.network, _plain(fresh, network))
+    )
+    if own == plain and not isinstance(network.network, Part):
         return ""
+    return (
+        "this method's network of a task has other layers or widths than network.generator, "
+        "so that tensors alone do not say what it computes; use torch_export or torchscript."
+    )
 
 
-@dataclass
-class Safetensors(Format):
-    """The tensors alone, under the keys of pix2pix's `netG`."""
-
-    file = "netG.safetensors"
-    fresh: Callable[[], nn.Module]  # returns the plain generator that the run's config describes
-
-    def refusal(self, network: TaskNetwork) -> str:
-        """Refuse networks that the config's `network.generator` is not the plan of."""
-        own, plain = (
-            {key: tensor.shape for key, tensor in module.state_dict().items()}
-            for module in (network.network, self._plain(network))
-        )
-        if own == plain and not isinstance(network.network, Part):
-            return ""
-        return (
-            "this method's network of a task has other layers or widths than network.generator, "
-            "so that tensors alone do not say what it computes; use torch_export or torchscript."
-        )
-
-    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
-        """Write the `state_dict`."""
-        from safetensors.torch import save_file
-
-        save_file(to_netg(network.network.state_dict()), path, metadata={"format": "pt"})
-
-    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
-        """Return a fresh network of the run's config with these tensors."""
-        from safetensors.torch import load_file
-
-        plain = self._plain(network)
-        plain.load_state_dict(load_file(path))
-        return plain.eval()
-
-    def _plain(self, network: TaskNetwork) -> nn.Module:
-        """Return the fresh network's part that this one is."""
-        fresh = self.fresh()
-        return fresh.get_submodule(network.part if hasattr(fresh, network.part) else "")
+def _not_of_define_g(fresh: Callable[[], nn.Module], network: TaskNetwork) -> str:
+    """Refuse networks that `define_G` does not build."""
+    reason = _other_layers(fresh, network)
+    if reason or define_g(network.network.state_dict()):
+        return reason
+    return (
+        "pix2pix's define_G builds no such network: it has U-Nets of 7 or 8 downs and ResNets "
+        "of 6 or 9 blocks, with biases under instance norm alone, as lgan's runs have unless "
+        "network.generator.bias says otherwise; use safetensors."
+    )
 
 
-class Pix2pix(Safetensors):
-    """The same tensors as pix2pix's and CycleGAN's test.py load them, strictly."""
-
-    file = "latest_net_G.pth"
-
-    def refusal(self, network: TaskNetwork) -> str:
-        """Refuse networks that `define_G` does not build."""
-        if reason := super().refusal(network):
-            return reason
-        if define_g(network.network.state_dict()):
-            return ""
-        return (
-            "pix2pix's define_G builds no such network: it has U-Nets of 7 or 8 downs and ResNets "
-            "of 6 or 9 blocks, with biases under instance norm alone, as lgan's runs have unless "
-            "network.generator.bias says otherwise; use safetensors."
-        )
-
-    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
-        """Write the `state_dict`."""
-        torch.save(to_netg(network.network.state_dict()), path)
-
-    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
-        """Return a fresh network of the run's config with these tensors."""
-        plain = self._plain(network)
-        plain.load_state_dict(torch.load(path, weights_only=True))
-        return plain.eval()
+@torch.no_grad()
+def _write_script(network: TaskNetwork, path: Path, example: Inputs) -> None:
+    module = copy.deepcopy(network.network)
+    torch.jit.trace(module, example, check_trace=False).save(str(path))
 
 
-class TorchExport(Format):
-    """A program of `torch.export`, to be loaded without lgan."""
-
-    file = "generator.pt2"
-
-    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
-        """Trace and write the program."""
-        torch.export.save(program_of(network, example), path)
-
-    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
-        """Return the program as a module."""
-        return torch.export.load(path).module()
-
-
-class TorchScript(Format):
-    """A traced TorchScript file, for C++ and older programs."""
-
-    file = "generator.ts"
-
-    @torch.no_grad()
-    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
-        """Trace and write the network."""
-        module = copy.deepcopy(network.network)
-        torch.jit.trace(module, example, check_trace=False).save(str(path))
-
-    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
-        """Return the script."""
-        return torch.jit.load(str(path))
+def _write_onnx(network: TaskNetwork, path: Path, example: Inputs) -> None:
+    """Write the same program as torch_export."""
+    torch.onnx.export(
+        program_of(network, example),
+        (),
+        path,
+        input_names=list(network.input_names),
+        output_names=["pictures"],
+        dynamo=True,
+        external_data=False,  # one file
+        verbose=False,
+    )
+    _name_axes(path)
 
 
-class Onnx(Format):
-    """ONNX, compared by onnxruntime on the CPU."""
+def _read_onnx(network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
+    import onnxruntime
 
-    file = "generator.onnx"
-    tolerance = ONNX_TOLERANCE
-    packages = ("onnx", "onnxscript", "onnxruntime")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    known = [entry.name for entry in session.get_inputs()]
 
-    def write(self, network: TaskNetwork, path: Path, example: Inputs) -> None:
-        """Write the same program as `TorchExport`, as ONNX."""
-        torch.onnx.export(
-            program_of(network, example),
-            (),
-            path,
-            input_names=list(network.input_names),
-            output_names=["pictures"],
-            dynamo=True,
-            external_data=False,  # one file
-            verbose=False,
-        )
-        _name_axes(path)
+    def run(*inputs: Tensor) -> Tensor:
+        named = dict(zip(network.input_names, (t.numpy() for t in inputs), strict=True))
+        # An input that changes nothing, such as a single class's label, is not in the file.
+        [pictures] = session.run(None, {name: named[name] for name in known})
+        return torch.from_numpy(pictures)
 
-    def read(self, network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
-        """Return a function that runs the file."""
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        known = [entry.name for entry in session.get_inputs()]
-
-        def run(*inputs: Tensor) -> Tensor:
-            named = dict(zip(network.input_names, (t.numpy() for t in inputs), strict=True))
-            # An input that changes nothing, such as a single class's label, is not in the file.
-            [pictures] = session.run(None, {name: named[name] for name in known})
-            return torch.from_numpy(pictures)
-
-        return run
+    return run
 
 
 def _name_axes(path: Path) -> None:
@@ -195,17 +176,6 @@ def _name_axes(path: Path) -> None:
             if dim.dim_param in names:
                 dim.dim_param = names[dim.dim_param]
     onnx.save(model, path)
-
-
-def known_formats(fresh: Callable[[], nn.Module]) -> dict[str, Format]:
-    """Return all formats by name; `fresh` builds the run's plain generator."""
-    return {
-        "safetensors": Safetensors(fresh),
-        "pix2pix": Pix2pix(fresh),
-        "torch_export": TorchExport(),
-        "torchscript": TorchScript(),
-        "onnx": Onnx(),
-    }
 
 
 @torch.no_grad()

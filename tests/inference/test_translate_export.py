@@ -312,21 +312,14 @@ def test_generators_of_classes_are_exported_with_two_inputs(configure, tmp_path)
     assert torch.equal(loaded(z, y), method.generate(z, y))
 
 
-class Wrong(Format):
-    """Writes anything, and reads back something else."""
-
-    file = "wrong"
-
-    def write(self, network, path, example) -> None:
-        path.write_text("x")
-
-    def read(self, network, path):
-        return lambda x: network.network(x) + 0.5
-
-
 def test_a_file_that_computes_otherwise_is_removed(tmp_path, unet) -> None:
+    wrong = Format(
+        "wrong",
+        lambda network, path, example: path.write_text("x"),
+        lambda network, path: lambda x: network.network(x) + 0.5,
+    )
     with pytest.raises(RunError, match=r"wrong differs from the run's network by 0.5"):
-        export(unet, {"wrong": Wrong()}, tmp_path)
+        export(unet, {"wrong": wrong}, tmp_path)
     assert not (tmp_path / "wrong").exists()
     worst = largest_difference(unet, lambda x: x * float("nan"), example_inputs(unet, 0))
     assert worst == float("inf")
