@@ -16,14 +16,14 @@ from lgan.data.ledger import Reader
 from lgan.errors import ConfigError
 from lgan.metrics.base import Values
 from lgan.metrics.classifier_training import predict
+from lgan.networks.modes import random_devices
 
 
 @contextmanager
 def undisturbed(module: nn.Module, device: torch.device) -> Iterator[None]:
     """Look at a network in evaluation mode; modes and global random numbers are put back."""
     modes = {part: part.training for part in module.modules()}
-    accelerators = [device] if device.type == "cuda" else []
-    with torch.no_grad(), torch.random.fork_rng(devices=accelerators):
+    with torch.no_grad(), torch.random.fork_rng(random_devices(device)):
         module.eval()
         try:
             yield

@@ -21,11 +21,8 @@ def jitter(images: Tensor, noise: Noise, load_size: Count = 286, flip: bool = Tr
     This is the augmentation of pix2pix and CycleGAN. They enlarge the file; here it is the decoded
     picture, which is the same for files that have the training size, such as pix2pix's.
 
-    Args:
-        images: ``(B, C, H, W)`` in [-1, 1]; all channels of a picture are treated alike.
-        noise: the source of the choices, on the same device.
-        load_size: length of the shorter side before the cut (286 for pictures of 256).
-        flip: whether to mirror each picture left to right with probability 1/2.
+    `images` are ``(B, C, H, W)`` in [-1, 1], on the device of `noise`; all channels of a picture
+    are treated alike. `load_size` is the shorter side before the cut (286 for pictures of 256).
     """
     height, width = images.shape[-2:]
     short = min(height, width)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from PIL import ExifTags, Image, ImageColor, ImageOps
 from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
 
 from lgan.errors import ConfigError, DataError
 
@@ -94,7 +94,7 @@ def fit_picture(image: Image.Image, decoder: Decoder) -> Tensor:
     sides, bilinear = (decoder.size, decoder.size), Image.Resampling.BILINEAR
     crop = decoder.fit == "crop"
     fitted = ImageOps.fit(image, sides, bilinear) if crop else image.resize(sides, bilinear)
-    return torch.from_numpy(np.array(fitted).reshape(*sides, -1)).permute(2, 0, 1)
+    return pil_to_tensor(fitted)
 
 
 def is_blank(pictures: Tensor) -> Tensor:

@@ -16,12 +16,9 @@ def digits(
 ) -> ImageSplits:
     """Load the digits, uint8 ``(1, 8, 8)`` scaled from grey 0..16, in a fixed stratified split.
 
-    Args:
-        root: ignored; the pictures come with scikit-learn.
-        test_fraction: share of each class held out for testing.
-        validation_fraction: share of what is left that is held out for validation.
-        seed: fixes the split; independent of the run's seed on purpose, so that runs with several
-            seeds are measured on the same pictures.
+    `root` is ignored: the pictures come with scikit-learn. The fractions are shares of each class:
+    for testing, and of what is left for validation. `seed` is independent of the run's on purpose,
+    so that runs with several seeds are measured on the same pictures.
     """
     bunch = load_digits()
     grey = torch.from_numpy(bunch.images).mul(255 / 16).round().to(torch.uint8)

@@ -32,20 +32,12 @@ def image_folder(
     """Read ``root/train/<class>/**`` and, where they exist, ``root/val`` and ``root/test``.
 
     With both, they are validation and test part. With one of them, it is the test part and
-    validation pictures are held out of train. With none, both are held out of train. Classes are
-    sorted by name, as numbers if all names are numbers.
+    validation pictures are held out of train. With none, both are held out of train, the test part
+    first: a fraction is a share of each class, and `seed`, independent of the run's, fixes which.
 
-    Args:
-        root: the folder; required.
-        size: pictures become ``(channels, size, size)``, whatever size they have.
-        channels: 1 (grey) or 3 (RGB).
-        fit: "crop" (shorter side to `size`, centre crop) or "stretch".
-        validation_fraction: share of each class held out of train (after the test part) if needed.
-        test_fraction: share of each class held out of train if needed.
-        train_limit_per_class: keep only the first so many training pictures of each class, in the
-            order of their paths.
-        seed: fixes what is held out; independent of the run's seed.
-        background: the colour behind transparent pictures, as for `Decoder`.
+    Classes are sorted by name, as numbers if all names are numbers. Pictures, whatever size they
+    have, become ``(channels, size, size)`` as `Decoder` says. `train_limit_per_class` keeps the
+    first so many training pictures of each class, in the order of their paths.
     """
     if root is None:
         raise ConfigError(

@@ -32,14 +32,8 @@ def imagenet50(
     Which classes: `classes`, in that order; else, if ``root/train`` has all 1000 class folders,
     the 50 of DGM's code (`paper_classes`); else every folder there, sorted by name.
 
-    Args:
-        root: the folder; required.
-        classes: wnids (names of class folders), or None.
-        size: pictures become ``(3, size, size)``.
-        fit: as for `image_folder`; the code crops.
-        train_limit_per_class: as for `image_folder`.
-        validation_fraction: share of each class held out of train; the code holds none out here.
-        seed: fixes what is held out; independent of the run's seed.
+    The other arguments are those of `image_folder`; the code crops, and holds no validation
+    pictures out of train here. `classes` are wnids, the names of class folders.
     """
     if root is None:
         raise DataError(

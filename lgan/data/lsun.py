@@ -23,15 +23,10 @@ def lsun(
 ) -> ImageSplits:
     """Read ``root/<category>/train`` and ``root/<category>/val``; val is the test part.
 
-    Args:
-        root: the folder; required. LSUN's own LMDB files must be exported to pictures first.
-        categories: the classes, in this order (by default MeRGAN's four tasks).
-        size: pictures become ``(3, size, size)``.
-        fit: "stretch", the plain imresize of MeRGAN's code, or "crop" (centre).
-        train_limit_per_class: keep only the first so many training pictures of each category, in
-            the order of their paths (100,000 in the paper); null for all.
-        validation_fraction: share of each category held out of train; the paper holds none out.
-        seed: fixes what is held out; independent of the run's seed.
+    LSUN's own LMDB files must be exported to pictures first. `categories` are the classes, in this
+    order, by default MeRGAN's four tasks. The other arguments are those of `image_folder`: MeRGAN's
+    code stretches (a plain imresize), and the paper takes 100,000 training pictures of each
+    category and holds none out for validation.
     """
     layout = "<category>/train and <category>/val with pictures (exported from LSUN's LMDB files)"
     if root is None:

@@ -11,15 +11,10 @@ from lgan.seeding import Noise, mix
 class ExemplarMemory:
     """Random real pictures of past classes, within one stated bound.
 
-    Exactly one bound is given. Which pictures are kept is a function of (seed, class), and a
-    smaller share is a prefix of a larger one.
-
-    Args:
-        per_class: pictures of each class.
-        total: pictures in all, shared evenly over the classes held; old classes give up pictures
-            when new ones come, so the bound holds at any time.
-        ratio: share of each class's training pictures, in (0, 1].
-        seed: fixes the choice.
+    Exactly one bound is given: pictures `per_class`, in `total`, shared evenly over the classes
+    held, of which old ones give up pictures when new ones come, or the `ratio` in (0, 1] of each
+    class's training pictures. Which are kept is a function of (seed, class), and a smaller share
+    is a prefix of a larger one.
     """
 
     def __init__(

@@ -34,17 +34,10 @@ def paired_folders(
     Where both exist, val is the validation part and test the test part; otherwise the one that
     exists is the test part. Nothing is held out of train.
 
-    Args:
-        root: the folder that relative folders lie in.
-        folders: the tasks in order, each ``{name, root, direction, fetch}``; see `task_folders`.
-        size: both pictures of a pair become ``(channels, size, size)``.
-        fit: "stretch" or "crop" (centre), of each half.
-        train_limit_per_class: keep only the first so many training pairs of each task, in the
-            order of their paths.
-        tasks: names of some of `folders`, in the order in which they are learned; None: all of
-            them, as they stand.
-        background: the colour behind transparent pictures, as for `Decoder`.
-        channels: 1 (grey) or 3 (RGB).
+    `folders` are the tasks in order, each ``{name, root, direction, fetch}``; see `task_folders`.
+    `tasks` names some of them, in the order in which they are learned; None: all, as they stand.
+    Both pictures of a pair become ``(channels, size, size)`` as `Decoder` says. The limit keeps
+    the first so many training pairs of each task, in the order of their paths.
     """
     decoder = Decoder(size, channels, fit, background)
     chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, ("train",))

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor
 
 from lgan.arguments import Count, Whole
 from lgan.data.images import ImageSplits, TensorImages
@@ -77,15 +78,9 @@ def photos(
 ) -> ImageSplits:
     """Cut uint8 pairs ``(6, size, size)``, input first, the same ones in every process.
 
-    There is no validation part.
-
-    Args:
-        root: ignored; the photographs come with scikit-learn.
-        size: side of both pictures of a pair.
-        tasks: names of `TASKS`, in the order in which they are learned.
-        train_pairs: training pairs of each task.
-        test_pairs: test pairs of each task.
-        seed: fixes the windows; independent of the run's seed.
+    `root` is ignored: the photographs come with scikit-learn. `tasks` names some of `TASKS`, in
+    the order in which they are learned, each with so many pairs; there is no validation part.
+    `seed` fixes the windows, independent of the run's.
     """
     require_names(tasks, TASKS)
     train = _cut(tasks, "train", train_pairs, size, seed)
@@ -128,11 +123,9 @@ def _pairs(task: str, part: str, count: int, size: int, seed: int) -> Tensor:
     source = TASKS[task]
     picture = _photographs()[source.photograph]
     # Cut first, then resized: no crop sees a pixel outside its window.
-    crops = [
-        np.array(picture.crop(window).resize((size, size), Image.Resampling.BICUBIC))
-        for window in windows(task, part, count, seed)
-    ]
-    targets = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    crops = map(picture.crop, windows(task, part, count, seed))
+    sized = (crop.resize((size, size), Image.Resampling.BICUBIC) for crop in crops)
+    targets = torch.stack([pil_to_tensor(crop) for crop in sized])
     return torch.cat((source.to_input(targets), targets), 1)
 
 

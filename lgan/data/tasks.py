@@ -44,15 +44,12 @@ class TaskInfo:
 
 
 class TaskSequence:
-    """Classes cut into tasks.
+    """Classes ``0 .. num_classes - 1`` cut into tasks, of which the first `num_tasks` are used.
 
-    Args:
-        num_classes: classes of the data set, ids ``0 .. num_classes - 1``.
-        classes_per_task: one number for all tasks, or a list with one number per task.
-        class_order: "natural", "random" (by `class_order_seed`) or a list of all class ids.
-        class_order_seed: fixes the random order; independent of the run's seed on purpose, so
-            that runs with several seeds see the same tasks.
-        num_tasks: use only the first tasks; None for all.
+    `classes_per_task` is one number for all tasks, or a list with one number per task;
+    `class_order` is "natural", "random" or a list of all class ids. `class_order_seed`, of the
+    random order, is independent of the run's seed on purpose, so that runs with several seeds see
+    the same tasks.
     """
 
     def __init__(
@@ -109,50 +106,32 @@ def _order(
     return given
 
 
-def _sizes(
-    num_classes: int, per_task: int | Sequence[int], num_tasks: int | None
-) -> tuple[int, ...]:
-    sizes = (
-        _equal_sizes(num_classes, per_task)
-        if isinstance(per_task, int)
-        else _listed_sizes(num_classes, tuple(per_task), num_tasks)
-    )
-    if num_tasks is None:
-        return sizes
-    if not 1 <= num_tasks <= len(sizes):
+def _sizes(num_classes: int, per_task: int | Sequence[int], num_tasks: int | None) -> list[int]:
+    asked = per_task if isinstance(per_task, int) else list(per_task)
+    key = f"data.classes_per_task={asked}"
+    if isinstance(asked, int):
+        if asked < 1 or num_classes % asked:
+            divisors = [n for n in range(1, num_classes + 1) if num_classes % n == 0]
+            raise ConfigError(
+                f"{key} must divide the {num_classes} classes (one of {divisors}); for unequal "
+                "tasks give a list with one number per task."
+            )
+        sizes = [asked] * (num_classes // asked)
+    else:
+        sizes, total = asked, sum(asked)
+        if not sizes or min(sizes) < 1 or total > num_classes:
+            raise ConfigError(
+                f"{key} must list positive numbers whose sum is at most {num_classes}, the number "
+                "of classes."
+            )
+        if total < num_classes and num_tasks is None:
+            raise ConfigError(
+                f"{key} covers {total} of {num_classes} classes: list the others too, or set "
+                f"data.num_tasks={len(sizes)} to leave them out."
+            )
+    if num_tasks is not None and not 1 <= num_tasks <= len(sizes):
         raise ConfigError(
             f"data.num_tasks={num_tasks} must lie between 1 and {len(sizes)}, the number of tasks "
-            f"that {num_classes} classes make with data.classes_per_task={_plain(per_task)}."
+            f"that {num_classes} classes make with {key}."
         )
     return sizes[:num_tasks]
-
-
-def _equal_sizes(num_classes: int, per_task: int) -> tuple[int, ...]:
-    if per_task < 1 or num_classes % per_task:
-        divisors = [n for n in range(1, num_classes + 1) if num_classes % n == 0]
-        raise ConfigError(
-            f"data.classes_per_task={per_task} must divide the {num_classes} classes (one of "
-            f"{divisors}); for unequal tasks give a list with one number per task."
-        )
-    return (per_task,) * (num_classes // per_task)
-
-
-def _listed_sizes(
-    num_classes: int, sizes: tuple[int, ...], num_tasks: int | None
-) -> tuple[int, ...]:
-    total = sum(sizes)
-    if not sizes or min(sizes) < 1 or total > num_classes:
-        raise ConfigError(
-            f"data.classes_per_task={list(sizes)} must list positive numbers whose sum is at most "
-            f"{num_classes}, the number of classes."
-        )
-    if total < num_classes and num_tasks is None:
-        raise ConfigError(
-            f"data.classes_per_task={list(sizes)} covers {total} of {num_classes} classes: list "
-            f"the others too, or set data.num_tasks={len(sizes)} to leave them out."
-        )
-    return sizes
-
-
-def _plain(per_task: int | Sequence[int]) -> int | list[int]:
-    return per_task if isinstance(per_task, int) else list(per_task)

@@ -94,12 +94,9 @@ def svhn(
 ) -> ImageSplits:
     """SVHN's cropped digits: 73,257 / 26,032 RGB pictures of 32x32, without the extra part.
 
-    Args:
-        root: folder with ``train_32x32.mat`` and ``test_32x32.mat``; None for the cache.
-        validation: about so many training pictures are held out, the same share of each class;
-            MeRGAN trains on all of them, hence 0.
-        train_limit_per_class: as for `mnist`.
-        seed: fixes the held-out pictures; independent of the run's seed.
+    `root` is a folder with ``train_32x32.mat`` and ``test_32x32.mat``; None for the cache. About
+    `validation` training pictures are held out, the same share of each class, by a `seed` that is
+    independent of the run's; MeRGAN trains on all of them, hence 0.
     """
     return _splits(_SVHN, root, validation, train_limit_per_class, seed=seed)
 

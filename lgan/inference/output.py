@@ -14,10 +14,7 @@ def staged(output: Path, stale: Iterable[Path] = ()) -> Iterator[Path]:
     """Yield an empty folder, whose files move to `output` when the block succeeds.
 
     If it fails, `output` is as it was before, or absent if it was; the same call can go on.
-
-    Args:
-        output: the folder that the files are for.
-        stale: files of an earlier call, which are removed first.
+    `stale` are files of an earlier call, which are removed first.
     """
     made = [folder for folder in (output, *output.parents) if not folder.exists()]
     part = output / ".unfinished"

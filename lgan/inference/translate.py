@@ -7,11 +7,11 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
+from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 from tqdm import tqdm
 
 from lgan.data.decoding import BACKGROUND, open_picture, suffixes, upright_size
@@ -46,17 +46,12 @@ def translate(
     test_mode: str = "eval",
     background: str = BACKGROUND,
 ) -> None:
-    """Translate pictures and write all the results or none, with a progress bar on a terminal.
+    """Translate what `plan` returns and write all or none, with a progress bar on a terminal.
 
-    Args:
-        network: a translator.
-        pictures: as `plan` returns them.
-        batch_size: how many pictures of one size go through the network at once.
-        seed: of BicycleGAN's codes and of dropout; each picture has its own, whatever the batches.
-        device: where the network computes.
-        test_mode: "eval", or "paper", as pix2pix's code tests: each picture by itself, with
-            dropout, and with its own statistics in norms.
-        background: the colour behind transparent pictures, as in training.
+    Pictures of one size go through the network together, up to `batch_size`. The seed is of
+    BicycleGAN's codes and of dropout; each picture has its own, whatever the batches. `test_mode`
+    is "eval", or "paper", as pix2pix's code tests: each picture by itself, with dropout, and with
+    its own statistics in norms. `background` shows behind transparent pictures, as in training.
     """
     module, done, alone = network.network.to(device), 0, test_mode == "paper"
     mode = as_in_training(module) if alone else nullcontext()
@@ -65,9 +60,8 @@ def translate(
     staging = staged(pictures[0].target.parent)
     with staging as part, torch.no_grad(), mode, forked, shown as bar:
         for batch in batches(pictures, 1 if alone else batch_size):
-            inputs = [
-                torch.stack([read(p, network.shape[0], background) for p in batch]).to(device)
-            ]
+            read_in = [read(picture, network.shape[0], background) for picture in batch]
+            inputs = [torch.stack(read_in).to(device)]
             if network.code_length:
                 inputs.append(network.code(seed, done, len(batch)).to(device))
             torch.manual_seed(mix(seed, "translate", done))
@@ -89,13 +83,9 @@ def plan(
 ) -> list[Picture]:
     """Return what is to be done with each file; only headers are read.
 
-    Args:
-        network: says which sizes it takes.
-        files: pictures.
-        output: the folder to write to.
-        fit: "none" takes pictures as they are; "pad" repeats their borders up to a size that the
-            network takes, and cuts the results back; "resize" brings them to the training size.
-        suffix: of the written files, such as "png"; None for that of each picture.
+    The fit "none" takes pictures as they are; "pad" repeats their borders up to a size that the
+    network takes, and cuts the results back; "resize" brings them to the training size. The suffix
+    is of the written files, such as "png"; None for that of each picture.
     """
     pairs = zip(files, targets(files, output, suffix), strict=True)
     return [Picture(file, target, *_sizes(network, file, fit)) for file, target in pairs]
@@ -140,16 +130,14 @@ def read(picture: Picture, channels: int, background: str = BACKGROUND) -> Tenso
     image = open_picture(picture.source, channels, background)
     if picture.size == picture.shape and image.size[::-1] != picture.shape:
         image = image.resize(picture.shape[::-1], Image.Resampling.BILINEAR)
-    pixels = torch.from_numpy(np.array(image)).view(image.height, image.width, channels)
     below, right = picture.shape[0] - image.height, picture.shape[1] - image.width
-    return F.pad(to_float(pixels.permute(2, 0, 1)), (0, right, 0, below), mode="replicate")
+    return F.pad(to_float(pil_to_tensor(image)), (0, right, 0, below), mode="replicate")
 
 
 def write(picture: Picture, image: Tensor) -> None:
     """Write a result (C, H, W) in [-1, 1], without what padding added."""
     height, width = picture.size
-    pixels = to_uint8(image)[:, :height, :width].permute(1, 2, 0).contiguous().numpy()
-    made = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    made = to_pil_image(to_uint8(image)[:, :height, :width])
     kind = Image.registered_extensions()[picture.target.suffix.lower()]
     made.save(picture.target, format=kind, quality=QUALITY)
 

@@ -14,7 +14,7 @@ import traceback
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -45,22 +45,16 @@ class JobFailedError(CompactHydraException):
     """A job of a multirun failed; Hydra prints a compact exception as its text alone."""
 
 
+@dataclass(eq=False)
 class SweepNotes(Callback):
-    """Hydra callback: where the jobs of a sweep note how they end. A single run notes nothing.
+    """Hydra callback: where the jobs of a sweep note how they end. A single run notes nothing."""
 
-    Attributes:
-        config: the sweep's; None in a single run.
-        folder: of the notes.
-        planned: overrides of all jobs, where the sweeper knows them beforehand.
-        goes_on: whether a failed job is hidden from the sweeper, which would give up.
-        full_errors: whether the user wants the traces of all errors.
-    """
-
-    def __init__(self) -> None:
-        self.config: DictConfig | None = None
-        self.folder = Path()
-        self.planned: list[list[str]] = []
-        self.goes_on = self.full_errors = False
+    config: DictConfig | None = None  # the sweep's; None in a single run
+    folder: Path = Path()  # of the notes
+    # Overrides of all jobs, where the sweeper knows them beforehand.
+    planned: list[list[str]] = field(default_factory=list)
+    goes_on: bool = False  # whether a failed job is hidden from the sweeper, which would give up
+    full_errors: bool = False  # whether the user wants the traces of all errors
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
         """Choose where the notes go; the callback is then sent to the jobs with it."""

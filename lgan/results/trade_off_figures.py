@@ -25,16 +25,10 @@ def trade_off(
 ) -> bytes | None:
     """A task's metric (left) and its new parameters (right) against a setting, after that task.
 
-    Methods without a position are drawn as horizontal lines. Marks are means over seeds, bars
-    ± 1 sample standard deviation.
-
-    Args:
-        groups: a method each.
-        positions: group's label to the value of its setting.
-        task: from 1; the row after it is read.
-        metric: a metric or its first letters; the first in alphabetical order is taken.
-        label: of the setting.
-        line: name of the line through the methods that have a position.
+    `positions` has the value of the setting, named `label`, by a group's label; `line` names the
+    line through these methods. Others are drawn as horizontal lines. Marks are means over seeds,
+    bars ± 1 sample standard deviation. Read is the row after `task` (from 1); of the metrics that
+    begin with `metric`, the first in alphabetical order is taken.
     """
     if (name := _metric_name(groups, metric)) is None:
         return None
