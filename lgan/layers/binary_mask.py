@@ -20,23 +20,15 @@ from lgan.layers.per_task import LifelongGenerator, LifelongLayer, Linear, PerTa
 
 @dataclass(frozen=True)
 class BinaryMaskSettings:
-    """How the masks of tasks after the first are learnt; defaults are the published ones.
+    """How the masks of tasks after the first are learnt; defaults are the published ones."""
 
-    Args:
-        threshold: tau; a weight whose m is not above it is off.
-        value: m before training, the same for all weights. Above tau all weights start as on.
-        ternary: m < 0 flips the weight's sign, 0 <= m <= tau switches it off.
-        scaling: of m's gradient: "none", "weight" (by 1 / |w|) or "layer" (by 1 / mean |w|).
-        norms: "task": each task has its own; "frozen": the first task's serve all, in eval mode.
-        start: whose norms and last layers a task starts with, the "first" or the "previous" task's.
-    """
-
-    threshold: Weight = 5e-3
-    value: Number = 1e-2
-    ternary: bool = False
+    threshold: Weight = 5e-3  # tau; a weight whose m is not above it is off
+    value: Number = 1e-2  # m of all weights before training; above tau all start as on
+    ternary: bool = False  # m < 0 flips the weight's sign, 0 <= m <= tau switches it off
     scaling: Literal["none", "weight", "layer"] = "none"
-    norms: Literal["task", "frozen"] = "task"
-    start: Start = "first"
+    """Of m's gradient: by 1 / |w| ("weight") or by 1 / mean |w| ("layer")."""
+    norms: Literal["task", "frozen"] = "task"  # "frozen": the first task's serve all, in eval mode
+    start: Start = "first"  # whose norms and last layers a task starts with
 
 
 def signs(m: Tensor, threshold: float, ternary: bool) -> Tensor:

@@ -11,17 +11,11 @@ def disk_bytes(generator: GrowingGenerator) -> dict[str, int]:
     Weights are the maskable ones and all tasks' norms and heads. Masks: bits of all elements,
     packed; a flat int32 index for each one; COO, an int64 per axis and an fp32 for each one.
     """
-    bits = flat = coo = 0
-    for masks in generator.masks.values():
-        for task in range(masks.finished):
-            mask = masks.of(task)
-            ones = int(mask.sum())
-            bits += -(-mask.numel() // 8)
-            flat += INT32 * ones
-            coo += (INT64 * mask.dim() + FLOAT) * ones
+    masks = [m.of(task) for m in generator.masks.values() for task in range(m.finished)]
+    ones = [(mask.dim(), int(mask.sum())) for mask in masks]
     return {
         "weights_fp32": FLOAT * (generator.masked_weights() + generator.norms_and_heads()),
-        "masks_packed_bits": bits,
-        "masks_flat_int32": flat,
-        "masks_coo_int64": coo,
+        "masks_packed_bits": sum(-(-mask.numel() // 8) for mask in masks),
+        "masks_flat_int32": INT32 * sum(count for _, count in ones),
+        "masks_coo_int64": sum((INT64 * axes + FLOAT) * count for axes, count in ones),
     }

@@ -100,10 +100,6 @@ class Execution:
             self._chosen[key] = "mix" if mixes else "compose"
         return self._chosen[key]
 
-    def forget(self) -> None:
-        """Drop the choices made: the layer's sizes have changed."""
-        self._chosen.clear()
-
 
 def kernel_of(layer: nn.Module) -> Kernel:
     """Return what a plain layer computes."""

@@ -26,26 +26,20 @@ STD = 0.02  # the spread of fresh filters, pix2pix's
 
 @dataclass(frozen=True)
 class BankSettings:
-    """How tasks after the first get their filters.
-
-    Args:
-        unconstrained: lambda, the share of a layer's filters that are free: 0 is pure
-            factorisation, 1 a model of its own for each task.
-        rounding: of lambda * Co, "round" (half up) or "ceil".
-        init: "warm": the filters of the task that `start` names, to the bit if it is the first;
-            "normal": F^u and W from N(0, 0.02); "scaled": W from N(0, 1 / sqrt(B)), which keeps
-            the spread of the bank's filters.
-        start: whose filters, norms and last layers a task starts with.
-        factorise: "all" layers, or "auto": only where a piggyback filter is cheaper than a free
-            one, kh * kw * Ci > B; elsewhere each task has its own.
-        execution: "auto", "compose" or "mix", see `lgan.layers.execution`.
-    """
+    """How tasks after the first get their filters."""
 
     unconstrained: Share = 0.25
-    rounding: Literal["round", "ceil"] = "round"
+    """lambda, the share of a layer's filters that are free: 0 is pure factorisation, 1 a model of
+    its own for each task."""
+    rounding: Literal["round", "ceil"] = "round"  # of lambda * Co; "round": half up
     init: Literal["warm", "normal", "scaled"] = "warm"
-    start: Start = "first"
+    """"warm": the filters of the task that `start` names, to the bit if it is the first; "normal":
+    F^u and W from N(0, 0.02); "scaled": W from N(0, 1 / sqrt(B)), which keeps the spread of the
+    bank's filters."""
+    start: Start = "first"  # whose filters, norms and last layers a task starts with
     factorise: Literal["all", "auto"] = "all"
+    """"auto": only where a piggyback filter is cheaper than a free one, kh * kw * Ci > B;
+    elsewhere each task has its own."""
     execution: Mode = "auto"
 
     def free_filters(self, outputs: int, per_filter: int, bank: int) -> int:
@@ -221,7 +215,7 @@ class FilterBankLayer(LifelongLayer):
 
     def _forget(self) -> None:
         self._banks.clear()
-        self.execution.forget()
+        self.execution = Execution(self.settings.execution)  # chooses anew for the new sizes
 
     def _apply(self, *args: Any, **kwargs: Any) -> FilterBankLayer:  # noqa: ANN401
         self._banks.clear()  # the slabs are about to move

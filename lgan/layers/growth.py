@@ -49,5 +49,5 @@ def grown_by_weights(
         return -(-rule(sizes[link.layer], more) // link.per_unit)
 
     for units in chain.units:
-        grown[units] = widths[units] + max(wanted(link) for link in chain.makers(units))
+        grown[units] = widths[units] + max(wanted(k) for k in chain.links if k.units == units)
     return grown

@@ -45,19 +45,14 @@ class Annealing:
     Global: s_max^i rises from 1/s_max to s_max over the epochs i; local: s rises from 1/s_max^i to
     s_max^i over the batches of an epoch. In the first epoch s_max^i = 1/s_max, so that the local
     scale runs backwards there, in the paper as in the code.
-
-    Args:
-        scale: s_max, above 1.
-        epochs: I, the number of epochs that a task's steps are divided into.
-        local: whether s is annealed within an epoch (DGMw); else s = s_max^i (DGMa).
-        end: "paper": (i-1)/(I-1) and (b-1)/(B-1) for i, b from 1, both ends are reached;
-            "code": (i-1)/I and (b-1)/B, as the digits' code; "code_imagenet": i/I and (b-1)/B.
     """
 
-    scale: Annotated[float, Finite, Gt(1)]
-    epochs: Count
-    local: bool = True
+    scale: Annotated[float, Finite, Gt(1)]  # s_max
+    epochs: Count  # I, that a task's steps are divided into
+    local: bool = True  # whether s is annealed within an epoch (DGMw); else s = s_max^i (DGMa)
     end: Literal["paper", "code", "code_imagenet"] = "paper"
+    """"paper": (i-1)/(I-1) and (b-1)/(B-1) for i, b from 1, both ends are reached; "code": (i-1)/I
+    and (b-1)/B, as the digits' code; "code_imagenet": i/I and (b-1)/B."""
 
     def at(self, step: int, steps: int) -> tuple[float, float]:
         """Return (s_max^i, s) of a step in 0 .. steps - 1."""

@@ -58,17 +58,6 @@ def replace(network: nn.Module, name: str, module: nn.Module) -> None:
 
 def bake(network: nn.Module, task: int) -> nn.Module:
     """Return a plain copy of a network as a finished task sees it; nothing is shared."""
-    if isinstance(network, TaskLayer):
-        return network.bake(task)
-    # Copied by hand: a deep copy would copy every task's tensors, only to drop them.
-    baked = copy.copy(network)
-    baked._parameters = {
-        name: p if p is None else nn.Parameter(p.detach().clone(), requires_grad=False)
-        for name, p in network._parameters.items()
-    }
-    baked._buffers = {name: b if b is None else b.clone() for name, b in network._buffers.items()}
-    baked._modules = {
-        name: child if child is None else bake(child, task)
-        for name, child in network._modules.items()
-    }
-    return baked
+    # The copy finds the task-aware layers' plain ones made: no other task's tensors are copied.
+    made = {id(m): m.bake(task) for m in network.modules() if isinstance(m, TaskLayer)}
+    return copy.deepcopy(network, made).requires_grad_(False)

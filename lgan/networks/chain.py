@@ -6,7 +6,7 @@ norms between) follow in width. Skips are declared by naming the same units twic
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, cast
 
 from torch import nn
 
@@ -40,24 +40,12 @@ class Chain:
         """Names of all units, in order of their first maker."""
         return tuple(dict.fromkeys(link.units for link in self.links))
 
-    def makers(self, units: str) -> tuple[Link, ...]:
-        """Return the layers that make some units."""
-        return tuple(link for link in self.links if link.units == units)
-
-
-@runtime_checkable
-class Growable(Protocol):
-    """A generator of classes whose layers can be masked and widened."""
-
-    def chain(self) -> Chain:
-        """Return who feeds whom."""
-
 
 def chain_of(network: nn.Module) -> Chain:
     """Return a network's chain."""
-    if not isinstance(network, Growable):
+    if not hasattr(network, "chain"):
         raise ConfigError(
             f"network: {type(network).__name__} declares no chain of layers, so its layers cannot "
             "be masked and widened; choose a network with one, such as network=dgm_dcgan."
         )
-    return network.chain()
+    return cast(Any, network).chain()

@@ -200,7 +200,7 @@ def test_chains_name_layers_that_fit_together(kind: str) -> None:
 def test_skips_are_declared() -> None:
     chain = chain_of(SMALL["resnet"]())
     assert chain.units == ("stem", "h0", "x0", "h1", "x1", "h2", "x2")
-    made = [(link.layer, link.source) for link in chain.makers("x1")]
+    made = [(link.layer, link.source) for link in chain.links if link.units == "x1"]
     assert made == [("blocks.1.conv2", "h1"), ("blocks.1.shortcut", "x0")]
     assert chain.identities == {
         f"blocks.{i}.identity": u for i, u in enumerate(("stem", "x0", "x1"))
