@@ -18,8 +18,7 @@ from benchmarks.steps import OFF, Interleaved, fit, take_turns
 from lgan.callbacks.base import TaskContext
 from lgan.data.images import ImageSplits, TensorImages
 from lgan.layers.execution import Mode
-from lgan.layers.factorised import FactorisedTranslator
-from lgan.layers.filter_bank import BankSettings
+from lgan.layers.filter_bank import BankSettings, FactorisedTranslator
 from lgan.networks.patchgan import PatchGAN
 from lgan.networks.resnet_translator import ResnetTranslator
 from lgan.networks.unet import UnetGenerator

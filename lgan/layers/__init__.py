@@ -1,10 +1,9 @@
 """Task-aware layers, and the conversion of plain networks to them.
 
 - `protocol`, `generator`: what every such layer and every converted generator can do.
-- `per_task`: conversions whose layers hold tensors of each task. Of these are `shared`
-  (fine-tuning), `filter_bank` with `execution` and `factorised` (Piggyback GAN), and `binary_mask`
-  (Piggyback).
-- `masks`, `masked`, `growth`, `growing`, `disk`: DGM's masks, its layers, how much the network
-  grows, the generator, and its bytes.
+- `per_task`: conversions whose layers hold tensors of each task; fine-tuning's is there. Others are
+  `filter_bank` with `execution` (Piggyback GAN) and `binary_mask` (Piggyback).
+- `masks`, `masked`, `growth`, `growing`: DGM's masks, its layers, how much the network grows, the
+  generator and its bytes.
 - `lateral`: progressive networks' columns.
 """

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lgan.arguments import Share
 from lgan.layers.execution import Execution, Mode, Work, kernel_of
-from lgan.layers.per_task import LifelongLayer, Linear, Start
+from lgan.layers.per_task import LifelongGenerator, LifelongLayer, Linear, Start
 
 STD = 0.02  # the spread of fresh filters, pix2pix's
 
@@ -224,3 +224,25 @@ class FilterBankLayer(LifelongLayer):
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         self._banks.clear()  # the slabs are about to be overwritten
         super()._load_from_state_dict(*args, **kwargs)
+
+
+class FactorisedTranslator(LifelongGenerator):
+    """A plain generator whose layers, but for the last ones, get banks of filters.
+
+    Norms and last layers every task has its own of. With `init="warm"` and `start="first"` a later
+    task's network equals the first task's bit for bit before its first step.
+    """
+
+    def __init__(self, network: nn.Module, settings: BankSettings, seed: int = 0) -> None:
+        self.settings = settings
+        super().__init__(network, settings.start, seed)
+
+    def convert_layer(self, layer: Linear) -> LifelongLayer:
+        """Return the layer with a bank."""
+        return FilterBankLayer(layer, self.settings)
+
+    def structure(self) -> dict[str, Any]:
+        """Return classes, finished tasks, and unconstrained filters by layer and task."""
+        named = self.network.named_modules()
+        banks = {name: m.structure() for name, m in named if isinstance(m, FilterBankLayer)}
+        return super().structure() | {"layers": banks}

@@ -22,7 +22,7 @@ from lgan import distributed
 from lgan.arguments import Count, Weight
 from lgan.errors import ConfigError
 from lgan.layers.generator import TaskGenerator
-from lgan.layers.shared import SharedNetwork, SharedTrunk
+from lgan.layers.per_task import SharedNetwork, SharedTrunk
 from lgan.methods.converted import ConvertedGenerator
 from lgan.methods.fit import Trait
 from lgan.methods.imitation import Snapshot, side_by_side

@@ -8,11 +8,10 @@ from typing import Any
 from torch import nn
 
 from lgan.layers.binary_mask import BinaryMaskSettings, MaskedTranslator
-from lgan.layers.factorised import FactorisedTranslator
-from lgan.layers.filter_bank import BankSettings
+from lgan.layers.filter_bank import BankSettings, FactorisedTranslator
 from lgan.layers.generator import TaskGenerator
 from lgan.layers.lateral import ProgressiveTranslator
-from lgan.layers.shared import SharedTrunk
+from lgan.layers.per_task import SharedTrunk
 from lgan.methods.converted import ConvertedGenerator
 
 

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.patchgan import patch_layers, require_patch
-from lgan.networks.roles import PictureDiscriminator, Translator
-from lgan.networks.shapes import ImageShape, with_channels
+from lgan.networks.roles import ImageShape, PictureDiscriminator, Translator, with_channels
 from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm
 from lgan.networks.unet import Downs, unet_widths
 

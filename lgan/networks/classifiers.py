@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lgan.arguments import Count
 from lgan.errors import ConfigError
-from lgan.networks.shapes import ImageShape, require_side
+from lgan.networks.roles import ImageShape, require_side
 
 Eights = Annotated[int, Ge(8), MultipleOf(8)]
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.arguments import Count
-from lgan.networks.roles import PictureDiscriminator, Translator
-from lgan.networks.shapes import ImageShape, with_channels
+from lgan.networks.roles import ImageShape, PictureDiscriminator, Translator, with_channels
 
 
 class CycleGenerator(Translator):

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from lgan.arguments import Count
 from lgan.networks.init import initialised
 from lgan.networks.norm import ClassBatchNorm2d, Statistics
-from lgan.networks.roles import ClassDiscriminator
-from lgan.networks.shapes import ImageShape, require_side
+from lgan.networks.roles import ClassDiscriminator, ImageShape, require_side
 
 SIDE = 32
 LEAK = 0.2

@@ -17,8 +17,7 @@ from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.chain import Chain, Link
 from lgan.networks.heads import HeadPer, head
-from lgan.networks.roles import ClassDiscriminator
-from lgan.networks.shapes import ImageShape
+from lgan.networks.roles import ClassDiscriminator, ImageShape
 
 Init = Literal["xavier", "normal"]
 LEAK = 0.2

@@ -16,8 +16,7 @@ from lgan.errors import ConfigError
 from lgan.networks.chain import Chain, Link
 from lgan.networks.dgm import Init, doublings, init_weights, label_noise
 from lgan.networks.heads import HeadPer, head
-from lgan.networks.roles import ClassDiscriminator
-from lgan.networks.shapes import ImageShape
+from lgan.networks.roles import ClassDiscriminator, ImageShape
 
 BASE_SIDE = 4
 

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from lgan.arguments import Count
-from lgan.networks.roles import ClassDiscriminator
-from lgan.networks.shapes import ImageShape
+from lgan.networks.roles import ClassDiscriminator, ImageShape
 
 
 class MLPGenerator(nn.Module):

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from lgan.arguments import Count
 from lgan.errors import ConfigError
-from lgan.networks.roles import PictureDiscriminator
-from lgan.networks.shapes import ImageShape, with_channels
+from lgan.networks.roles import ImageShape, PictureDiscriminator, with_channels
 from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm
 
 

@@ -14,8 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 from lgan.arguments import Count
 from lgan.networks.init import initialised
 from lgan.networks.norm import EPS, ClassBatchNorm2d, Statistics
-from lgan.networks.roles import ClassDiscriminator
-from lgan.networks.shapes import ImageShape, require_side
+from lgan.networks.roles import ClassDiscriminator, ImageShape, require_side
 
 Conditioning = Literal["concat", "cbn"]
 

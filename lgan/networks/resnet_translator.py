@@ -9,8 +9,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from lgan.arguments import Count
-from lgan.networks.roles import Translator
-from lgan.networks.shapes import ImageShape, with_channels
+from lgan.networks.roles import ImageShape, Translator, with_channels
 from lgan.networks.translation import NormKind, init_normal, make_norm
 
 DROPOUT = 0.5

@@ -13,8 +13,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from lgan.arguments import Count
-from lgan.networks.roles import Translator
-from lgan.networks.shapes import ImageShape, with_channels
+from lgan.networks.roles import ImageShape, Translator, with_channels
 from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm
 
 DROPOUT = 0.5

@@ -8,8 +8,7 @@ from lifelong_generators import NETWORKS, assert_draws, inputs, reloaded, train,
 from torch import nn
 
 from lgan.errors import ConfigError, RunError
-from lgan.layers.factorised import FactorisedTranslator
-from lgan.layers.filter_bank import BankSettings
+from lgan.layers.filter_bank import BankSettings, FactorisedTranslator
 from lgan.layers.per_task import PerTask, last_layers_of
 from lgan.networks.mlp import MLPGenerator
 from lgan.networks.resnet_translator import ResnetTranslator

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from lgan.errors import ConfigError
-from lgan.layers.disk import disk_bytes
-from lgan.layers.growing import Settings, UnitMaskedGenerator, WeightMaskedGenerator
+from lgan.layers.growing import Settings, UnitMaskedGenerator, WeightMaskedGenerator, disk_bytes
 from lgan.layers.masked import UnitMaskedLayer, WeightMaskedLayer
 from lgan.layers.masks import TaskMasks
 from lgan.networks.dgm import DGMGenerator, init_weights

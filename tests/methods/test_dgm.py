@@ -13,8 +13,8 @@ from lgan.data.images import TensorImages, to_float
 from lgan.data.memory import ExemplarMemory
 from lgan.errors import ConfigError
 from lgan.layers.masks import Annealing, sparsity
+from lgan.methods.classifier_replay import MixedReplay, StoredReplay, balanced_labels
 from lgan.methods.dgm import DGMa, DGMw, fixed_statistics
-from lgan.methods.replay import MixedReplay, StoredReplay, balanced_labels
 from lgan.networks.dgm import DGMDiscriminator, DGMGenerator
 from lgan.networks.factory import NetworkFactory
 from lgan.objectives.acgan import ACGAN
