@@ -39,9 +39,9 @@ def barrier() -> None:
         dist.barrier()
 
 
-def share(tensor: Tensor) -> Tensor:
-    """Return this rank's rows of a global tensor (N, ...)."""
-    return tensor if world() == 1 else tensor[rank() :: world()]
+def share(rows: T) -> T:
+    """Return this rank's rows of a global tensor (N, ...), or items of a sequence, in order."""
+    return cast(Any, rows)[rank() :: world()]
 
 
 @torch.no_grad()
@@ -116,18 +116,13 @@ def spread(function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
 
     What it returns can be pickled, tensors are on the CPU; items are the same on every rank.
     """
-    return dealt([function(item) for item in share_of(items)], len(items))
+    return dealt([function(item) for item in share(items)], len(items))
 
 
 def dealt(own: list[T], total: int) -> list[T]:
-    """Return what all ranks made of their `share_of` so many items, in the items' order."""
+    """Return what all ranks made of their `share` of so many items, in the items' order."""
     hands = all_values(own)
     return [hands[place % world()][place // world()] for place in range(total)]
-
-
-def share_of(items: Sequence[T]) -> Sequence[T]:
-    """Return this rank's items of a sequence, in order."""
-    return items[rank() :: world()]
 
 
 @contextmanager

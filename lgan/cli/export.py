@@ -8,7 +8,6 @@ from annotated_types import MinLen
 from lgan.arguments import Text, Whole
 from lgan.cli.common import script
 from lgan.errors import RunError, warn
-from lgan.files import write_json
 
 FormatName = Literal["safetensors", "pix2pix", "torch_export", "torchscript", "onnx"]
 
@@ -25,7 +24,8 @@ def main(
     overwrite: bool,
 ) -> None:
     """Run the console script `lgan-export`."""
-    from lgan.inference.export import REPORT, check_output, choose_formats, describe, export
+    from lgan.files import refuse_existing, write_json
+    from lgan.inference.export import REPORT, choose_formats, describe, export
     from lgan.inference.load import load_run
     from lgan.inference.output import staged
     from lgan.inference.task_network import find_task, task_network
@@ -34,7 +34,8 @@ def main(
     folder = Path(output)
     network = task_network(method, border, find_task(border, task), direction)
     chosen = choose_formats(list(formats), method)
-    check_output(folder, chosen, overwrite)
+    names = (*(made.file for made in chosen.values()), REPORT)
+    refuse_existing((folder / name for name in names), overwrite)
     facts = {"run": run, "method": method.name, "after": border["task"]}
     with staged(folder) as part:
         rows = export(network, chosen, part)

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  (the field's name for it)
 from torch import Tensor
 from torchvision import datasets
+from torchvision.transforms.functional import resize as resized
 
 from lgan.arguments import Count, Whole
 from lgan.data.images import ImageSplits, TensorImages
@@ -66,12 +67,10 @@ def mnist(
 ) -> ImageSplits:
     """MNIST as in MeRGAN: 55,000 / 5,000 / 10,000 grey pictures of 32x32.
 
-    Args:
-        root: folder with ``MNIST/raw/*``, unpacked or not; None for the cache.
-        resize: 28 to 32 pixels by "pad" (zeros around, as MeRGAN's code does) or "bilinear" (the
-            paper only says "resized").
-        validation: the first so many training pictures are held out (TensorFlow's tutorial split).
-        train_limit_per_class: keep only the first so many training pictures of each class.
+    `root` is a folder with ``MNIST/raw/*``, unpacked or not; None for the cache. From 28 to 32
+    pixels by "pad" (zeros around, as MeRGAN's code does) or "bilinear" (the paper only says
+    "resized"). The first `validation` training pictures are held out (TensorFlow's tutorial
+    split); of the others the first `train_limit_per_class` of each class are kept.
     """
     return _splits(_MNIST, root, validation, train_limit_per_class, _RESIZES[resize])
 
@@ -144,11 +143,6 @@ def _splits(
     return ImageSplits(source.name, train.subset(limited), train.subset(held), test, class_names)
 
 
-def _bilinear(images: Tensor) -> Tensor:
-    resized = F.interpolate(images.float(), size=(32, 32), mode="bilinear", align_corners=False)
-    return resized.round().clamp(0, 255).to(torch.uint8)
-
-
 def _obtain(source: _Source, root: str | None) -> _Loaded:
     """Read the set from `root`, from archives there, from the cache or from the network."""
     home = Path(root).expanduser() if root else cache_dir()
@@ -208,7 +202,7 @@ def _idx(name: str, kind: type[datasets.MNIST], class_names: tuple[str, ...]) ->
 
 _RESIZES: dict[str, Callable[[Tensor], Tensor]] = {
     "pad": lambda images: F.pad(images, (2, 2, 2, 2)),
-    "bilinear": _bilinear,
+    "bilinear": lambda images: resized(images, [32, 32], antialias=False),
 }
 _MNIST = _idx("mnist", datasets.MNIST, _DIGITS)
 _FASHION = _idx("fashion_mnist", datasets.FashionMNIST, tuple(datasets.FashionMNIST.classes))

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from lgan.errors import ConfigError, RunError
-from lgan.files import refuse_existing
 from lgan.inference.formats import Format, known_formats
 from lgan.inference.task_network import TaskNetwork
 from lgan.methods.base import LifelongGAN
@@ -80,12 +79,6 @@ def choose_formats(names: Sequence[str], method: LifelongGAN) -> dict[str, Forma
             needs = ", ".join(absent)
             raise ConfigError(f"formats={name} needs {needs}: pip install 'lgan[export]'.")
     return {name: known[name] for name in names}
-
-
-def check_output(output: Path, formats: dict[str, Format], overwrite: bool) -> None:
-    """Refuse to write over the files of an export, as `refuse_existing` does."""
-    names = (*(made.file for made in formats.values()), REPORT)
-    refuse_existing((output / name for name in names), overwrite)
 
 
 def describe(network: TaskNetwork) -> dict[str, Any]:

@@ -29,24 +29,14 @@ ONNX_TOLERANCE = 1e-4  # of numbers in [-1, 1], a hundredth of a grey value; oth
 
 @dataclass(frozen=True)
 class Format:
-    """One way to write a network.
-
-    Args:
-        file: its name.
-        write: called with the network, the file's path and what the network is called with.
-        read: called with the network and the path; returns what the file holds, to be called as
-            the network is.
-        refusal: says why a network cannot be written so; "" if it can.
-        tolerance: the largest difference that is accepted when it is loaded again.
-        packages: what it needs beside lgan's own dependencies.
-    """
+    """One way to write a network, and to load it again; all are called with the network first."""
 
     file: str
-    write: Callable[[TaskNetwork, Path, Inputs], object]
-    read: Callable[[TaskNetwork, Path], Callable[..., Tensor]]
-    refusal: Callable[[TaskNetwork], str] = lambda network: ""
-    tolerance: float = 0.0
-    packages: tuple[str, ...] = ()
+    write: Callable[[TaskNetwork, Path, Inputs], object]  # to a path; what it is called with
+    read: Callable[[TaskNetwork, Path], Callable[..., Tensor]]  # to be called as the network is
+    refusal: Callable[[TaskNetwork], str] = lambda network: ""  # why it cannot be written so
+    tolerance: float = 0.0  # the largest difference that is accepted when it is loaded again
+    packages: tuple[str, ...] = ()  # what it needs beside lgan's own dependencies
 
 
 def known_formats(fresh: Callable[[], nn.Module]) -> dict[str, Format]:

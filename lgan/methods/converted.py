@@ -6,8 +6,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from lgan.callbacks.bank import FreezeFilterBank
-from lgan.callbacks.masks import ExpandLayers
+from lgan.callbacks.masks import ExpandLayers, FreezeFilterBank
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.layers.generator import TaskGenerator

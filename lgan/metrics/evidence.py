@@ -103,7 +103,7 @@ def generate(
 
     Several ranks share the calls; one that `skip`s does so where another rank makes the call.
     """
-    mine = distributed.share_of(range(len(calls)))
+    mine = distributed.share(range(len(calls)))
 
     def draw(call: int) -> Tensor:
         labels = calls[call]

@@ -10,23 +10,18 @@ from pydantic import ConfigDict
 
 @dataclass(frozen=True)
 class Rule:
-    """What a source has for the runs of some configs.
-
-    Args:
-        source: as in "DGM's code".
-        when: the runs it speaks of, all if empty: by key of the config a value, or a list of them.
-        values: what the source has, by key; a run departs where its own value is another.
-        says: what no key of the config expresses, as the rest of a sentence that begins with the
-            source; all of the runs depart from it.
-        why: printed after each departure.
-    """
+    """What a source has for the runs of some configs."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-    source: str
+    source: str  # as in "DGM's code"
+    # The runs it speaks of, all if empty: by key of the config a value, or a list of them.
     when: dict[str, Any] = field(default_factory=dict)
+    # What the source has, by key; a run departs where its own value is another.
     values: dict[str, Any] = field(default_factory=dict)
+    # What no key of the config expresses, as the rest of a sentence that begins with the source;
+    # all of the runs depart from it.
     says: str = ""
-    why: str = ""
+    why: str = ""  # printed after each departure
 
     def departures(self, config: DictConfig) -> list[str]:
         """Return a sentence for each departure of a run; a key that is absent counts as null."""

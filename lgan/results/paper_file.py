@@ -22,36 +22,26 @@ Cells = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the paper's table.
-
-    Args:
-        run: key of the runs it is read from.
-        metric: of results.json; accuracies over all classes so far are read from `overall`,
-            feature distances are the mean over tasks, as the paper's are. With a dot it is a path
-            into a row, as `lgan.run.record.value_at` reads it.
-        after_task: number of tasks learnt (from 1); None for the last row.
-        stand_in: prefix of a metric, or a pattern with `*`, shown apart and without a difference
-            where `metric` was not measured.
-        scale: factor from the record's unit to the paper's; None: 100 for accuracies, else 1.
-        paper: key in the paper's numbers where it is not `key`.
-        only: the only methods it is for; None for all.
-        task: the task that the metric is read from (from 1); None for all so far.
-        part: heading of the part of the table it stands in. Columns of one part follow each other.
-    """
+    """A column of the paper's table; columns of one part follow each other."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     key: str
     title: str
-    run: str
+    run: str  # key of the runs it is read from
+    # Of results.json: accuracies over all classes so far are read from `overall`, feature distances
+    # are the mean over tasks, as the paper's are. With a dot it is a path into a row, as
+    # `lgan.run.record.value_at` reads it.
     metric: str
-    after_task: int | None = None
+    after_task: int | None = None  # number of tasks learnt (from 1); None for the last row
+    # Prefix of a metric, or a pattern with `*`, shown apart and without a difference where `metric`
+    # was not measured.
     stand_in: str | None = None
-    scale: float | None = None
+    scale: float | None = None  # from the record's unit to the paper's; 100 for accuracies, else 1
     digits: int = 2
-    paper: str | None = None
-    only: list[str] | None = None
-    task: int | None = None
-    part: str = ""
+    paper: str | None = None  # key in the paper's numbers where it is not `key`
+    only: list[str] | None = None  # the only methods it is for; None for all
+    task: int | None = None  # that the metric is read from (from 1); None for all so far
+    part: str = ""  # heading of the part of the table it stands in
 
     def factor(self, metric: str) -> float:
         """From the record's unit to the paper's: fractions are printed in percent."""
@@ -62,23 +52,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Entry:
-    """A method of the table: a list of overrides, or a mapping of these fields.
-
-    Args:
-        title: as printed; None: the method's key.
-        metric: read instead of the columns' own: one for all columns, or by column.
-        also: further metrics that stand in the remark, under their names.
-        runs: the only runs made with it; None for all.
-        not_run: why it is not run here, the paper's numbers only.
-    """
+    """A method of the table: a list of overrides, or a mapping of these fields."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     overrides: list[str] = field(default_factory=list)
-    title: str | None = None
+    title: str | None = None  # as printed; None: the method's key
+    # Read instead of the columns' own: one for all columns, or by column.
     metric: str | dict[str, str] | None = None
-    also: list[str] = field(default_factory=list)
-    runs: list[str] | None = None
-    not_run: str | None = None
+    also: list[str] = field(default_factory=list)  # metrics in the remark, under their names
+    runs: list[str] | None = None  # the only runs made with it; None for all
+    not_run: str | None = None  # why it is not run here, the paper's numbers only
 
     def metric_of(self, column: Column) -> str:
         """The metric to read for a column."""
@@ -89,16 +72,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class PaperNumber:
-    """What a paper says in one cell.
-
-    Args:
-        lost: the paper has one, but our source of the paper lost it.
-        metric: what it is a number of, where that is not what the column says; a difference is
-            taken only from our value of the same metric.
-    """
+    """What a paper says in one cell."""
 
     value: float | None = None
-    lost: bool = False
+    lost: bool = False  # the paper has one, but our source of the paper lost it
+    # What it is a number of, where that is not what the column says; a difference is taken only
+    # from our value of the same metric.
     metric: str | None = None
     note: str = ""
 

@@ -9,7 +9,7 @@ import torch
 from borders import begin, end
 from hydra import compose, initialize_config_dir
 
-from lgan.callbacks.bank import FreezeFilterBank
+from lgan.callbacks.masks import FreezeFilterBank
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError, RunError
 from lgan.run.identity import register_resolvers

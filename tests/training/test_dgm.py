@@ -79,7 +79,7 @@ class OtherMasks(CumulateMasks):
     [
         (f"{__name__}.OtherMasks", "CumulateMasks"),
         ("lgan.callbacks.masks.CumulateMasks", "CumulateMasks"),
-        ("lgan.callbacks.bank.FreezeFilterBank", "FreezeFilterBank"),
+        ("lgan.callbacks.masks.FreezeFilterBank", "FreezeFilterBank"),
     ],
 )
 def test_a_second_protection_is_refused(configure, target, kind) -> None:
