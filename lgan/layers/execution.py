@@ -78,10 +78,7 @@ class Work:
 
 
 class Execution:
-    """Chooses how a layer is computed; remembers the choice for each shape of the input.
-
-    Mode "auto" takes what needs fewer multiplications.
-    """
+    """Chooses how a layer is computed, for each shape once; "auto": by fewer multiplications."""
 
     def __init__(self, mode: Mode = "auto") -> None:
         self.mode = mode

@@ -40,10 +40,7 @@ def _newly(masks: TaskMasks) -> int:
 
 
 class GrowingGenerator(TaskGenerator):
-    """A plain generator with a `chain`, converted: masked layers, a norm and head for each task.
-
-    `masks` are those that are learnt, by the name of the layer or units they belong to.
-    """
+    """A plain generator with a `chain`, converted: masked layers, a norm and head for each task."""
 
     purpose: ClassVar[str] = "grow"
 
@@ -52,7 +49,7 @@ class GrowingGenerator(TaskGenerator):
         self.chain = chain_of(network)
         self.network, self.settings, self.z_dim = network, settings, noise_length(network)
         self.layers, self._first = dict[str, MaskedLayer](), dict[str, int]()
-        self.masks: dict[str, TaskMasks] = {}
+        self.masks: dict[str, TaskMasks] = {}  # by the name of the layer or units
         for link in self.chain.links:
             layer = self.convert_layer(link, network.get_submodule(link.layer))
             replace(network, link.layer, layer)

@@ -33,10 +33,7 @@ class AccuracySingleHead(Metric):
 
 
 def accuracy_on_real(evidence: Evidence, name: str, classify: Head, top: bool = False) -> Values:
-    """Return the accuracy on real test images, the classes seen so far to choose from.
-
-    With `top` also `<name>_top5`, where more classes than five were seen.
-    """
+    """Return the accuracy on real test images among classes seen, with `top` `<name>_top5` too."""
     seen, evaluator = evidence.classes, evidence.evaluator
     test = evaluator.test.of_classes(seen)
     ranked = rank(classify, share(test), evaluator.device, among=seen, most=TOP)

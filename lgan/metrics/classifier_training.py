@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count, islice
 from pathlib import Path
 
 import torch
@@ -72,7 +73,7 @@ def train_classifier(
     module.to(device).train()
     optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
-    batches = _shuffled(len(images), settings, seed)
+    batches = islice(_shuffled(len(images), settings.batch_size, seed), settings.steps)
     with torch.random.fork_rng(random_devices(torch.device(device))), torch.enable_grad():
         torch.manual_seed(mix(seed, "classifier", "training"))
         for indices in tqdm(batches, title, settings.steps, leave=False, disable=None):
@@ -163,13 +164,9 @@ def rank(
     return torch.cat(found)
 
 
-def _shuffled(count: int, settings: ClassifierTraining, seed: int) -> Iterator[Tensor]:
-    """Yield `steps` batches of indices; each epoch is a permutation made from (seed, epoch)."""
-    size, step, epoch = min(settings.batch_size, count), 0, 0
-    while step < settings.steps:
+def _shuffled(images: int, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """Yield batches of indices without end; an epoch is a permutation made from (seed, epoch)."""
+    size = min(batch_size, images)
+    for epoch in count():
         generator = torch.Generator().manual_seed(mix(seed, "classifier", "order", epoch))
-        order = torch.randperm(count, generator=generator)
-        for start in range(0, min(count - size + 1, size * (settings.steps - step)), size):
-            yield order[start : start + size]
-            step += 1
-        epoch += 1
+        yield from torch.randperm(images, generator=generator).split(size)[: images // size]

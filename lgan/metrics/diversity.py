@@ -31,8 +31,5 @@ class Diversity(Metric):
 
 
 def pixel_deviation(images: Tensor) -> float:
-    """Return the standard deviation over uint8 images (N, C, H, W), the mean over pixels.
-
-    It is unbiased and in grey levels, 0 to 255; nan with fewer than two images.
-    """
+    """Return the unbiased deviation of uint8 (N, C, H, W), the mean over pixels; of one nan."""
     return images.double().flatten(1).std(dim=0).mean().item() if len(images) > 1 else math.nan

@@ -33,15 +33,9 @@ class Evidence:
     make_sampler: Callable[[], Sampler] | None
     head: Head | None  # the method's own classifier, images (B, C, H, W) to logits (B, num_classes)
 
-    @property
-    def tasks(self) -> list[tuple[int, ...]]:
-        """The classes of each task so far."""
-        return self.evaluator.tasks[: self.task + 1]
-
-    @property
-    def classes(self) -> list[int]:
-        """All classes seen so far, in the order of tasks."""
-        return list(chain.from_iterable(self.tasks))
+    def __post_init__(self) -> None:
+        self.tasks = self.evaluator.tasks[: self.task + 1]  # the classes of each so far
+        self.classes = list(chain.from_iterable(self.tasks))
 
     def has(self, need: str) -> bool:
         """Return whether something that a metric needs is there."""

@@ -138,10 +138,7 @@ def extract(extractor: FeatureExtractor, images: Images, batch_size: int = 250) 
 
 
 def real_features(extractor: FeatureExtractor, images: Images, cache_dir: Path) -> Tensor:
-    """Return features (N, D) of real images, on the CPU, from disk or the extractor.
-
-    The key is the extractor's fingerprint and the images' content: others are never taken for them.
-    """
+    """Return real images' features (N, D), kept on disk by extractor and the images' content."""
     key = key_of(extractor.fingerprint, images.digest())
     path = Path(cache_dir) / f"features/{key}.safetensors"
     if (entry := read_entry(path)) is not None:

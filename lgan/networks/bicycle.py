@@ -96,10 +96,7 @@ class BicycleUnet(Translator):
         init_normal(self)
 
     def forward(self, pictures: Tensor, code: Tensor) -> Tensor:
-        """Return pictures (B, C, H, W) in [-1, 1] from pictures (B, inputs, H, W) and codes.
-
-        The codes (B, code_length) are from N(0, I) or the encoder.
-        """
+        """Return pictures (B, C, H, W) in [-1, 1] of pictures and their codes (B, code_length)."""
         self.require_size(pictures.shape[-2], pictures.shape[-1])
         return self.model(pictures, code)
 

@@ -1,7 +1,4 @@
-"""Several networks that a method keeps as one: CycleGAN's and BicycleGAN's pairs.
-
-A method knows one generator and one discriminator. The objective knows what is inside.
-"""
+"""CycleGAN's and BicycleGAN's networks: a method knows several as one, the objective each."""
 
 from collections.abc import Callable
 
@@ -85,11 +82,8 @@ class BicycleGenerator(Translator):
         self.encoder = encoder(image_shape, code_length=code_length)
 
     def forward(self, z: Tensor, y: Tensor | None = None, code: Tensor | None = None) -> Tensor:
-        """Return target pictures (B, C, H, W) in [-1, 1] from input pictures z (B, inputs, H, W).
-
-        Without a code (B, code_length) one is drawn from N(0, I), by torch's global random state.
-        """
-        if code is None:
+        """Return targets (B, C, H, W) in [-1, 1] from pictures z (B, inputs, H, W) and codes."""
+        if code is None:  # drawn by torch's global random state
             code = torch.randn(len(z), self.code_length, device=z.device, dtype=z.dtype)
         return self.translator(z, code)
 

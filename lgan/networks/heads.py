@@ -41,10 +41,7 @@ class SharedHead(nn.Module):
 
 
 class ClassHead(nn.Module):
-    """A convolution for each class, computed at once; each image takes its class's.
-
-    The one convolution gives the images of all `classes` (ids below `num_classes`) in their order.
-    """
+    """One convolution for all `classes` (ids below `num_classes`); each image takes its class's."""
 
     position: Tensor
 

@@ -69,10 +69,7 @@ class PatchGAN(PictureDiscriminator):
         init_normal(self)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Return scores (B, 1, h, w), 30x30 of 256x256, of images (B, C, H, W).
-
-        A conditional one is called with the input pictures (B, inputs, H, W) too.
-        """
+        """Return scores (B, 1, h, w), 30x30 of 256x256, of images (B, C, H, W) [and inputs]."""
         if self.conditional != (condition is not None):
             raise ConfigError(
                 f"network.discriminator.conditional={self.conditional} does not fit the objective, "

@@ -16,10 +16,7 @@ DROPOUT = 0.5
 
 
 class ResnetBlock(nn.Module):
-    """Two 3x3 convolutions with reflected borders, and the input added; no ReLU after the sum.
-
-    Dropout between them shifts the second one's number, as in CycleGAN.
-    """
+    """Two 3x3 convolutions with reflected borders, and the input added; no ReLU after the sum."""
 
     def __init__(self, channels: int, norm: NormKind, bias: bool, dropout: bool) -> None:
         super().__init__()
@@ -28,7 +25,7 @@ class ResnetBlock(nn.Module):
             nn.Conv2d(channels, channels, 3, bias=bias),
             make_norm(norm, channels),
             nn.ReLU(inplace=True),
-            *([nn.Dropout(DROPOUT)] if dropout else []),
+            *([nn.Dropout(DROPOUT)] if dropout else []),  # shifts what follows, as in CycleGAN
             nn.ReflectionPad2d(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
             make_norm(norm, channels),

@@ -33,10 +33,7 @@ def make_norm(kind: NormKind, channels: int) -> nn.Module:
 
 @torch.no_grad()
 def init_normal(network: nn.Module, std: float = 0.02) -> None:
-    """Draw all weights as pix2pix does: from N(0, std), batch norms' scales from N(1, std).
-
-    Biases and offsets become 0.
-    """
+    """Draw weights as pix2pix: from N(0, std), batch norms' scales from N(1, std), offsets 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
             mean = 1.0 if isinstance(module, nn.BatchNorm2d) else 0.0

@@ -35,10 +35,7 @@ class Objective(Generic[G, D]):
     def schedule(
         self, generator: G, batches: list[Batch], noise: Noise
     ) -> Iterator[tuple[str, Batch]]:
-        """Yield (player, batch) for each optimizer step of one generator step.
-
-        Here it is the discriminator on each batch, then the generator on the last.
-        """
+        """Yield (player, batch) by step: D's on each batch, then one generator step on the last."""
         for batch in batches:
             yield "discriminator", batch
         yield "generator", batches[-1]

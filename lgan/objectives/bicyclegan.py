@@ -43,13 +43,8 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
 
     `encoded` and `random` are D and D2; each returns a map or one map per scale. The batch's keys
     are those of `lgan.objectives.translation`; x and z are pairs, an even number of them.
-
-    Args:
-        adversarial: loss of each patch's score; least squares without a half in BicycleGAN.
-        l1_weight: lambda_L1.
-        kl_weight: lambda_KL.
-        code_weight: lambda_z; 0 saves a pass of the encoder.
-        d_weight: weight of real + fake of each discriminator.
+    The weights are lambda_L1, lambda_KL, lambda_z (0 saves a pass of the encoder), and that of real
+    + fake of each discriminator; in BicycleGAN `adversarial` is least squares without a half.
     """
 
     name: ClassVar[str] = "bicyclegan"

@@ -21,11 +21,8 @@ class Pix2Pix(Translation[Translator, PictureDiscriminator]):
     """Losses of a translator and of a discriminator of (picture, input) pairs.
 
     The batch's keys are those of `lgan.objectives.translation`; x and z are pairs.
-
-    Args:
-        adversarial: loss of each patch's score; binary cross entropy in pix2pix.
-        l1_weight: lambda_L1.
-        d_weight: weight of real + fake; pix2pix halves them, which slows D down against G.
+    `l1_weight` is lambda_L1; pix2pix halves D's real + fake, which slows it down against G, and its
+    `adversarial` is binary cross entropy.
     """
 
     name: ClassVar[str] = "pix2pix"

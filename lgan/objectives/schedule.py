@@ -14,10 +14,7 @@ from lgan.errors import ConfigError
 
 @dataclass(frozen=True)
 class DataClock:
-    """Which data epoch a generator step of a task belongs to.
-
-    As in the loader, the remainder that does not fill a batch is left out of an epoch.
-    """
+    """A step's data epoch; as in the loader, a remainder that fills no batch is left out."""
 
     dataset_size: int  # of unpaired data the larger side's
     batch_size: int  # global, over all devices
@@ -83,10 +80,7 @@ class LinearDecay:
 
 
 class LinearDecayOverTask:
-    """The same shape over as many epochs as a task's steps make: for budgets in steps.
-
-    The constant share is rounded up to whole epochs.
-    """
+    """The same over a task's epochs, for budgets in steps; the constant share is rounded up."""
 
     def __init__(self, constant_share: Share = 0.5) -> None:
         self.constant_share = constant_share

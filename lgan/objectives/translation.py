@@ -32,10 +32,7 @@ Made = dict[str, Tensor]
 
 
 def patch_mean(loss: Callable[[Tensor], Tensor], scores: Tensor | Sequence[Tensor]) -> Tensor:
-    """Return an adversarial loss per sample (B,): the mean over a map's patches.
-
-    With one map (B, 1, h, w) for each scale the scales' losses are added.
-    """
+    """Return a loss per sample (B,): its mean over a map's patches, summed over maps of scales."""
     maps = [scores] if isinstance(scores, Tensor) else scores
     return torch.stack([loss(m).reshape(len(m), -1).mean(dim=1) for m in maps]).sum(dim=0)
 
@@ -147,9 +144,6 @@ class Translation(Objective[G, D]):
 
 
 def weighted_sum(batch: Batch, losses: Tensor) -> Tensor:
-    """Return the sum of the losses with the batch's weights, a scalar.
-
-    Of the first half of a batch each loss counts twice, so that the weights' sum stays 1.
-    """
+    """Return the losses' sum by the batch's weights, a scalar; a first half's count twice."""
     share = len(batch["y"]) / len(losses)
     return (share * sample_weights(batch, losses)[: len(losses)] * losses).sum()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lgan.errors import RunError
-from lgan.objectives.image_pool import ImagePool
+from lgan.objectives.cyclegan import ImagePool
 from lgan.seeding import Noise
 
 
