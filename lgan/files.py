@@ -19,6 +19,7 @@ from lgan.redaction import redacted
 
 MARK = b"lgan-sha256:"  # begins the footer of a sealed file; the digest in hex digits follows
 FOOTER = len(MARK) + 64  # bytes
+LONGEST = 50  # letters of a file name that are kept where all are too many
 END_OF_ZIP, END_LENGTH = b"PK\x05\x06", 22  # the last record of a zip file, as of torch.save
 
 
@@ -176,13 +177,14 @@ def safe_name(name: str) -> str:
 def file_names(names: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
     """Return a safe name for each, one to one; those that would meet another's get a hash.
 
-    Upper and lower case count as the same, as some file systems have it.
+    So do those too long for a file system. Upper and lower case count as the same, as some file
+    systems have it. Between the words of a name a NUL may stand, of which a dash is made.
     """
-    found = [safe_name(name) for name in names]
+    found = [safe_name(name.replace("\0", "-")) for name in names]
     count = Counter(name.casefold() for name in (*found, *taken))
     return [
-        f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-        if count[safe.casefold()] > 1
+        f"{safe[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        if count[safe.casefold()] > 1 or len(safe.encode()) > 4 * LONGEST
         else safe
         for name, safe in zip(names, found, strict=True)
     ]

@@ -1,7 +1,11 @@
 """Secrets of a command line, kept out of all that is written; they are still used as given."""
 
+import io
 import re
-from typing import Any
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import Any, TextIO
 
 HIDDEN = "<hidden>"
 _NAMES = (r"(?:api_?key|access_?key|private_?key|secret|token|passw(?:or)?d|passphrase|pwd"
@@ -23,6 +27,33 @@ def redacted(content: Any) -> Any:  # noqa: ANN401  (plain data)
     """
     _hide(content)  # what stands before a secret is told has to be hidden too
     return _hide(content)
+
+
+@contextmanager
+def quiet_console() -> Iterator[None]:
+    """Keep the secrets of the command line off the console, whoever prints."""
+    _hide(sys.argv)
+    with redirect_stdout(_hiding(sys.stdout)), redirect_stderr(_hiding(sys.stderr)):
+        yield
+
+
+class _Hiding(io.TextIOWrapper):
+    def write(self, text: str) -> int:
+        super().write(_hide(text))
+        return len(text)
+
+    def close(self) -> None:
+        """Leave the stream open to others."""
+        with suppress(ValueError):  # closed by them
+            self.flush()
+
+
+def _hiding(stream: TextIO) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    stream.flush()
+    return _Hiding(stream.buffer, stream.encoding, stream.errors,
+                   line_buffering=stream.line_buffering, write_through=True)  # fmt: skip
 
 
 def _told(secret: str) -> str:

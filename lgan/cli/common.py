@@ -16,7 +16,7 @@ from lgan.arguments import settings_of
 from lgan.errors import own_error
 from lgan.launch.compose import config_path
 from lgan.launch.sweep import FULL_ERROR, JobFailedError
-from lgan.redaction import redacted
+from lgan.redaction import quiet_console, redacted
 
 
 def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,7 +52,8 @@ def run_script(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # class names in an ASCII locale
     decorated = hydra.main(version_base="1.3", config_path=path, config_name=config_name)
-    decorated(friendly_errors(function))()
+    with quiet_console():
+        decorated(friendly_errors(function))()
 
 
 def script(config_name: str) -> Callable[[Callable[..., None]], Callable[[], None]]:

@@ -57,6 +57,15 @@ def set_defaults(config: DictConfig, more: Mapping[str, Any]) -> None:
                 config.hydra.launcher[key] = value
 
 
+def keep_private(config: DictConfig) -> None:
+    """Keep others out of submitit's folder: its pickled jobs hold the command line as it is."""
+    folder = Path(config.hydra.sweep.dir, ".submitit")
+    if launcher_of(config) in (LOCAL, SLURM):
+        with suppress(OSError):  # whoever writes there says so
+            folder.mkdir(0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+
+
 def missing_plugin(config: DictConfig) -> str:
     """Return a sentence if the launcher or sweeper of a config is not installed, else ""."""
     for part in ("launcher", "sweeper"):

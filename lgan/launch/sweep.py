@@ -63,6 +63,7 @@ class SweepNotes(Callback):
         self.goes_on = config.hydra.sweeper["_target_"].endswith(".BasicSweeper")
         self.full_errors = os.environ.get(FULL_ERROR) == "1"
         _current[:] = [self]
+        launchers.keep_private(config)
         # Hydra would print the trace of a launcher that gave up; so it raises it, for `run_app`.
         os.environ[FULL_ERROR] = "1"
         if self.goes_on:
@@ -222,7 +223,7 @@ def _last_words(error: BaseException | None, jobs: list[Job], full_errors: bool)
         return ""
     if isinstance(error, CompactHydraException) and not isinstance(error, JobFailedError):
         # A mistake in the command line, found before the first job, in Hydra's words.
-        return "\n".join(str(each) for each in (error, error.__cause__) if each)
+        return redacted("\n".join(str(each) for each in (error, error.__cause__) if each))
     if isinstance(error, OSError) and not jobs:  # Hydra makes the sweep's folder
         return (
             f"error: could not write {error.filename}: {error.strerror}; paths.runs should name a "

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from lgan.errors import RunError
 from lgan.run.identity import MEASURED, flatten, identity
-from lgan.run.record import FILE_NAME, RunRecord
+from lgan.run.record import FILE_NAME, RunRecord, number
 
 MAX_LABEL_KEYS = 4
 PRESET_KEY = "preset.name"
@@ -71,6 +71,15 @@ class Group:
     def records(self) -> list[RunRecord]:
         """All records, by seed."""
         return [run.record for run in self.runs]
+
+
+def judges(groups: Iterable[Group]) -> dict[str, float]:
+    """Return the evaluation classifiers' accuracy on real test images by name; NaN if unknown."""
+    told = [record.references for group in groups for record in group.records]
+    return {
+        str(each.get("classifier", "?")): number(each.get("classifier_test_accuracy"))
+        for each in sorted(told, key=lambda each: str(each.get("classifier", "?")))
+    }
 
 
 @dataclass

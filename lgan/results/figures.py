@@ -5,6 +5,7 @@
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from lgan.results.collect import Group
+from lgan.results.collect import Group, judges
+from lgan.run.columns import TRUSTED
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
@@ -55,15 +57,15 @@ class TaskLines:
         self.axes.plot(steps, values, color=colour, label=shown, **style)
         return colour
 
-    def png(self, label: str = "after training task") -> bytes | None:
-        """Draw the figure; None if it has no lines."""
+    def png(self, label: str = "after training task", note: str = "") -> bytes | None:
+        """Draw the figure, a note below; None if it has no lines."""
         if not self.lines:
             return None
         task_axis(self.axes, self.tasks)
         self.axes.set_xlabel(label)
         self.axes.grid(alpha=0.25)
         self.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-        return png(self.figure)
+        return png(self.figure, note)
 
 
 def mean_matrix(group: Group, metric: str) -> np.ndarray:
@@ -96,7 +98,7 @@ def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> 
             sd, steps = curves.std(axis=0, ddof=1), np.arange(1, len(mean) + 1)
             chart.axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15,
                                     linewidth=0)  # fmt: skip
-    return chart.png()
+    return chart.png(note=judge_note(groups, metric))
 
 
 def task_curves(group: Group, metric: str = "accuracy_generated") -> bytes | None:
@@ -106,7 +108,7 @@ def task_curves(group: Group, metric: str = "accuracy_generated") -> bytes | Non
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(matrix)))
     for task, colour in enumerate(colours):
         chart.add(matrix[task:, task], f"task {task + 1}", colour, first=task + 1)
-    return chart.png()
+    return chart.png(note=judge_note([group], metric))
 
 
 def matrix_heatmap(group: Group, metric: str) -> bytes:
@@ -127,11 +129,23 @@ def matrix_heatmap(group: Group, metric: str) -> bytes:
     axes.set_yticks([t - 1 for t in ticks], [str(t) for t in ticks])
     if size <= MAX_TICKS:
         _write_values(axes, matrix, norm, is_share(metric))
-    return png(figure)
+    return png(figure, judge_note([group], metric))
 
 
-def png(figure: Figure) -> bytes:
-    """Draw a figure."""
+def judge_note(groups: Sequence[Group], metric: str) -> str:
+    """Say how good the evaluation classifier is that a metric depends on; "" where none does."""
+    known = sorted(right for right in judges(groups).values() if not math.isnan(right))
+    if not known or (metric != "accuracy_generated" and not metric.endswith("_classifier")):
+        return ""
+    span = " to ".join(dict.fromkeys((f"{known[0]:.1%}", f"{known[-1]:.1%}")))
+    note = f"the evaluation classifier is right on {span} of the real test images"
+    return f"WARNING: {note} only: this means little" if known[0] < TRUSTED else note.capitalize()
+
+
+def png(figure: Figure, note: str = "") -> bytes:
+    """Draw a figure, with a note below."""
+    if note:
+        figure.supxlabel(textwrap.fill(note, int(16 * figure.get_figwidth())), fontsize=7)
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream)
     return stream.getvalue()

@@ -9,11 +9,12 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from lgan.errors import ConfigError
-from lgan.files import write_atomically
+from lgan.files import file_names, write_atomically
 from lgan.results.collect import Group, Run
 from lgan.results.paper import Outcome, Outcomes, Plan, Reading, read, spread
 from lgan.results.paper_file import Column, PaperNumber, PaperTable
 from lgan.results.tables import escape_markdown
+from lgan.run.columns import TRUSTED
 
 
 def publish(
@@ -25,8 +26,9 @@ def publish(
     `render` makes it.
     """
     output, names = plan.folder / f"{plan.stem}.md", []
-    for key, asked in plan.table.figures.items():
-        path = output.with_name(f"{plan.stem}-{key}.png" if key else f"{plan.stem}.png")
+    files = file_names([f"-{key}" if key else "" for key in plan.table.figures])
+    for (key, asked), file in zip(plan.table.figures.items(), files, strict=True):
+        path = output.with_name(f"{plan.stem}{file if key else ''}.png")
         picture = _draw(plan, outcomes, dict(asked))
         if picture is None:
             say(f"not drawn: {path.name}, no run has what it shows")
@@ -123,8 +125,9 @@ def _classifier_lines(outcomes: Outcomes) -> list[str]:
     for (run, _), outcome in outcomes.items():
         for known in (record.references for record in outcome.records):
             if isinstance(accuracy := known.get("classifier_test_accuracy"), float):
+                doubt = "WARNING: " if accuracy < TRUSTED else ""
                 lines.append(
-                    f"{run}: evaluation classifier {known.get('classifier', '?')}, "
+                    f"{doubt}{run}: evaluation classifier {known.get('classifier', '?')}, "
                     f"{100 * accuracy:.2f} % on real test images; "
                     f"{known.get('samples_per_class', '?')} generated images per class."
                 )

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lgan.errors import ConfigError, RunError
-from lgan.results.collect import Collection, Group
+from lgan.results.collect import Collection, Group, judges
 from lgan.results.columns import TableColumn, default_columns
 from lgan.results.setups import differing, setup_of
 from lgan.run.columns import TRUSTED
-from lgan.run.record import RunRecord, number
+from lgan.run.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,11 @@ def format_value(mean: float, sd: float | None, column: TableColumn) -> str:
 
 def _notes(groups: Sequence[Group]) -> list[str]:
     records = [record for group in groups for record in group.records]
-    known = {str(r.references.get("classifier", "?")): judged(r) for r in records}
+    known = judges(groups)
     notes = ["Mean ± sample standard deviation over seeds, after the last task."]
     named = ", ".join(
         name if math.isnan(right) else f"{name} ({right:.1%} of the real test images right)"
-        for name, right in sorted(known.items())
+        for name, right in known.items()
     )
     notes.append(
         "accuracy_generated and diversity belong to generated images; measured with the evaluation "
@@ -114,7 +114,7 @@ def _notes(groups: Sequence[Group]) -> list[str]:
     notes += [
         f"WARNING: {name} is right on {right:.1%} of the real images only; what is measured with "
         "it, accuracies and distances between its features, means little."
-        for name, right in sorted(known.items())
+        for name, right in known.items()
         if right < TRUSTED
     ]
     if any(name.startswith("fid_") for r in records for name in r.metric_names()):
@@ -130,11 +130,6 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         if group.first.declaration
     ]
     return notes
-
-
-def judged(record: RunRecord) -> float:
-    """Return the evaluation classifier's accuracy on real test images; NaN where it is unknown."""
-    return number(record.references.get("classifier_test_accuracy"))
 
 
 # ------------------------------------------------------------------------------------ renderers

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from lgan.results.collect import Group
-from lgan.results.figures import COLOURS, plain, png
+from lgan.results.figures import COLOURS, judge_note, plain, png
 from lgan.run.record import RunRecord, number, value_at
 
 NEW_SHARE = "parameters.added / parameters.full"
@@ -45,7 +45,7 @@ def trade_off(
         axes.grid(alpha=0.25)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, frameon=False)
-    return png(figure)
+    return png(figure, judge_note(groups, name))
 
 
 def metric_of(record: RunRecord, name: str, task: int) -> float:

@@ -50,6 +50,11 @@ def test_names_of_files_are_one_to_one() -> None:
     assert len({name.casefold() for name in found}) == len(names)
     assert found[-1] == "c" and not any(c in name for name in found for c in "/.+")
     assert file_names(names[::-1])[::-1] == found, "whatever their order"
+    # Words are kept apart, and no name is longer than what file systems take.
+    longest = ["\u1e9e" * 100 + "a", "\u1e9e" * 100 + "b"]
+    found = file_names(["a\0b-c", "a-b\0c", *longest])
+    assert len(set(found)) == 4 and all(name.startswith("a-b-c-") for name in found[:2])
+    assert all(len(name.encode()) < 220 for name in found)
 
 
 @pytest.mark.parametrize(("task", "index"), [(1, 1), ("1", 1), ("cats", 0), ("7", 2), (2, 2)])

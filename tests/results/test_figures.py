@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from lgan.errors import RunError
-from lgan.results import figures, grids
+from lgan.results import figures, grids, trade_off_figures
 from lgan.results.collect import Group, Run, collect
+from lgan.results.figure_files import save_figures
 
 
 def decode(png: bytes) -> np.ndarray:
@@ -106,3 +108,47 @@ def test_no_samples_no_grid_and_damaged_ones_are_named(make_run, write_samples):
     (folder / "samples/task1.pt").write_bytes(b"no tensors")
     with pytest.raises(RunError, match="task1.pt"):
         grids.sample_grid(only_run(folder))
+
+
+def test_figures_say_how_good_the_judge_is_that_they_depend_on(make_run, tmp_path, monkeypatch):
+    make_run("sft")
+    make_run("dgr", references={"classifier": "cnn-2", "classifier_test_accuracy": 0.237})
+    weak, good = collect(tmp_path).groups
+    said = []
+    monkeypatch.setattr(figures, "png", lambda figure, note="": said.append(note) or b"")
+    monkeypatch.setattr(trade_off_figures, "png", figures.png)
+    right = "The evaluation classifier is right on 98.0% of the real test images"
+    warned = (
+        "WARNING: the evaluation classifier is right on 23.7% of the real test images only: "
+        "this means little"
+    )
+    figures.mean_curves([good])
+    figures.task_curves(weak)
+    figures.matrix_heatmap(good, "accuracy_generated")
+    figures.matrix_heatmap(weak, "fid_classifier")
+    trade_off_figures.trade_off([good], {}, 1)
+    assert said == [right, warned, right, warned, right]
+    assert "23.7% to 98.0% of" in figures.judge_note([good, weak], "kid_classifier")
+    for other in ("diversity", "fid_inception", "accuracy_single_head", "l1"):
+        assert figures.judge_note([weak], other) == ""
+    make_run("old", references={"classifier_test_accuracy": None})
+    assert figures.judge_note([collect(tmp_path).groups[1]], "accuracy_generated") == ""
+
+
+def test_a_note_is_drawn_below():
+    blank, noted = (Figure((4, 3), layout="constrained") for _ in range(2))
+    for figure in (blank, noted):
+        figure.add_subplot()
+    assert figures.png(blank) != figures.png(noted, "WARNING: " + "a word " * 30)
+    assert noted.get_supxlabel().count("\n") >= 3
+
+
+def test_no_figure_takes_another_ones_file(make_run, tmp_path):
+    names = [("x", "y-z"), ("x-y", "z"), ("x", "a/b"), ("x", "a_b"), ("../up", "sft")]
+    for data, method in names:
+        make_run(method, data=data)
+    found = collect(tmp_path / "runs")
+    count = save_figures(found, tmp_path / "deep" / "figures")
+    assert count == len(list((tmp_path / "deep" / "figures").iterdir()))
+    assert len(list(tmp_path.rglob("*.png"))) == count
+    assert len(list((tmp_path / "deep/figures").glob("*-matrix*.png"))) == len(names)

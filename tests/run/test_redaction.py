@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import io
+import logging
 import os
+import stat
 import subprocess
 import sys
 
 import pytest
+from omegaconf import OmegaConf
 from short_runs import SHORT
 
-from lgan.redaction import HIDDEN, redacted
+from lgan.launch.hydra_launchers import keep_private
+from lgan.redaction import HIDDEN, quiet_console, redacted
 
 
 @pytest.mark.parametrize(
@@ -38,6 +44,29 @@ def test_a_known_secret_is_hidden_wherever_it_stands() -> None:
     assert redacted("no access with 0123456789abcdef here") == f"no access with {HIDDEN} here"
 
 
+def test_the_console_hides_what_the_command_line_says(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["lgan-train", "+logger.api_key=fedcba987654"])
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "utf-8"))
+    monkeypatch.setattr(sys, "stderr", sys.stdout)
+    with quiet_console():
+        log = logging.StreamHandler(sys.stderr)
+        log.emit(logging.makeLogRecord({"msg": "#0 : +logger.api_key=fedcba987654"}))
+        print("refused: fedcba987654, \u00f6", end="")
+    del log
+    gc.collect()
+    sys.stdout.write("!")
+    sys.stdout.flush()
+    assert raw.getvalue().decode() == f"#0 : +logger.api_key={HIDDEN}\nrefused: {HIDDEN}, \u00f6!"
+
+
+def test_pickled_jobs_are_for_the_owner_alone(tmp_path) -> None:
+    hydra = {"sweep": {"dir": str(tmp_path)}, "launcher": {"_target_": "x.LocalLauncher"}}
+    (tmp_path / ".submitit").mkdir(mode=0o755)
+    keep_private(OmegaConf.create({"hydra": hydra}))
+    assert stat.S_IMODE((tmp_path / ".submitit").stat().st_mode) == 0o700
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("logger", ["wandb", "tensorboard"])
 def test_no_file_of_a_sweep_holds_one(tmp_path, cache, logger) -> None:
@@ -54,7 +83,7 @@ def test_no_file_of_a_sweep_holds_one(tmp_path, cache, logger) -> None:
     assert "1 complete" in result.stdout and "1 failed" in result.stdout, result.stderr
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 8
-    for path in files:
-        content = path.read_bytes()
+    console = {"console": (result.stdout + result.stderr).encode()}
+    for path, content in (console | {path: path.read_bytes() for path in files}).items():
         for secret in (b"abcdef123456", b"hushhush99", b"two hushed words"):
             assert secret not in content, path
