@@ -194,6 +194,8 @@ def test_resuming_gives_the_same_bits(configure, tmp_path, monkeypatch, own) -> 
     assert_same(final_state(expected), final_state(resumed))
     digests = [RunRecord.load(folder).rows[1]["retention"] for folder in (expected, resumed)]
     assert digests[0] == digests[1]
+    logs = [sorted((folder / "metrics.csv").read_text().split()) for folder in (expected, resumed)]
+    assert logs[0] == logs[1], "each number is logged once, whatever was in between"
 
 
 def test_same_seed_same_bits_other_seed_other_bits(configure, tmp_path) -> None:

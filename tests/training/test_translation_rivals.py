@@ -92,3 +92,5 @@ def test_resuming_inside_a_distilled_task_gives_the_same_bits(
     ends = [load_tensors(f / "checkpoints/task1.pt")["state"] for f in (whole, resumed)]
     assert ends[0].keys() == ends[1].keys()
     assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
+    logs = [sorted((folder / "metrics.csv").read_text().split()) for folder in (whole, resumed)]
+    assert logs[0] == logs[1], "each number is logged once, whatever was in between"
