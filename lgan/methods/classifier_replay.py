@@ -24,6 +24,16 @@ from lgan.seeding import Noise
 Draw = Callable[[Tensor, Noise], Tensor]
 
 
+def in_turn(share: float, step: int, total: int, noise: Noise) -> Tensor:
+    """Return whether it is the turn of each of this rank's rows of `total`: (B,) of bool.
+
+    Over all rows of all steps it is that of every 1 / share-th.
+    """
+    rows = torch.arange(noise.rank, total, noise.world, device=noise.device).double()
+    places = rows + step * total
+    return ((places + 1) * share).floor() > (places * share).floor()
+
+
 def balanced_labels(classes: Sequence[int], count: int, start: int, device: torch.device) -> Tensor:
     """Return `count` labels (count,) that go round the classes, the next call's from `start` on."""
     places = torch.arange(start, start + count, device=device) % max(1, len(classes))
@@ -74,6 +84,8 @@ class ClassifierReplay(Converted):
             "per_class": t + 1 steps, a whole batch of each old task beside the current one (code).
         replay_source: "fly": replays are drawn when they are needed; "set": for each task a set
             is drawn once, as large per class as the current task (code).
+        drawn_share: share of the current classes' rows that the generator draws, too: where only
+            current pictures are real, the classifier learns that real ones are current.
         real_ratio: share of real pictures kept of old classes, r; null for none.
         real_total: real pictures kept in all, K; null for none.
     """
@@ -88,12 +100,13 @@ class ClassifierReplay(Converted):
         *,
         replay: Literal["balanced", "per_class"] = "balanced",
         replay_source: Literal["fly", "set"] = "fly",
+        drawn_share: Share = 0.0,
         real_ratio: Share | None = None,
         real_total: Whole | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
-        self.replay, self.replay_source = replay, replay_source
+        self.replay, self.replay_source, self.drawn_share = replay, replay_source, drawn_share
         if real_ratio is not None and real_total is not None:
             raise ConfigError(
                 f"method.real_ratio={real_ratio} and method.real_total={real_total} are both "
@@ -158,7 +171,7 @@ class ClassifierReplay(Converted):
         kept = len(range(self.noise.rank, new, world))
         labels = balanced_labels(old, count, self.step * count, self.device)
         labels = labels[(self.noise.rank - new) % world :: world]
-        rows = {key: batch[key][:kept] for key in ("x", "y")}
+        rows = self._partly_drawn({key: batch[key][:kept] for key in ("x", "y")}, new)
         return self._joined(rows, labels, self.noise.part(count, new))
 
     def batches_per_class(self, batch: Batch) -> Iterator[Batch]:
@@ -168,6 +181,7 @@ class ClassifierReplay(Converted):
             balanced_labels(classes, size, self.step * size, self.device)
             for classes in self.task_classes[: self.task_index]
         ]
+        batch = self._partly_drawn(batch, size)
         mine = self._joined(batch, distributed.share(torch.cat(labels)), self.noise)
         joined = {key: distributed.gather(rows) for key, rows in mine.items()}
         order = self.noise.whole().uniform(len(joined["y"])).argsort()
@@ -189,6 +203,16 @@ class ClassifierReplay(Converted):
         super().load_border_state(state)
         if self.memory is not None:
             self.memory.load_state_dict(state["memory"])
+
+    def _partly_drawn(self, batch: Batch, total: int) -> Batch:
+        """Exchange `drawn_share` of the rows for pictures the generator draws, of all `total`."""
+        if not self.drawn_share:
+            return batch
+        drawn = in_turn(self.drawn_share, self.step, total, self.noise)[:, None, None, None]
+        self.generator.eval()  # as it draws for evaluation, and the replays
+        images = self.draw_generated(batch["y"], self.noise.part(total))
+        self.generator.train()
+        return {"x": torch.where(drawn, images, batch["x"]), "y": batch["y"]}
 
     def _joined(self, batch: Batch, labels: Tensor, noise: Noise) -> Batch:
         images = self._draw(labels, noise)

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lgan import distributed
-from lgan.arguments import Weight
+from lgan.arguments import Share, Weight
+from lgan.methods.classifier_replay import in_turn
 from lgan.methods.fit import Trait
 from lgan.methods.imitation import Snapshot, side_by_side
 from lgan.networks.composite import CycleGenerator
@@ -73,6 +74,9 @@ class MeRGANJTR(MemoryReplay):
             code); "mixture": as "sum", scaled to total weight 1, an extended data set (paper).
         penalise_replay: whether the gradient penalty looks at replays too (paper) or at current
             data only (code).
+        drawn_share: share of the current rows whose class the discriminator learns from the
+            generated image: where only current pictures are real, it learns that real ones are
+            current.
     """
 
     refuses: ClassVar[dict[Trait, str]] = {
@@ -84,10 +88,12 @@ class MeRGANJTR(MemoryReplay):
         *,
         replay_reduction: Literal["sum", "mean", "mixture"] = "sum",
         penalise_replay: bool = False,
+        drawn_share: Share = 0.0,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
         self.replay_reduction, self.penalise_replay = replay_reduction, penalise_replay
+        self.drawn_share = drawn_share
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss on the current batch and on replays of all old classes."""
@@ -102,7 +108,7 @@ class MeRGANJTR(MemoryReplay):
         z, images = self.replay(labels, total)
         current, old = self.replay_weights()
         old = old * self.noise.world / total
-        return {
+        full = {
             "x": torch.cat([batch["x"], images]),
             "y": torch.cat([batch["y"], labels]),
             "z": torch.cat([self.noise.normal(count, noise_length(self.generator)), z]),
@@ -112,6 +118,10 @@ class MeRGANJTR(MemoryReplay):
             "penalised": count + len(z) * self.penalise_replay,
             "penalised_total": count * self.noise.world + total * self.penalise_replay,
         }
+        if self.drawn_share:
+            drawn = in_turn(self.drawn_share, self.step, count * self.noise.world, self.noise)
+            full["drawn"] = torch.cat([drawn, drawn.new_zeros(len(z))])
+        return full
 
     def replay_weights(self) -> tuple[float, float]:
         """Return the weights of the current batch and of all replays together."""

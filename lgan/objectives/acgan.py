@@ -12,6 +12,7 @@ A batch is a dictionary of tensors:
 | y | (B,) | class of each image |
 | fake_y | (B,), optional | classes that the discriminator's generated images are of; y if absent |
 | z | (B, z_dim), optional | noise of the generated images; drawn if absent |
+| drawn | (B,) of bool, optional | D classifies the generated image instead of x; none if absent |
 | weight | (B,), optional | weight of each sample in the sum of losses; 1/B each if absent |
 | penalised | int, optional | the gradient penalty looks at this many first samples; all if absent |
 | penalised_total | int, optional | the same of all ranks together, where their shares differ |
@@ -92,8 +93,10 @@ class ACGAN(Objective):
         with torch.no_grad():
             fake = self.fake(generator, batch, noise)
         real_score, real_logits = discriminator(batch["x"])
-        fake_score, _ = discriminator(fake)
+        fake_score, fake_logits = discriminator(fake)
         loss = self.adversarial.real(real_score) + self.adversarial.fake(fake_score)
+        if "drawn" in batch:
+            real_logits = torch.where(batch["drawn"][:, None], fake_logits, real_logits)
         loss = self._with_classes(loss, real_logits, batch)
         return loss + self._penalty(discriminator, batch, fake, noise)
 

@@ -72,14 +72,16 @@ CASES = {
     ],
     "jtr_code": [*UNEVEN, "method=mergan_jtr"],
     "jtr_paper": [*UNEVEN, "method=mergan_jtr", "method.penalise_replay=true"],
+    "jtr_drawn": [*UNEVEN, "method=mergan_jtr", "method.drawn_share=0.5"],
     "ra_code": [*UNEVEN, "method=mergan_ra", "method.alignment_weight=0.1"],
     "ra_paper": [
         *UNEVEN, "method=mergan_ra", "method.alignment=paper", "method.alignment_weight=1",
     ],
     "dgm_w": [*DGM, "method=dgm_w"],
-    "dgm_w_per_class": [*DGM, "method=dgm_w", "method.replay=per_class"],
+    "dgm_w_per_class": [*DGM, "method=dgm_w", "method.replay=per_class", "method.drawn_share=0.5"],
     "dgm_a_memory": [
         *DGM, "method=dgm_a", "method.replay_source=set", "method.real_total=30",
+        "method.drawn_share=0.5",
     ],
     "piggyback_digits": [*UNEVEN, "method=piggyback_gan"],
     "mask_digits": [*UNEVEN, "method=piggyback_mask"],

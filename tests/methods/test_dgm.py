@@ -149,6 +149,34 @@ def test_a_balanced_batch_shows_the_current_class_however_many_there_are() -> No
     assert counts.min() >= 299 and counts.max() <= 301
 
 
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_share_of_the_current_rows_is_drawn(share) -> None:
+    """Rows that stay are the task's own; over 4 steps of 5 current rows, 20 * share are drawn."""
+    method, own = enter(make(drawn_share=share), 2), batch([1, 2] * 5)
+    method.draw_generated = lambda labels, noise: torch.full((len(labels), 1, 8, 8), 9.0)
+    count = 0
+    for method.step in range(4):
+        part = method.balanced_batch(own)
+        drawn = (part["x"][:5] == 9).flatten(1).all(1)
+        assert torch.equal(part["x"][:5][~drawn], own["x"][:5][~drawn])
+        assert torch.equal(part["y"][:5], own["y"][:5])
+        count += int(drawn.sum())
+    assert count == 20 * share
+
+
+def test_current_rows_are_drawn_per_class_too_as_evaluation_draws() -> None:
+    """With neither a change of running statistics nor of the mode."""
+    method = enter(make(replay="per_class", drawn_share=1.0), 2)
+    before = {key: value.clone() for key, value in method.generator.state_dict().items()}
+    parts = list(method.batches_per_class(batch([1, 2] * 4)))
+    assert all(
+        torch.equal(value, before[key]) for key, value in method.generator.state_dict().items()
+    )
+    assert method.generator.training
+    rows = torch.cat([part["x"] for part in parts])
+    assert not any((rows == own).flatten(1).all(1).any() for own in batch([1, 2] * 4)["x"])
+
+
 def test_per_class_batches_hold_one_batch_of_each_task() -> None:
     """The code: current and old batches are joined, shuffled and cut (papers/dgm.md, 4.3a)."""
     method = enter(make(replay="per_class"), 2)

@@ -86,6 +86,33 @@ def test_jtr_loss_is_current_plus_weighted_replay(make_method, batch) -> None:
     torch.testing.assert_close(loss, current + replay)
 
 
+def test_classes_of_a_share_of_the_current_rows_are_learnt_from_drawn_pictures(
+    make_method, batch
+) -> None:
+    """Of 6 current rows every second one; replays are drawn anyway, and G's loss is as ever."""
+    method = in_second_task(make_method(MeRGANJTR, drawn_share=0.5))
+    plain = in_second_task(make_method(MeRGANJTR))
+    assert "drawn" not in plain.with_replay(batch)
+    method.noise.reseed(7)
+    full = method.with_replay(batch)
+    assert full["drawn"].tolist() == [False, True] * 3 + [False] * 6
+    losses = []
+    for each in (method, plain):
+        for player in ("discriminator", "generator"):
+            each.noise.reseed(7)
+            losses.append(each.loss(player, batch))
+    torch.testing.assert_close(losses[1], losses[3])
+    fake = method.generator(full["z"], full["y"])
+    entropies = [
+        torch.nn.functional.cross_entropy(
+            method.discriminator(images)[1], full["y"], reduction="none"
+        )
+        for images in (full["x"], fake)
+    ]
+    moved = (full["weight"] * full["drawn"] * (entropies[1] - entropies[0])).sum()
+    torch.testing.assert_close(losses[0] - losses[2], method.objective.class_weight * moved)
+
+
 def test_full_replay_takes_a_whole_batch_of_each_class(make_method) -> None:
     method = in_second_task(make_method(MeRGANJTR, replay_samples="full"))
     assert method.replay_labels(6).tolist() == [0] * 6 + [1] * 6
