@@ -3,7 +3,6 @@
 - `protocol`, `generator`: what every such layer and every converted generator can do.
 - `per_task`: conversions whose layers hold tensors of each task; fine-tuning's is there. Others are
   `filter_bank` with `execution` (Piggyback GAN) and `binary_mask` (Piggyback).
-- `masks`, `masked`, `growth`, `growing`: DGM's masks, its layers, how much the network grows, the
-  generator and its bytes.
+- `masks`, `masked`, `growing`: DGM's masks, its layers, the generator and how much it grows.
 - `lateral`: progressive networks' columns.
 """

@@ -31,13 +31,6 @@ def unpack_bits(bits: Tensor, shape: tuple[int, ...]) -> Tensor:
     return ((bits[:, None] >> places) & 1).flatten()[: math.prod(shape)].view(shape).bool()
 
 
-def pad_to(tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return zeros of `shape` with `tensor` in the corner where all indices are small."""
-    padded = tensor.new_zeros(shape)
-    padded[tuple(slice(0, n) for n in tensor.shape)] = tensor
-    return padded
-
-
 @dataclass(frozen=True)
 class Annealing:
     """The mask's scale s as a function of the progress within a task.
@@ -132,7 +125,7 @@ class TaskMasks(nn.Module):
         tasks = self.finished if tasks is None else tasks
         union = torch.zeros(shape or self.shapes[-1], dtype=torch.bool)
         for task in range(tasks):
-            union |= pad_to(self.of(task).cpu(), tuple(union.shape))
+            union[tuple(slice(0, n) for n in self.shapes[task])] |= self.of(task).cpu()
         return union
 
     @torch.no_grad()

@@ -22,8 +22,7 @@ from lgan.arguments import Number, PartShare, Positive, Weight
 from lgan.callbacks.masks import CumulateMasks, ExpandLayers
 from lgan.data.tasks import TaskInfo
 from lgan.layers import growing
-from lgan.layers.growing import GrowingGenerator, Settings, disk_bytes
-from lgan.layers.growth import code_rule, paper_rule
+from lgan.layers.growing import GrowingGenerator, Settings, code_rule, disk_bytes, paper_rule
 from lgan.layers.masks import Annealing, sparsity
 from lgan.methods.classifier_replay import ClassifierReplay
 from lgan.networks.dgm import init_weights

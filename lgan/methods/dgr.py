@@ -6,6 +6,7 @@ MeRGAN uses it as a baseline without naming solver, replay ratio or iterations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -71,7 +72,7 @@ class DGR(LifelongGAN):
     ) -> None:
         objective = copy.copy(objective)
         objective.class_weight = 0.0
-        super().__init__(networks=networks.unconditional(), objective=objective, **kwargs)
+        super().__init__(networks=replace(networks, num_classes=1), objective=objective, **kwargs)
         self.solver = networks.build(solver or partial(SmallCNN, width=16), "solver")
         self.ratio, self.noise_rows = ratio, noise_rows
         self.register_module("old_generator", None)

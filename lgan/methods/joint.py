@@ -19,10 +19,8 @@ class Joint(LifelongGAN):
     translation is asked for. It is an upper bound where input domains differ (edges, label maps,
     grey pictures); where they are the same, as in painting styles, it paints something in between.
 
-    Args:
-        fake_labels: classes of the generated images: those of the real "batch", or drawn "uniform"
-            from all so far (MeRGAN's code); of no use to translators.
-        **kwargs: see `LifelongGAN`.
+    `fake_labels` are classes of the generated images: those of the real "batch", or drawn "uniform"
+    from all so far (MeRGAN's code); of no use to translators.
     """
 
     cumulative_data: ClassVar[bool] = True

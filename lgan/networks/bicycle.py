@@ -197,7 +197,6 @@ class MultiScalePatchGAN(PictureDiscriminator):
         """Return scores (B, 1, h, w) of images (B, C, H, W) for each scale, the largest first."""
         scores = []
         for index in range(self.scales):
+            images = self.down(images) if index else images
             scores.append(self.get_submodule(f"model{index}")(images))
-            if index + 1 < self.scales:
-                images = self.down(images)
         return tuple(scores)

@@ -6,6 +6,7 @@ and an image's features never depend on its neighbours.
 """
 
 import math
+from itertools import pairwise
 from typing import Annotated
 
 from annotated_types import Ge, MultipleOf
@@ -26,7 +27,11 @@ class Classifier(nn.Module):
         self.feature_dim, self.num_classes = feature_dim, num_classes
         self.body = body
         self.head = nn.Linear(feature_dim, num_classes)
-        self.apply(_init_for_relu)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def features(self, x: Tensor) -> Tensor:
         """Return features (B, feature_dim) of images x (B, C, H, W) in [-1, 1]."""
@@ -78,11 +83,9 @@ class MerganMLP(Classifier):
 
     def __init__(self, image_shape: ImageShape, num_classes: int) -> None:
         layers: list[nn.Module] = [nn.Flatten()]
-        inputs = math.prod(image_shape)
-        for outputs in (1024, 512, 256, 128):
+        for inputs, outputs in pairwise((math.prod(image_shape), 1024, 512, 256, 128)):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-            inputs = outputs
-        super().__init__(nn.Sequential(*layers), inputs, num_classes)
+        super().__init__(nn.Sequential(*layers), 128, num_classes)
 
 
 class MerganVGGSmall(Classifier):
@@ -112,10 +115,3 @@ def _normed_convolution(inputs: int, outputs: int) -> list[nn.Module]:
         nn.ReLU(),
         nn.MaxPool2d(2, ceil_mode=True),
     ]
-
-
-def _init_for_relu(layer: nn.Module) -> None:
-    if isinstance(layer, nn.Linear | nn.Conv2d):
-        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)

@@ -41,10 +41,6 @@ class NetworkFactory:
     pretrained: tuple[Pretrained, ...] = ()
     """What the first task's generator starts with, instead of random weights."""
 
-    def unconditional(self) -> NetworkFactory:
-        """Return a factory of networks that know a single class."""
-        return replace(self, num_classes=1)
-
     def scaled(self, factor: float) -> NetworkFactory:
         """Return a factory whose generators are `factor` times as wide."""
         if factor == 1:

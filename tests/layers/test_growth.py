@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lgan.layers.growth import (
+from lgan.layers.growing import (
     LayerSize,
     code_rule,
     grown_by_weights,

@@ -11,7 +11,6 @@ from lgan.layers.masks import (
     Annealing,
     TaskMasks,
     pack_bits,
-    pad_to,
     sparsity,
     unpack_bits,
 )
@@ -30,10 +29,6 @@ def test_bits_come_back(shape) -> None:
     bits = pack_bits(mask)
     assert len(bits) == math.ceil(mask.numel() / 8)
     assert torch.equal(unpack_bits(bits, shape), mask)
-
-
-def test_padding_keeps_the_corner() -> None:
-    assert pad_to(torch.ones(1, 2), (2, 3)).tolist() == [[1, 1, 0], [0, 0, 0]]
 
 
 def test_annealing_of_the_paper_reaches_both_ends() -> None:
