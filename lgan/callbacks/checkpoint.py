@@ -11,8 +11,7 @@ from lgan import distributed
 from lgan.arguments import Fraction, Whole
 from lgan.run import checkpoints
 
-DEAR = 1.0
-"""Seconds from which on a checkpoint's cost is looked at; below, `every` alone decides."""
+DEAR = 1.0  # seconds from which on a checkpoint's cost is looked at; below, `every` alone decides
 
 
 class StepCheckpoint(Checkpoint):
@@ -25,10 +24,9 @@ class StepCheckpoint(Checkpoint):
     changed. Lightning's own ModelCheckpoint counts optimizer steps, and writes through the system's
     temporary folder, which is not atomic across file systems.
 
-    Args:
-        every: generator steps between two checkpoints; 0 for none inside a task.
-        share: largest share of the time that writing may take (training does not depend on it). Of
-            checkpoints that take a second or more, as many are passed over as it needs; null: none.
+    `every` of 0 is for none inside a task. `share` is the largest of the time that writing may take
+    (training does not depend on it): of checkpoints that take a second or more, as many are passed
+    over as it needs; null: none.
     """
 
     def __init__(

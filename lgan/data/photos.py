@@ -24,8 +24,7 @@ from lgan.data.picture_inputs import edges, grey, low_resolution, segments
 from lgan.data.task_folders import require_names
 from lgan.seeding import mix
 
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom: pixels of a photograph of 640 x 427."""
+Box = tuple[int, int, int, int]  # left, top, right, bottom: pixels of a photograph of 640 x 427
 
 TEST_BANDS = {"china": (226, 450), "flower": (320, 480)}
 """Columns of each photograph that only test pictures are cut from."""

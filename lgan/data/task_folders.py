@@ -29,15 +29,11 @@ class TaskFolder:
 def task_folders(
     entries: Sequence[Mapping[str, Any]], root: str | None, layout: str, needed: Sequence[str]
 ) -> list[TaskFolder]:
-    """Read the list ``data.splits.folders``.
+    """Read the list ``data.splits.folders``, each of which must hold the subfolders `needed`.
 
-    Args:
-        entries: mappings with `name`, `direction` (AtoB or BtoA), `root` (by default the name; a
-            folder in `root`, a whole path, or a list of such of which the first that exists
-            counts) and `fetch`, what to fetch if it is absent.
-        root: the folder that relative folders lie in; None if they are whole paths.
-        layout: what must lie in each, for the message.
-        needed: subfolders that must exist.
+    An entry has a `name`, a `direction` (AtoB or BtoA), a `root` (by default the name; a folder in
+    `root`, a whole path, or a list of such of which the first that exists counts) and `fetch`,
+    what to fetch if it is absent. `layout` is what must lie in each, for the message.
     """
     if not entries:
         raise ConfigError(

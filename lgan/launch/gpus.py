@@ -9,14 +9,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from lgan.launch.hydra_launchers import (
-    JOBLIB,
-    LOCAL,
-    SLURM,
-    launcher_of,
-    missing_plugin,
-    set_defaults,
-)
+from lgan.launch import hydra_launchers as launchers
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 _given: list[str] = []  # to this process; once CUDA has started, they cannot be changed
@@ -36,18 +29,17 @@ class GpuPlacement(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
         """Count the GPUs; the callback is then sent to the jobs with them."""
-        missing = missing_plugin(config)
-        if missing:
+        if missing := launchers.missing_plugin(config):
             print(f"error: {missing}", file=sys.stderr, flush=True)
             raise SystemExit(1)
-        launcher, more = launcher_of(config), {}
-        if launcher in (JOBLIB, LOCAL):
+        launcher, more = launchers.launcher_of(config), {}
+        if launcher in (launchers.JOBLIB, launchers.LOCAL):
             self.devices = visible_devices(os.environ)
-        if launcher == JOBLIB:
+        if launcher == launchers.JOBLIB:
             more = {"n_jobs": sensible_jobs(config, self.devices)}
-        elif launcher == SLURM and config.gpus_per_job:
+        elif launcher == launchers.SLURM and config.gpus_per_job:
             more = {"gpus_per_node": config.gpus_per_job}
-        set_defaults(config, more)
+        launchers.set_defaults(config, more)
 
     def on_job_start(self, config: DictConfig, *, task_function: TaskFunction, **_: Any) -> None:  # noqa: ANN401
         """Let this process see the job's devices only."""

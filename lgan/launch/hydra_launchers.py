@@ -33,8 +33,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     SLURM: {"timeout_min": 24 * 60, "max_num_timeout": 100},
 }
 """What lgan asks of a launcher instead of the plugin's defaults, which kill a job after an hour."""
-PATIENCE = 30.0
-"""Seconds that a job has for its checkpoint before it is asked again to stop."""
+PATIENCE = 30.0  # seconds that a job has for its checkpoint before it is asked again to stop
 
 
 def launcher_of(config: DictConfig) -> str:

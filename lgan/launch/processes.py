@@ -31,8 +31,7 @@ from lgan.run.signals import SIGNALS, StopBySignal, watch
 
 KEPT = "what was trained is kept: the same command goes on from there"
 SLURM_PORT = 29500
-LOST = 76
-"""Exit code of a worker that has lost another one: the cause is to be found there."""
+LOST = 76  # exit code of a worker that has lost another one: the cause is to be found there
 LAUNCHER = "LGAN_LAUNCHER"
 """Environment variable by which workers know the process that must not end before them."""
 

@@ -185,10 +185,8 @@ def run_app(
 
     Hydra calls `on_multirun_end` only after a sweep in which nothing was raised; the table is
     needed most after the others. It goes to `file` (None: stdout). `then` is called with the
-    sweep's config and its jobs, unless a signal ended it.
-
-    Raises:
-        SystemExit: a job is not done, the launcher gave up, or a signal came.
+    sweep's config and its jobs, unless a signal ended it. The exit code is 1 if a job is not done
+    or the launcher gave up.
     """
     error: BaseException | None = None
     try:

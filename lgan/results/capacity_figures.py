@@ -9,16 +9,10 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import (
-    EngFormatter,
-    LogLocator,
-    MaxNLocator,
-    NullFormatter,
-    PercentFormatter,
-)
 
 from lgan.results.collect import Group
 from lgan.results.figures import MARKERS, TaskLines, mean_of_known, plain, png, task_axis
@@ -43,7 +37,7 @@ def value_curves(
         if is_known(line := series(group, path)):
             chart.add(line, group.label)
     if percent:
-        chart.axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        chart.axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
     return chart.png()
 
 
@@ -68,11 +62,11 @@ def growth_curve(
         chart.axes.axhline(size, color="#7F7F7F", linestyle="-.", label=plain(name))
     if log:
         chart.axes.set_yscale("log")
-        chart.axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        chart.axes.yaxis.set_minor_formatter(NullFormatter())
+        chart.axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        chart.axes.yaxis.set_minor_formatter(ticker.NullFormatter())
     else:
         chart.axes.set_ylim(bottom=0)
-    chart.axes.yaxis.set_major_formatter(EngFormatter())
+    chart.axes.yaxis.set_major_formatter(ticker.EngFormatter())
     return chart.png("while training task")
 
 
@@ -135,7 +129,7 @@ def reuse_shares(groups: Sequence[Group]) -> bytes | None:
         right.set_title("reserved, by layer", fontsize=10, loc="left")
         for axes in (left, right):
             axes.set_ylim(0, 1.05)
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+            axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
             task_axis(axes, group.first.num_tasks)
     return png(figure)
 
@@ -185,12 +179,12 @@ def mask_evolution(groups: Sequence[Group], task: int = 0) -> bytes | None:
         below.plot(epochs, course["nonzero"], color=OLD, marker="." if len(epochs) < 30 else None)
         below.set_ylabel("share ≥ 1/2")
         below.set_ylim(-0.03, 1.03)
-        below.yaxis.set_major_formatter(PercentFormatter(1.0))
+        below.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
         below.set_xlabel("epoch")
-        below.xaxis.set_major_locator(MaxNLocator(integer=True))
+        below.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         below.grid(alpha=0.25)
     figure.colorbar(meshes[-1], ax=panels[0], label="share of the mask's elements",
-                    format=PercentFormatter(1.0))  # fmt: skip
+                    format=ticker.PercentFormatter(1.0))  # fmt: skip
     return png(figure)
 
 

@@ -48,8 +48,8 @@ def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
     available = min(len(images) for column in columns for images in column.values())
     per_cell, scale = _fit(len(columns), min(per_cell, available), height, width)
     classes = list(columns[-1])
-    cell = (height, per_cell * width)
-    canvas = [[_cell(column.get(c), per_cell, (*cell, channels)) for column in columns]
+    white = np.full((1, height, per_cell * width, channels), 255, np.uint8)
+    canvas = [[np.concatenate(list(column.get(c, white)[:per_cell]), 1) for column in columns]
               for c in classes]  # fmt: skip
     names = _class_names(run)
     heads = [str(t + 1) for t in range(len(columns))]
@@ -139,13 +139,6 @@ def _fit(columns: int, per_cell: int, height: int, width: int) -> tuple[int, int
     while scale > 1 and per_cell * columns * width * scale > WIDEST_GRID:
         scale -= 1
     return per_cell, scale
-
-
-def _cell(images: np.ndarray | None, count: int, shape: tuple[int, ...]) -> np.ndarray:
-    """`count` images side by side, or white where the class was not learnt yet."""
-    if images is None:
-        return np.full(shape, 255, np.uint8)
-    return np.concatenate(list(images[:count]), axis=1)
 
 
 def _draw_grid(

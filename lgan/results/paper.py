@@ -25,18 +25,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of a paper's table: a run for each of the seeds.
-
-    `stem` names the table's file; the runs and the table go to `folder`. The data are in
-    `data_root/<run>` if there is such a folder, else in `data_root`; None: each data set's default.
-    """
+    """What is asked of a paper's table: a run for each of the seeds."""
 
     table: PaperTable
-    stem: str
+    stem: str  # names the table's file
     budget: str
     methods: list[str]
     seeds: list[int]
-    folder: Path
+    folder: Path  # of the runs and the table
+    # The data are in `data_root/<run>` if there is one, else there; None: each set's default.
     data_root: Path | None = None
     more: list[str] = field(default_factory=list)
 

@@ -90,9 +90,8 @@ class PaperNumber:
 def _figures(content: Any) -> Any:  # noqa: ANN401  (any YAML value)
     """One figure under the name "", or several by name."""
     named = {"": content} if isinstance(content, dict) and "_target_" in content else content
-    if isinstance(named, dict) and all(
-        isinstance(figure, dict) and "_target_" in figure for figure in named.values()
-    ):
+    figures = list(named.values()) if isinstance(named, dict) else [None]
+    if all(isinstance(figure, dict) and "_target_" in figure for figure in figures):
         return named
     raise ValueError("figure should be a mapping with _target_, or several of them by name")
 
@@ -103,34 +102,25 @@ def _entry(content: Any) -> Any:  # noqa: ANN401  (any YAML value)
 
 @dataclass(frozen=True)
 class PaperTable:
-    """The content of a table's file, with the paper's numbers.
-
-    Args:
-        runs: overrides of `lgan-train` for each data set, by the name of the run.
-        budgets: of each a `note`, `overrides`, and more of them by `methods`, by `runs` and by
-            `cells`, which are patterns as "mnist/dgm_*".
-        numbers: the paper's, by column and method; `lost` where our source of the paper lost one.
-        metrics: what a number is of, where that is not what the column says.
-        notes: printed beside a number; `remarks` stand below the table.
-        leave_out: by budget and run: why it is not run.
-        has: what the paper and its code have, which runs may depart from.
-    """
+    """The content of a table's file, with the paper's numbers; cells are by column and method."""
 
     title: str
-    runs: dict[str, list[str]]
+    runs: dict[str, list[str]]  # overrides of `lgan-train` for each data set, by the run's name
     methods: dict[str, Annotated[Entry, BeforeValidator(_entry)]]
     columns: list[Column]
+    # Of each a `note`, `overrides`, and more of them by `methods`, by `runs` and by `cells`, which
+    # are patterns as "mnist/dgm_*".
     budgets: dict[str, dict[str, Any]]
     source: str = ""
-    numbers: Cells = field(default_factory=dict)
-    metrics: Cells = field(default_factory=dict)
-    notes: Cells = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
-    leave_out: dict[str, dict[str, str]] = field(default_factory=dict)
+    numbers: Cells = field(default_factory=dict)  # the paper's; `lost` where our source lost one
+    metrics: Cells = field(default_factory=dict)  # of a number, where not what the column says
+    notes: Cells = field(default_factory=dict)  # printed beside a number
+    remarks: list[str] = field(default_factory=list)  # printed below the table
+    leave_out: dict[str, dict[str, str]] = field(default_factory=dict)  # why, by budget and run
     figures: Annotated[dict[str, dict[str, Any]], BeforeValidator(_figures)] = field(
         default_factory=dict
     )
-    has: list[Rule] = field(default_factory=list)
+    has: list[Rule] = field(default_factory=list)  # what the paper and its code have
 
     @classmethod
     def load(cls, path: Path) -> PaperTable:

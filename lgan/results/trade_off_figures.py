@@ -50,17 +50,15 @@ def trade_off(
 
 def metric_of(record: RunRecord, name: str, task: int) -> float:
     """A metric of a task (from 1) when it has just been learnt; NaN if it was not measured."""
-    if len(record.rows) < task:
-        return math.nan
-    return number(record.rows[task - 1]["metrics"][task - 1].get(name))
+    rows = record.rows[task - 1 : task]
+    return number(rows[0]["metrics"][task - 1].get(name)) if rows else math.nan
 
 
 def new_share(record: RunRecord, task: int) -> float:
     """What a task (from 1) added, as a share of one full network; NaN if it was not counted."""
-    if len(record.rows) < task:
-        return math.nan
+    rows = record.rows[task - 1 : task]
     # `full` counts one network for each task so far.
-    return task * value_at(record.rows[task - 1], NEW_SHARE)
+    return task * value_at(rows[0], NEW_SHARE) if rows else math.nan
 
 
 def _metric_name(groups: Sequence[Group], metric: str) -> str | None:

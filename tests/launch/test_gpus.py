@@ -37,7 +37,7 @@ def process(monkeypatch):
     """Return a process that has not been given devices yet, on a machine with four."""
     given: list[str] = []
     monkeypatch.setattr(gpus, "_given", given)
-    monkeypatch.setattr(gpus, "missing_plugin", lambda config: "")
+    monkeypatch.setattr(gpus.launchers, "missing_plugin", lambda config: "")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setenv(gpus.VARIABLE, "")  # so that it is put back after the test, set or not
     monkeypatch.delenv(gpus.VARIABLE)
