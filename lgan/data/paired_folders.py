@@ -10,7 +10,7 @@ from lgan.data.image_folder import warn_of_blank
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import PairFiles
 from lgan.data.splitting import limit_per_class
-from lgan.data.task_folders import TaskFolder, in_order, read_parts, task_folders
+from lgan.data.task_folders import TaskFolder, read_parts, task_folders
 from lgan.errors import DataError
 
 _LAYOUT = (
@@ -40,7 +40,7 @@ def paired_folders(
     the first so many training pairs of each task, in the order of their paths.
     """
     decoder = Decoder(size, channels, fit, background)
-    chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, ("train",))
+    chosen = task_folders(folders, tasks, root, _LAYOUT, ("train",))
     parts: dict[str, list[Path | None]] = {
         "train": [task.folder / "train" for task in chosen],
         "validation": [_validation(task.folder) for task in chosen],

@@ -27,14 +27,23 @@ class TaskFolder:
 
 
 def task_folders(
-    entries: Sequence[Mapping[str, Any]], root: str | None, layout: str, needed: Sequence[str]
+    entries: Sequence[Mapping[str, Any]],
+    tasks: Sequence[str] | None,
+    root: str | None,
+    layout: str,
+    needed: Sequence[str],
 ) -> list[TaskFolder]:
     """Read the list ``data.splits.folders``, each of which must hold the subfolders `needed`.
 
     An entry has a `name`, a `direction` (AtoB or BtoA), a `root` (by default the name; a folder in
     `root`, a whole path, or a list of such of which the first that exists counts) and `fetch`,
-    what to fetch if it is absent. `layout` is what must lie in each, for the message.
+    what to fetch if it is absent. `tasks` names some of them, in the order that is returned; None:
+    all. `layout` is what must lie in each, for the message.
     """
+    if tasks is not None:
+        named = {str(entry.get("name")): entry for entry in entries}
+        require_names(tasks, named)
+        entries = [named[name] for name in tasks]
     if not entries:
         raise ConfigError(
             "data.splits.folders=[] must list at least one task, such as "
@@ -45,19 +54,12 @@ def task_folders(
     for task in found:
         for part in needed:
             if not (task.folder / part).is_dir():
-                raise _absent(task, part, layout, root)
+                fetch = f" Fetch {task.fetch}." if task.fetch else ""
+                raise DataError(
+                    f"{task.folder / part} is absent (task {task.name}, data.root="
+                    f"{root or 'null'}): {task.folder} must hold {layout}.{fetch}"
+                )
     return found
-
-
-def in_order(
-    entries: Sequence[Mapping[str, Any]], tasks: Sequence[str] | None
-) -> list[Mapping[str, Any]]:
-    """Return the entries of ``data.splits.folders`` named by `tasks`, in that order; None: all."""
-    if tasks is None:
-        return list(entries)
-    named = {str(entry.get("name")): entry for entry in entries}
-    require_names(tasks, named)
-    return [named[name] for name in tasks]
 
 
 def require_names(tasks: Sequence[str], known: Collection[str]) -> None:
@@ -70,11 +72,11 @@ def require_names(tasks: Sequence[str], known: Collection[str]) -> None:
 
 def read_parts(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
     """Return the pictures of `folders`, labelled by place in the list; None is left out."""
-    given = [task for task, folder in enumerate(folders) if folder]
+    given = {task: folder for task, folder in enumerate(folders) if folder}
     if not given:
         return FileImages([], torch.empty(0), decoder)
-    found = read_classes([folder for folder in folders if folder], decoder)
-    return FileImages(found.paths, torch.tensor(given)[found.labels], decoder)
+    found = read_classes([*given.values()], decoder)
+    return FileImages(found.paths, torch.tensor([*given])[found.labels], decoder)
 
 
 def _check(entries: Sequence[Mapping[str, Any]]) -> None:
@@ -102,12 +104,4 @@ def _task_folder(entry: Mapping[str, Any], base: Path) -> TaskFolder:
     folder = (existing or candidates)[0]
     return TaskFolder(
         str(entry["name"]), folder, entry["direction"] == "BtoA", str(entry.get("fetch", ""))
-    )
-
-
-def _absent(task: TaskFolder, part: str, layout: str, root: str | None) -> DataError:
-    fetch = f" Fetch {task.fetch}." if task.fetch else ""
-    return DataError(
-        f"{task.folder / part} is absent (task {task.name}, data.root={root or 'null'}): "
-        f"{task.folder} must hold {layout}.{fetch}"
     )

@@ -11,7 +11,7 @@ from lgan.data.image_folder import warn_of_blank
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import UnpairedImages
 from lgan.data.splitting import limit_per_class
-from lgan.data.task_folders import TaskFolder, in_order, read_parts, task_folders
+from lgan.data.task_folders import TaskFolder, read_parts, task_folders
 
 _PARTS = ("trainA", "trainB", "testA", "testB")
 _LAYOUT = f"{', '.join(_PARTS)} with pictures (CycleGAN's layout)"
@@ -35,7 +35,7 @@ def unpaired_folders(
     The arguments are those of `paired_folders`; the limit counts pictures of each side.
     """
     decoder = Decoder(size, channels, fit, background)
-    chosen = task_folders(in_order(folders, tasks), root, _LAYOUT, _PARTS)
+    chosen = task_folders(folders, tasks, root, _LAYOUT, _PARTS)
     parts = {"train": train_limit_per_class, "test": None}
     train, test = (_read(chosen, part, decoder, limit) for part, limit in parts.items())
     nothing = FileImages([], torch.empty(0, dtype=torch.int64), decoder)
