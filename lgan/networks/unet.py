@@ -5,6 +5,7 @@ Source: Isola et al. 2017 and its PyTorch code; layers and counts in papers/pigg
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from itertools import pairwise
 from typing import Annotated, cast
 
@@ -60,26 +61,6 @@ class UnetBlock(nn.Module):
         return torch.cat([skip, x], dim=1)
 
 
-class UnetOutermost(nn.Module):
-    """The first and the last convolution of the U-Net; no norm, no skip."""
-
-    def __init__(
-        self, inputs: int, outputs: int, ngf: int, submodule: UnetBlock, bias: bool
-    ) -> None:
-        super().__init__()
-        self.model = nn.Sequential(
-            _down(inputs, ngf, bias),
-            submodule,
-            nn.ReLU(inplace=True),
-            _up(2 * ngf, outputs, bias=True),
-            nn.Tanh(),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map x (B, inputs, H, W) to (B, outputs, H, W) in [-1, 1]."""
-        return self.model(x)
-
-
 class UnetGenerator(Translator):
     """Pictures to pictures by a U-Net; the keys of its `state_dict` are those of pix2pix's `netG`.
 
@@ -117,7 +98,14 @@ class UnetGenerator(Translator):
             drop = dropout and outer == 8 * ngf and index != len(levels) - 1
             block = UnetBlock(outer, inner, block, norm, bias, drop)
         inputs = with_channels(image_shape, input_channels)[0]
-        self.model = UnetOutermost(inputs, outputs, ngf, cast(UnetBlock, block), bias)
+        outermost = nn.Sequential(  # no norm, no skip
+            _down(inputs, ngf, bias),
+            cast(UnetBlock, block),
+            nn.ReLU(inplace=True),
+            _up(2 * ngf, outputs, bias=True),
+            nn.Tanh(),
+        )
+        self.model = nn.Sequential(OrderedDict(model=outermost))  # as deep as the blocks
         init_normal(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
