@@ -23,9 +23,8 @@ from lgan.objectives.base import Batch
 class MemoryReplay(Snapshot):
     """What both MeRGANs share: the snapshot and the drawing of replays.
 
-    Args:
-        replay_samples: "shared": floor(B / k) replays of each of the k old classes, at least one
-            (the digits in the code); "full": B of each (LSUN in the code).
+    `replay_samples`: "shared" is floor(B / k) replays of each of the k old classes, at least one
+    (the digits in the code), "full" B of each (LSUN in the code).
     """
 
     needs: ClassVar[tuple[str, ...]] = (

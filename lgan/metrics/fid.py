@@ -3,11 +3,7 @@
 import math
 
 from torch import Tensor
-from torch_fidelity.metric_fid import (
-    KEY_METRIC_FID,
-    fid_features_to_statistics,
-    fid_statistics_to_metric,
-)
+from torch_fidelity import metric_fid
 
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.evidence import Evidence
@@ -48,7 +44,8 @@ def fid(generated: Tensor, real: Tensor) -> float:
     """
     if min(len(generated), len(real)) < 2:
         return math.nan
-    sides = [fid_features_to_statistics(side.detach().cpu().double()) for side in (generated, real)]
+    doubles = [side.detach().cpu().double() for side in (generated, real)]
+    sides = list(map(metric_fid.fid_features_to_statistics, doubles))
     for side in sides:  # numpy drops the axes of a covariance of one feature
         side["sigma"] = side["sigma"].reshape(len(side["mu"]), -1)
-    return fid_statistics_to_metric(*sides, verbose=False)[KEY_METRIC_FID]
+    return metric_fid.fid_statistics_to_metric(*sides, verbose=False)[metric_fid.KEY_METRIC_FID]

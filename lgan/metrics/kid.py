@@ -3,11 +3,7 @@
 import math
 
 from torch import Tensor
-from torch_fidelity.metric_kid import (
-    KEY_METRIC_KID_MEAN,
-    KEY_METRIC_KID_STD,
-    kid_features_to_metric,
-)
+from torch_fidelity import metric_kid
 
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.evidence import Evidence
@@ -57,6 +53,7 @@ def kid(
     if size == len(generated) == len(real):
         subsets = 1  # every subset is the whole set
     sides = (side.detach().cpu().double() for side in (generated, real))
-    found = kid_features_to_metric(*sides, kid_subsets=subsets, kid_subset_size=size,
-                                   rng_seed=seed, verbose=False)  # fmt: skip
-    return found[KEY_METRIC_KID_MEAN], found[KEY_METRIC_KID_STD]
+    found = metric_kid.kid_features_to_metric(
+        *sides, kid_subsets=subsets, kid_subset_size=size, rng_seed=seed, verbose=False
+    )
+    return found[metric_kid.KEY_METRIC_KID_MEAN], found[metric_kid.KEY_METRIC_KID_STD]

@@ -10,10 +10,7 @@ from lgan.networks.roles import ImageShape, PictureDiscriminator, Translator, wi
 
 
 class CycleGenerator(Translator):
-    """Two translators: `forward_` from inputs to targets (netG_A), `backward_` the other way.
-
-    Each is made by `translator(image_shape, num_classes, input_channels=...)`.
-    """
+    """Two translators: `forward_` from inputs to targets (netG_A), `backward_` the other way."""
 
     halves = {"forward": "forward_", "backward": "backward_"}
     parts = ("forward_", "backward_")  # latest_net_G_A.pth, latest_net_G_B.pth
@@ -22,7 +19,7 @@ class CycleGenerator(Translator):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        translator: Callable[..., Translator],
+        translator: Callable[..., Translator],  # (image_shape, num_classes, input_channels=...)
         input_channels: Count | None = None,
     ) -> None:
         super().__init__()
@@ -36,16 +33,13 @@ class CycleGenerator(Translator):
 
 
 class CycleDiscriminator(PictureDiscriminator):
-    """Two discriminators: `target` on target pictures (netD_A), `source` on inputs (netD_B).
-
-    `patch(image_shape, num_classes)` makes one, not conditional.
-    """
+    """Two discriminators: `target` on target pictures (netD_A), `source` on inputs (netD_B)."""
 
     def __init__(
         self,
         image_shape: ImageShape,
         num_classes: int,
-        patch: Callable[..., PictureDiscriminator],
+        patch: Callable[..., PictureDiscriminator],  # (image_shape, num_classes); not conditional
         input_channels: Count | None = None,
     ) -> None:
         super().__init__()
