@@ -116,7 +116,7 @@ class Stop(Exception):
 @pytest.mark.parametrize("where", [(0, 3), (1, 2), (1, 4)])
 def test_resuming_gives_the_same_bits(configure, tmp_path, monkeypatch, method, where) -> None:
     """Crash inside the first task, inside the second, and before the second's border is saved."""
-    overrides = [f"method={method}", "callbacks.checkpoint.every=2"]
+    overrides = [f"method={method}", "callbacks.checkpoint.every=2", "callbacks.losses.every=1"]
     overrides += ["method.fisher_samples=8"] if method == "ewc_gan" else []
     expected = train(configure(*overrides, f"run_dir={tmp_path}/whole"))
     config = configure(*overrides, f"run_dir={tmp_path}/broken")

@@ -171,7 +171,12 @@ class Stop(Exception):
 @pytest.mark.parametrize("own", [PAIRED, CYCLE], ids=["pix2pix", "cyclegan"])
 def test_resuming_gives_the_same_bits(configure, tmp_path, monkeypatch, own) -> None:
     """Crash inside both tasks; with the U-Net's dropout, and a pool that pictures come from."""
-    overrides = ["method=piggyback_gan", "callbacks.checkpoint.every=2", *own]
+    overrides = [
+        "method=piggyback_gan",
+        "callbacks.checkpoint.every=2",
+        "callbacks.losses.every=1",
+        *own,
+    ]
     overrides += ["callbacks.evaluation=null"]
     expected = train(configure(*overrides, f"run_dir={tmp_path}/whole"))
     config = configure(*overrides, f"run_dir={tmp_path}/broken")

@@ -74,7 +74,11 @@ class Stop(Exception):
 def test_resuming_inside_a_distilled_task_gives_the_same_bits(
     configure, tmp_path, monkeypatch
 ) -> None:
-    overrides = [*KINDS["distilled"], "callbacks.checkpoint.every=2"]
+    overrides = [
+        *KINDS["distilled"],
+        "callbacks.checkpoint.every=2",
+        "callbacks.losses.every=1",
+    ]
     whole = train(configure(*overrides, f"run_dir={tmp_path}/whole"))
     config = configure(*overrides, f"run_dir={tmp_path}/broken")
     step = LifelongGAN.training_step
