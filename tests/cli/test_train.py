@@ -7,20 +7,23 @@ import subprocess
 import sys
 
 import pytest
+import warm
 
 pytestmark = pytest.mark.slow
 
 FAST = ["training.steps=2", "data.num_tasks=2", "evaluation=fast", "callbacks.progress=null"]
 
 
-def call(module: str, *arguments: str, cache=None) -> subprocess.CompletedProcess:
+def call(
+    module: str, *arguments: str, cache=None, python: str | None = None
+) -> subprocess.CompletedProcess:
     environment = dict(os.environ) | ({"LGAN_CACHE": str(cache)} if cache else {})
-    command = [sys.executable, "-m", module, *arguments]
+    command = [python or warm.python(), "-m", module, *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
 
 def test_help_and_config_read_well() -> None:
-    text = call("lgan.cli.train", "--help").stdout
+    text = call("lgan.cli.train", "--help", python=sys.executable).stdout
     for word in ("dgm_w, dgr, ewc_gan", "data=image_folder", "lgan-report", "Config"):
         assert word in text
     config = call("lgan.cli.train", "--cfg", "job").stdout
@@ -67,7 +70,7 @@ def test_sweep_table_report_and_samples(tmp_path, cache) -> None:
 def test_a_failing_job_does_not_stop_the_sweep(tmp_path, cache) -> None:
     result = call(
         "lgan.cli.train", "-m", "training.batch_size=99999,32", f"paths.runs={tmp_path}", *FAST,
-        cache=cache,
+        cache=cache, python=sys.executable,
     )  # fmt: skip
     assert result.returncode == 1
     assert "training.batch_size=99999" in result.stderr

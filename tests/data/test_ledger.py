@@ -102,6 +102,7 @@ def mixing(reader: str | None) -> Callable[..., Any]:
     return loss
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_it_opened(configure, monkeypatch: pytest.MonkeyPatch) -> None:
     small = ["data.num_tasks=2", "training.steps=1"]
     plain = RunRecord.load(train(configure(*small, "method=sft")))

@@ -7,13 +7,13 @@ without batch statistics and dropout; a wrong share or weight of a loss shows in
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 import ranks
 import torch
+import warm
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -115,7 +115,7 @@ def places(tmp_path_factory) -> tuple[Path, Path]:
     for name in CASES:
         config = config_of(name, folder, cache, ddp)
         (folder / f"{name}.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone",
+    command = [warm.python(), "-m", "torch.distributed.run", "--standalone",
                "--nproc-per-node=2", ranks.__file__, str(folder)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]

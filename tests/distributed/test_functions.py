@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 from torch import nn
 
 from lgan import distributed
@@ -62,7 +62,7 @@ dist.destroy_process_group()
 def said(tmp_path_factory) -> list[dict]:
     folder: Path = tmp_path_factory.mktemp("said")
     (folder / "script.py").write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3",
+    command = [warm.python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3",
                str(folder / "script.py"), str(folder)]  # fmt: skip
     subprocess.run(command, check=True, timeout=120, capture_output=True)
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(3)]

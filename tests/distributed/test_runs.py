@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from lgan.files import load_tensors
 from lgan.run.record import RunRecord
@@ -37,10 +38,10 @@ def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def start(cache: Path, *arguments: str) -> subprocess.Popen:
+def start(cache: Path, *arguments: str, python: str | None = None) -> subprocess.Popen:
     flags = [a for a in arguments if a.startswith("-")]  # Hydra wants them before the overrides
     overrides = [*SHORT, f"paths.cache={cache}", *(a for a in arguments if a not in flags)]
-    command = [sys.executable, "-m", "lgan.cli.train", *flags, *overrides]
+    command = [python or warm.python(), "-m", "lgan.cli.train", *flags, *overrides]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -105,7 +106,7 @@ def test_two_machines_meet(cache, tmp_path) -> None:
 
 
 def test_somebody_elses_torchrun(cache, tmp_path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+    command = [warm.python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
                "-m", "lgan.cli.train", *SHORT, f"paths.cache={cache}",
                "trainer.devices=2"]  # fmt: skip
     subprocess.run([*command, f"run_dir={tmp_path}/run"], check=True, timeout=180)
@@ -118,7 +119,8 @@ def test_somebody_elses_torchrun(cache, tmp_path) -> None:
 def test_workers_end_with_what_started_them(cache, tmp_path) -> None:
     marker = tmp_path / "marker"
     run = [f"run_dir={tmp_path}/run", "trainer.devices=2", "training.steps=100000"]
-    parent = start(cache, *run, *fault(3, "mark", marker, rank=0), "callbacks.fault.task=0")
+    own = [*fault(3, "mark", marker, rank=0), "callbacks.fault.task=0"]
+    parent = start(cache, *run, *own, python=sys.executable)
     workers = [tmp_path / f"marker.{rank}" for rank in range(2)]
     until = time.monotonic() + 120
     while not all(path.exists() and path.read_text() for path in workers):

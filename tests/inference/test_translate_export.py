@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+import warm
 from borders import begin
 from omegaconf import OmegaConf
 from PIL import Image
@@ -86,7 +86,7 @@ def picture(path, height: int, width: int, seed: int = 0) -> None:
 
 
 def call(module: str, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", module, *arguments]
+    command = [warm.python(), "-m", module, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm
 from sweep_table import SHORT
 
 
@@ -19,7 +19,7 @@ def sweep(tmp_path: Path, cache: Path) -> Callable[..., subprocess.CompletedProc
     def sweep(*overrides: str, **variables: str) -> subprocess.CompletedProcess:
         here = str(Path(__file__).parents[1] / "helpers")
         environment = {**os.environ, "LGAN_CACHE": str(cache), "PYTHONPATH": here, **variables}
-        command = [sys.executable, "-m", "lgan.cli.train", "-m", f"paths.runs={tmp_path}/runs"]
+        command = [warm.python(), "-m", "lgan.cli.train", "-m", f"paths.runs={tmp_path}/runs"]
         return subprocess.run(
             [*command, *SHORT, *overrides],
             capture_output=True, text=True, env=environment, timeout=300, check=False,

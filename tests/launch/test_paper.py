@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import warm
 import yaml
 from hydra import compose, initialize
 from hydra.types import RunMode
@@ -37,7 +37,7 @@ def paper(tmp_path: Path, cache: Path) -> Callable[..., subprocess.CompletedProc
 
     def paper(*arguments: str) -> subprocess.CompletedProcess:
         environment = {**os.environ, "LGAN_CACHE": str(cache)}
-        command = [sys.executable, "-m", "lgan.cli.paper", f"table={tmp_path}/table.yaml"]
+        command = [warm.python(), "-m", "lgan.cli.paper", f"table={tmp_path}/table.yaml"]
         return subprocess.run(
             [*command, f"runs={tmp_path}/runs", *arguments],
             capture_output=True, text=True, env=environment, timeout=300, check=False,
@@ -55,6 +55,7 @@ def jobs_of(result: subprocess.CompletedProcess) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]])
 def test_cells_are_jobs_and_absent_data_are_no_failure(paper, tmp_path, launcher) -> None:
     first = paper(*launcher)
@@ -72,6 +73,7 @@ def test_cells_are_jobs_and_absent_data_are_no_failure(paper, tmp_path, launcher
     assert not (tmp_path / "runs/.sweep").exists()
 
 
+@pytest.mark.slow
 def test_a_failed_cell_stops_no_other_and_the_table_says_why(paper, tmp_path) -> None:
     path = tmp_path / "table.yaml"
     content = yaml.safe_load(path.read_text())

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import warm
 from sweep_table import SHORT, table_of
 
 from lgan.files import load_tensors
@@ -27,7 +28,9 @@ SLURM = Path(__file__).parent / "slurm"
 
 
 @contextmanager
-def submitted(tmp_path: Path, cache: Path, *overrides: str) -> Iterator[subprocess.Popen]:
+def submitted(
+    tmp_path: Path, cache: Path, *overrides: str, python: str | None = None
+) -> Iterator[subprocess.Popen]:
     """Submit a sweep; its own process does not outlive the block."""
     environment = {
         **os.environ,
@@ -36,8 +39,8 @@ def submitted(tmp_path: Path, cache: Path, *overrides: str) -> Iterator[subproce
         "PATH": f"{SLURM}{os.pathsep}{os.environ['PATH']}",
     }
     command = [
-        sys.executable, "-m", "lgan.cli.train", "-m", f"paths.runs={tmp_path}/runs", *SHORT,
-        "hydra/launcher=submitit_slurm", *overrides,
+        python or warm.python(), "-m", "lgan.cli.train", "-m", f"paths.runs={tmp_path}/runs",
+        *SHORT, "hydra/launcher=submitit_slurm", *overrides,
     ]  # fmt: skip
     process = subprocess.Popen(
         command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -57,7 +60,7 @@ def end(process: subprocess.Popen) -> list[list[str]]:
 
 def test_the_submitted_script_asks_for_what_the_job_needs_and_trains(tmp_path, cache) -> None:
     settings = ["hydra.launcher.partition=gpu", "gpus_per_job=2", "seed=0,1"]
-    with submitted(tmp_path, cache, *settings) as sweep:
+    with submitted(tmp_path, cache, *settings, python=sys.executable) as sweep:
         assert [row[1] for row in end(sweep)] == ["complete", "complete"]
     assert len(list((tmp_path / "runs").glob("*/checkpoints/task1.pt"))) == 2
     # Slurm's choice of devices is the job's own: it is left as it is.
@@ -94,7 +97,7 @@ def test_a_preempted_job_is_queued_again_and_loses_no_step(tmp_path, cache, seve
     assert "stopped by SIGUSR2 at task " in (tmp_path / "job.log").read_text()
     (checkpoint,) = tmp_path.glob("runs/*/checkpoints/task1.pt")
     whole = [f"run_dir={tmp_path}/whole", f"paths.cache={cache}", *SHORT, *settings]
-    subprocess.run([sys.executable, "-m", "lgan.cli.train", *whole], check=True, timeout=200)
+    subprocess.run([warm.python(), "-m", "lgan.cli.train", *whole], check=True, timeout=200)
     expected = load_tensors(tmp_path / "whole/checkpoints/task1.pt")["state"]
     state = load_tensors(checkpoint)["state"]
     assert state.keys() == expected.keys()

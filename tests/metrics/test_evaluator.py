@@ -355,6 +355,7 @@ def test_evaluation_before_preparation_is_refused(tmp_path: Path) -> None:
         make(tmp_path).evaluate(FreshSampler(), None, 0)
 
 
+@pytest.mark.slow
 def test_digits_meet_their_accuracy(tmp_path: Path) -> None:
     """The default classifier on the real digits, with the settings of conf/evaluation."""
     from hydra import compose, initialize_config_module

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import warm
 from hydra.errors import InstantiationException
 from omegaconf import OmegaConf
 
@@ -20,17 +21,17 @@ pytestmark = pytest.mark.slow
 
 
 def call(
-    module: str, *arguments: str, cwd: Path, full: bool = False
+    module: str, *arguments: str, cwd: Path, full: bool = False, python: str | None = None
 ) -> subprocess.CompletedProcess:
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     if full:
         environment["HYDRA_FULL_ERROR"] = "1"
-    command = [sys.executable, "-m", module, *arguments]
+    command = [python or warm.python(), "-m", module, *arguments]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 def test_table_prints_nothing_but_the_table_and_leaves_no_files(runs: Path, tmp_path: Path):
-    done = call("lgan.cli.table", f"runs={runs}", cwd=tmp_path)
+    done = call("lgan.cli.table", f"runs={runs}", cwd=tmp_path, python=sys.executable)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("### digits\n")
     assert done.stderr == ""
@@ -69,7 +70,7 @@ def test_report_is_written_and_warns_of_what_it_leaves_out(make_run, tmp_path: P
     ],
 )
 def test_mistakes_end_in_one_sentence(tmp_path: Path, module, arguments, message):
-    done = call(f"lgan.cli.{module}", *arguments, cwd=tmp_path)
+    done = call(f"lgan.cli.{module}", *arguments, cwd=tmp_path, python=sys.executable)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")

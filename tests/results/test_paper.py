@@ -151,6 +151,7 @@ def test_an_override_that_does_not_fit_is_named():
         compose_run(["training.stepz=3"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["table1", "table2"])
 def test_every_run_of_the_papers_tables_composes(name: str, ask, tmp_path: Path):
     path = EXPERIMENTS / f"{name}.yaml"

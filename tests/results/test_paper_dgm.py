@@ -223,6 +223,7 @@ def test_tables_and_figures_ask_for_the_same_runs(dgm: dict[str, PaperTable]):
     assert shared > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_every_run_of_the_papers_tables_composes(name: str, ask):
     budgets = ["smoke"] if name in ("table3", "figure2") else ["smoke", "paper_code"]

@@ -214,6 +214,7 @@ def test_configs_say_what_the_tables_mean(tables: dict[str, PaperTable]):
     assert (config.method.bank.unconstrained, config.training.steps) == (0.125, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
 def test_every_run_composes(name: str, tables: dict[str, PaperTable]):
     table = tables[name]

@@ -7,12 +7,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+import warm
 
 from lgan.errors import ConfigError, DataError, RunError, TrainingDivergedError
 from lgan.files import load_tensors
@@ -40,7 +40,7 @@ class Child:
         places = [f"paths.cache={self.config.paths.cache}", f"run_dir={self.folder}"]
         short = ["training.steps=4", "data.num_tasks=2", "evaluation=fast", "trainer=cpu"]
         short += ["callbacks.samples.per_class=2", "callbacks.progress=null"]
-        command = [sys.executable, str(CHILD), str(self.flag), how, *short, *FAST, *overrides]
+        command = [warm.python(), str(CHILD), str(self.flag), how, *short, *FAST, *overrides]
         self.process = subprocess.Popen(
             [*command, *places], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )

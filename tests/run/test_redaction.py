@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+import warm
 from omegaconf import OmegaConf
 from short_runs import SHORT
 
@@ -76,7 +77,8 @@ def test_no_file_of_a_sweep_holds_one(tmp_path, cache, logger) -> None:
         pytest.importorskip("tensorboard")
     secrets = ["+logger.api_key=abcdef123456", "+logger.uri=https://me:hushhush99@host/x",
                "+logger.copy=${logger.api_key}", "+logger.password='two hushed words'"]  # fmt: skip
-    command = [sys.executable, "-m", "lgan.cli.train", "-m", "seed=0,-1", f"logger={logger}",
+    python = sys.executable if logger == "wandb" else warm.python()
+    command = [python, "-m", "lgan.cli.train", "-m", "seed=0,-1", f"logger={logger}",
                f"paths.runs={tmp_path}/runs", *SHORT, "training.steps=1", *secrets]  # fmt: skip
     own = {**os.environ, "LGAN_CACHE": str(cache), "WANDB_MODE": "offline", "TMPDIR": str(tmp_path)}
     result = subprocess.run(command, capture_output=True, text=True, env=own, cwd=tmp_path)

@@ -7,19 +7,22 @@ experiments/: composed, and held against each other by `check_config`, without d
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from lgan.arguments import locate
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 from lgan.results.paper_file import PaperTable
 from lgan.results.setups import differing, setup_of
 from lgan.run.identity import register_resolvers
-from lgan.training.fit import check_config
+from lgan.training import fit
 
 CONF = Path(config_path())
 EXPERIMENTS = CONF.parent / "experiments"
@@ -75,12 +78,22 @@ def composed(*overrides: str) -> DictConfig:
     return config
 
 
+TRIED: set[str] = set()
+"""The networks and objectives of which a step was tried: with another method it is the same."""
+
+
 def refusal(config: DictConfig) -> str:
     """Return why a config is refused, or an empty text."""
+    method: Any = locate(config, "method")
+    parts = [config.network, config.objective, config.data.batch_size, pictures_of(config)]
+    step = repr([*parts, method.has_generator])
+    known = patch.object(fit, "try_out") if step in TRIED else nullcontext()
     try:
-        check_config(config, *pictures_of(config))
+        with known:
+            fit.check_config(config, *pictures_of(config))
     except ConfigError as error:
         return str(error)
+    TRIED.add(step)
     return ""
 
 
@@ -145,15 +158,15 @@ def cells(paper: str, budget: str) -> list[tuple[str, ...]]:
 )
 def test_every_cell_of_every_table(paper: str) -> None:
     """Budgets that differ in numbers of steps only are composed, and tried once."""
-    tried: list[Any] = []
+    tried: set[str] = set()
     for budget in tables(paper)[0].budgets:
         assert cells(paper, budget)
         for overrides in cells(paper, budget):
             config = composed(*overrides)
             parts = [config[key] for key in ("method", "objective", "network")]
             parts += [config.data.name, config.data.batch_size, pictures_of(config)]
-            if parts not in tried:
-                tried.append(parts)
+            if repr(parts) not in tried:
+                tried.add(repr(parts))
                 assert refusal(config) == "", overrides
 
 

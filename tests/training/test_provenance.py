@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import warm
 from omegaconf import DictConfig
 from PIL import Image
 
@@ -133,7 +133,7 @@ def test_the_place_of_a_run_counts_for_nothing(configure, tmp_path) -> None:
 def test_a_sweep_over_folders_trains_each(tmp_path, cache) -> None:
     roots = [pictures(tmp_path / name, seed=seed) for seed, name in enumerate(("d1", "d2"))]
     args = [*OWN, f"data.root={roots[0]},{roots[1]}", f"paths.cache={cache}", "paths.runs=out"]
-    command = [sys.executable, "-m", "lgan.cli.train", "-m", *args]
+    command = [warm.python(), "-m", "lgan.cli.train", "-m", *args]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     records = [RunRecord.load(path.parent) for path in (tmp_path / "out").glob("*/results.json")]
