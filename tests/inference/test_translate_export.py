@@ -340,6 +340,9 @@ def test_a_run_from_when_all_convolutions_had_biases_still_loads(run, recorded) 
     if not recorded:
         del config.network.generator.bias
         OmegaConf.save(config, folder / "config.yaml")
+        record = json.loads((folder / "results.json").read_text())
+        assert record.pop("identity")  # as in records of that time
+        (folder / "results.json").write_text(json.dumps(record))
     saved = load_run(folder)[0].network_of(0).state_dict()
     assert saved["model.model.0.bias"].any()
     assert opened(folder).network.state_dict().keys() == small(bias=True).state_dict().keys()
