@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.soak_compare import Absent, unequal, without_times
-from lgan.files import load_tensors
+from lgan.run.borders import load_border
 from lgan.run.record import FILE_NAME
 
 
@@ -28,7 +28,7 @@ def runs_of(folder: Path) -> dict[tuple[str, str, int], Path]:
 
 def last_state(run: Path) -> dict[str, Any]:
     """Return the tensors that a run's last task left behind."""
-    return load_tensors(max((run / "checkpoints").glob("task*.pt"), key=_task))["state"]
+    return load_border(max((run / "checkpoints").glob("task*.pt"), key=_task))["state"]
 
 
 def _task(path: Path) -> int:

@@ -170,6 +170,7 @@ class _Chain:
         self.reached = 0
         """The last step taken by any start so far, counted over all tasks."""
         self.before: Injection | None = None
+        self.damaged: str | None = None
         """The fault that the current start has to get over."""
 
     def run(self) -> None:
@@ -237,16 +238,16 @@ class _Chain:
         where = self._place(number - 1, self.before)
         if self.before.lost is not None and lost > self.before.lost:
             raise NotRecoveredError(f"{where}: {lost} steps were taken again")
-        damage = self.before.damage
-        if damage and Path(damage.file).name not in child.output():
+        if self.damaged and self.damaged not in child.output():
             raise NotRecoveredError(
-                f"{where}: the damage of {damage.file} was passed over silently"
+                f"{where}: the damage of {self.damaged} was passed over silently"
             )
         self.outcome.recovered += 1
         self.before = None
 
     def _suffered(self, injection: Injection) -> None:
-        if injection.damage and not injection.damage.do(self.folder / "run"):
+        self.damaged = injection.damage.do(self.folder / "run") if injection.damage else None
+        if injection.damage and not self.damaged:
             raise NotRecoveredError(f"{injection.damage.file} is absent and cannot be damaged")
         self.outcome.injected += 1
         self.before = injection

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from lgan.files import load_tensors
+from lgan.run.borders import load_border
 from lgan.run.record import FILE_NAME
 
 TIMES = "seconds"
@@ -47,7 +47,7 @@ def _tensor_files(reference: Path, run: Path, folder: str) -> Iterator[str]:
     for name in sorted(expected ^ found):
         yield f"{folder}/{name} is {'missing' if name in expected else 'too many'}"
     for name in sorted(expected & found):
-        ours, theirs = (load_tensors(place / folder / name) for place in (run, reference))
+        ours, theirs = (load_border(place / folder / name) for place in (run, reference))
         for key in unequal(theirs, ours):
             yield f"{folder}/{name}: {key} differs"
 

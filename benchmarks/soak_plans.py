@@ -20,18 +20,18 @@ class Damage:
     """What a dying disk does to a file that is there.
 
     Args:
-        file: within the run's folder.
+        file: within the run's folder; of those that fit a pattern the first.
         kind: "truncate" (half of it) or "flip" (one bit in the middle).
     """
 
     file: str
     kind: str
 
-    def do(self, folder: Path) -> bool:
-        """Damage the file; return whether it was there."""
-        path = folder / self.file
-        if not path.exists():
-            return False
+    def do(self, folder: Path) -> str | None:
+        """Damage the file; return its name, None if there is none."""
+        path = min(folder.glob(self.file), default=None)
+        if path is None:
+            return None
         content = bytearray(path.read_bytes())
         middle = len(content) // 2
         if self.kind == "truncate":
@@ -39,7 +39,7 @@ class Damage:
         else:
             content[middle] ^= 16
         path.write_bytes(content)
-        return True
+        return path.name
 
 
 @dataclass(frozen=True)
@@ -196,12 +196,12 @@ def checkpoint(c: Configuration, pace: Pace, source: random.Random, points: int)
 def border(c: Configuration, pace: Pace, source: random.Random, points: int) -> Plan:
     """SIGKILL in the second task, and then the first one's file is cut short, or has a bit flipped.
 
-    With and without a checkpoint inside the second task.
+    Or a tensor that it names; with and without a checkpoint inside the second task.
     """
-    return Plan([
-        Injection(1, step, "kill", damage=Damage("checkpoints/task0.pt", kind))
-        for step, kind in ((2, "truncate"), (2, "flip"), (c.every + 2, "flip"))
-    ])  # fmt: skip
+    own, tensor = "checkpoints/task0.pt", "checkpoints/tensors/*.pt"
+    places = ((2, "truncate", own), (2, "flip", own), (c.every + 2, "flip", own),
+              (2, "flip", tensor), (c.every + 2, "truncate", tensor))  # fmt: skip
+    return Plan([Injection(1, s, "kill", damage=Damage(file, kind)) for s, kind, file in places])
 
 
 def full(c: Configuration, pace: Pace, source: random.Random, points: int) -> Plan:

@@ -6,9 +6,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from lgan.errors import RunError
-from lgan.files import load_tensors
 from lgan.methods.base import LifelongGAN
 from lgan.run import checkpoints
+from lgan.run.borders import load_border
 from lgan.run.folder import RunFolder
 from lgan.run.record import FILE_NAME, RunRecord
 from lgan.training.build import build_method
@@ -40,13 +40,13 @@ def load_run(
             f"border files, checkpoints/task*.pt, there are {there}."
         )
     file = folder.border(after)
-    border = load_tensors(file)
+    border = load_border(file)
     config = folder.load_config()
     checkpoints.check_border(file, border, after, stamp_of(folder, config))
     config.trust = list(trust)
     shape = tuple(border["image_shape"])
     method = build_method(config, shape, border["num_classes"], pretrained=False)
-    checkpoints.load_border(method, file, border)
+    checkpoints.restore(method, file, border)
     method.task_classes = [tuple(classes) for classes in border["task_classes"]]
     del border["state"]
     return method.eval(), border

@@ -14,6 +14,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lgan import distributed
 from lgan.errors import DamagedFileError, RunError
 from lgan.files import discard, disk_errors, load_tensors, replace_durably, seal
+from lgan.run.borders import load_border, set_damaged_aside
 from lgan.run.folder import RunFolder
 from lgan.run.identity import Stamp, check_stamp
 
@@ -92,7 +93,7 @@ def find(folder: RunFolder, task: int, steps: int, stamp: Stamp, say: Say) -> In
     """
     for path in (folder.last, previous(folder.last)):
         then = f"task {task} goes on from the checkpoint before it"
-        whole = _whole(path, say, then, "lgan") if path.exists() else None
+        whole = _whole(path, say, then) if path.exists() else None
         if whole is None:
             continue
         state = whole["lgan"]
@@ -150,7 +151,7 @@ def check_border(path: Path, content: dict[str, Any], task: int, stamp: Stamp) -
     check_stamp(path, content, stamp)
 
 
-def load_border(method: Any, path: Path, content: dict[str, Any]) -> None:  # noqa: ANN401
+def restore(method: Any, path: Path, content: dict[str, Any]) -> None:  # noqa: ANN401
     """Load a border file's content into a method.
 
     Raises:
@@ -167,15 +168,16 @@ def load_border(method: Any, path: Path, content: dict[str, Any]) -> None:  # no
         ) from error
 
 
-def _whole(path: Path, say: Say, then: str, key: str | None = None) -> dict[str, Any] | None:
-    """Return the content of a file, which has a key; a damaged one is renamed and None returned.
+def _whole(path: Path, say: Say, then: str) -> dict[str, Any] | None:
+    """Return the content of a file of lgan's; a damaged one is renamed and None returned.
 
     Its new name is `*.damaged`, or `*.damaged2` and so on.
     """
     content: Any = None
+    border = path.suffix == ".pt"
     with suppress(DamagedFileError):
-        content = load_tensors(path)
-    if isinstance(content, dict) and (key is None or key in content):
+        content = load_border(path) if border else load_tensors(path)
+    if isinstance(content, dict) and (border or "lgan" in content):
         return content
     number, aside = 1, path.with_name(f"{path.name}.damaged")
     while aside.exists():
@@ -183,7 +185,9 @@ def _whole(path: Path, say: Say, then: str, key: str | None = None) -> dict[str,
         aside = path.with_name(f"{path.name}.damaged{number}")
     with disk_errors(path):
         os.replace(path, aside)
-    say(f"{path} is damaged and now called {aside.name}; {then}.")
+    tensors = set_damaged_aside(path.parent) if border else []
+    of = f" (of its tensors {', '.join(tensors)})" if tensors else ""
+    say(f"{path} is damaged{of} and now called {aside.name}; {then}.")
     return None
 
 

@@ -18,9 +18,9 @@ from lgan.callbacks.base import TaskContext, announce
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.ledger import breaches
 from lgan.errors import RunError, TrainingDivergedError, warn
-from lgan.files import load_tensors, save_tensors
 from lgan.methods.base import LifelongGAN
 from lgan.run import checkpoints
+from lgan.run.borders import Keep, collect, load_border, save_border, thin_out
 from lgan.run.folder import RunFolder
 from lgan.run.loggers import rewind
 from lgan.run.record import RunRecord
@@ -38,6 +38,7 @@ class SequenceRunner:
             task, so that strategy and optimizers are built on the parameters as they then are.
         record: the run's record, written after every task.
         loggers: Lightning loggers, kept open over all tasks.
+        keep: which tasks' borders stay on the disk.
     """
 
     method: LifelongGAN
@@ -47,6 +48,7 @@ class SequenceRunner:
     folder: RunFolder
     record: RunRecord
     loggers: list[Logger] = field(default_factory=list)
+    keep: Keep = "all"
 
     def run(self) -> None:
         """Train the tasks that are not finished yet."""
@@ -138,7 +140,7 @@ class SequenceRunner:
         start = distributed.decided(self._start)
         if start:
             path = self.folder.border(start - 1)
-            checkpoints.load_border(self.method, path, load_tensors(path))
+            checkpoints.restore(self.method, path, load_border(path))
         self.method.stamp = self.record.stamp
         del self.record.rows[start:]
         return start
@@ -146,6 +148,7 @@ class SequenceRunner:
     def _start(self) -> int:
         """Return the task to go on with, as the disk says; only rank 0 looks."""
         checkpoints.remove_leftovers(self.folder)
+        collect(self.folder.checkpoints)
         record, most = self.record, self.datamodule.num_tasks
         rows = len(record.rows)
         return checkpoints.whole_tasks(self.folder, most, rows, record.stamp, self._say)
@@ -169,7 +172,8 @@ class SequenceRunner:
             "task_classes": [list(t.classes) for t in data.sequence.tasks],
         }
         if distributed.is_main():
-            save_tensors(self.folder.border(task), state)
+            save_border(self.folder.border(task), state)
+            thin_out(self.folder.checkpoints, self.folder.borders(), self.keep)
             checkpoints.clear(self.folder)
         distributed.barrier()
 

@@ -10,6 +10,7 @@ from pydantic import StringConstraints
 from lgan import arguments
 from lgan.arguments import Count, Fraction, PartShare, Positive, Text, Weight, Whole
 from lgan.errors import ConfigError
+from lgan.run.borders import Keep
 from lgan.training.build import METHOD_KEYS
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[^/]*[^/.][^/]*$")]
@@ -18,6 +19,7 @@ SETTINGS: dict[str, Any] = {
     "trust": Sequence[Text],
     "threads": Count | None,
     "resume": bool,
+    "keep": Keep,
     "on_nan": Literal["stop", "rewind"],
     "nan_retries": Whole,
     "nan_rate_factor": Fraction,

@@ -63,7 +63,8 @@ def train(config: DictConfig) -> Path:
             with run_lock(folder.path):
                 content = decided(lambda: content_record(config, datamodule))
                 record = decided(lambda: open_run(folder, config, datamodule, content, *learner))
-                run(config, SequenceRunner(*learner, datamodule, make_trainer, folder, record))
+                parts = (*learner, datamodule, make_trainer, folder, record)
+                run(config, SequenceRunner(*parts, keep=config.get("keep", "all")))
         except signals.StopBySignal as stop:
             if is_main():
                 warn(f"{stop.sentence}.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from contributing import examples, own_folder
 
 from lgan.errors import ConfigError
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.fit import check_config
 from lgan.training.train import train
@@ -39,10 +39,7 @@ def test_it_is_trained_and_anchors_its_weights(composed, tmp_path: Path) -> None
         folder = train(composed(*anchored, "training.steps=8", f"run_dir={tmp_path}/{weight}"))
         record = RunRecord.load(folder)
         assert record.complete and record.method == "weight_anchor"
-        first, second = (
-            torch.load(folder / f"checkpoints/task{t}.pt", weights_only=True)["state"]
-            for t in range(2)
-        )
+        first, second = (load_border(folder / f"checkpoints/task{t}.pt")["state"] for t in range(2))
         names = [name for name in first if name.startswith("generator.")]
         moved[weight] = sum((first[n] - second[n]).square().sum().item() for n in names)
     assert moved[1e3] < moved[0.0]

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from lgan.cli.common import config_path
-from lgan.files import load_tensors
+from lgan.run.borders import load_border
 from lgan.run.identity import register_resolvers
 from lgan.run.record import RunRecord
 from lgan.training import build
@@ -123,7 +123,7 @@ def places(tmp_path_factory) -> tuple[Path, Path]:
 
 
 def states(folder: Path) -> list[dict[str, torch.Tensor]]:
-    return [load_tensors(folder / f"checkpoints/task{t}.pt")["state"] for t in range(2)]
+    return [load_border(folder / f"checkpoints/task{t}.pt")["state"] for t in range(2)]
 
 
 def first_weights(config: DictConfig) -> dict[str, torch.Tensor]:

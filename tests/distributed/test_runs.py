@@ -14,7 +14,7 @@ import pytest
 import torch
 import warm
 
-from lgan.files import load_tensors
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def fault(step: int, action: str, marker: Path, rank: int) -> list[str]:
 
 
 def states(folder: Path) -> list[dict[str, torch.Tensor]]:
-    return [load_tensors(folder / f"checkpoints/task{t}.pt")["state"] for t in range(2)]
+    return [load_border(folder / f"checkpoints/task{t}.pt")["state"] for t in range(2)]
 
 
 def test_a_rank_that_dies_stops_the_run_which_then_goes_on_bit_for_bit(cache, tmp_path) -> None:

@@ -20,6 +20,7 @@ import warm
 from sweep_table import SHORT, table_of
 
 from lgan.files import load_tensors
+from lgan.run.borders import load_border
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +99,7 @@ def test_a_preempted_job_is_queued_again_and_loses_no_step(tmp_path, cache, seve
     (checkpoint,) = tmp_path.glob("runs/*/checkpoints/task1.pt")
     whole = [f"run_dir={tmp_path}/whole", f"paths.cache={cache}", *SHORT, *settings]
     subprocess.run([warm.python(), "-m", "lgan.cli.train", *whole], check=True, timeout=200)
-    expected = load_tensors(tmp_path / "whole/checkpoints/task1.pt")["state"]
-    state = load_tensors(checkpoint)["state"]
+    expected = load_border(tmp_path / "whole/checkpoints/task1.pt")["state"]
+    state = load_border(checkpoint)["state"]
     assert state.keys() == expected.keys()
     assert all(torch.equal(state[key], expected[key]) for key in state)

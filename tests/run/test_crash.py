@@ -17,6 +17,7 @@ from lgan.methods.base import LifelongGAN
 from lgan.methods.ewc import EWCGAN
 from lgan.results.collect import collect
 from lgan.results.report import render
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.runner import SequenceRunner
 from lgan.training.train import train
@@ -52,9 +53,7 @@ def crash_at(monkeypatch, config, task: int, step: int) -> None:
 
 
 def assert_same_end(expected: Path, found: Path) -> None:
-    states = [
-        load_tensors(folder / "checkpoints/task1.pt")["state"] for folder in (expected, found)
-    ]
+    states = [load_border(folder / "checkpoints/task1.pt")["state"] for folder in (expected, found)]
     assert states[0].keys() == states[1].keys()
     for key, value in states[0].items():
         assert torch.equal(value, states[1][key]), key
@@ -141,10 +140,10 @@ def test_all_borders_damaged_begins_anew(configure, tmp_path) -> None:
     record = RunRecord.load(folder)
     record.status = "running"
     record.save(folder)
-    expected = load_tensors(folder / "checkpoints/task1.pt")["state"]
+    expected = load_border(folder / "checkpoints/task1.pt")["state"]
     for task in (0, 1):
         (folder / f"checkpoints/task{task}.pt").write_bytes(b"")
-    found = load_tensors(train(config) / "checkpoints/task1.pt")["state"]
+    found = load_border(train(config) / "checkpoints/task1.pt")["state"]
     assert all(torch.equal(found[key], value) for key, value in expected.items())
     assert len(RunRecord.load(folder).events) == 2
 
@@ -268,7 +267,7 @@ def test_a_checkpoint_left_behind_a_last_border_goes(configure, status) -> None:
     content = json.loads((folder / "results.json").read_text())
     (folder / "results.json").write_text(json.dumps(content | {"status": status}))
     train(configure(*FAST))
-    assert sorted(p.name for p in folder.glob("checkpoints/*")) == ["task0.pt", "task1.pt"]
+    assert sorted(p.name for p in folder.glob("checkpoints/*.*")) == ["task0.pt", "task1.pt"]
 
 
 def test_a_refused_run_leaves_no_folder(configure, tmp_path, monkeypatch) -> None:

@@ -17,6 +17,7 @@ import warm
 from lgan.errors import ConfigError, DataError, RunError, TrainingDivergedError
 from lgan.files import load_tensors
 from lgan.methods.base import LifelongGAN
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.run.signals import ECHO
 from lgan.training.train import train
@@ -59,7 +60,7 @@ class Child:
 
 
 def state(folder: Path) -> dict[str, torch.Tensor]:
-    return load_tensors(folder / "checkpoints/task1.pt")["state"]
+    return load_border(folder / "checkpoints/task1.pt")["state"]
 
 
 def assert_same(a: dict, b: dict) -> None:
@@ -180,7 +181,7 @@ def test_rewinding_is_exact_also_when_killed_after_it(configure, tmp_path, monke
     end = state(tmp_path / "whole")
     assert all(torch.isfinite(value).all() for value in end.values())
     assert not torch.equal(end["generator.body.0.weight"], state(plain)["generator.body.0.weight"])
-    first = [load_tensors(f / "checkpoints/task0.pt")["state"] for f in (plain, tmp_path / "whole")]
+    first = [load_border(f / "checkpoints/task0.pt")["state"] for f in (plain, tmp_path / "whole")]
     assert_same(*first)
 
     with monkeypatch.context() as patch:

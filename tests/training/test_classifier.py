@@ -9,13 +9,13 @@ import torch
 
 from lgan.callbacks.selection import SelectByValidation
 from lgan.errors import ConfigError, RunError
-from lgan.files import load_tensors
 from lgan.inference.load import load_run
 from lgan.inference.sample import draw
 from lgan.methods.base import LifelongGAN
 from lgan.results.collect import collect
 from lgan.results.report import render
 from lgan.results.tables import comparison_tables, markdown
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
@@ -58,7 +58,7 @@ def test_selection_changes_nothing_but_the_record(configure, tmp_path, name) -> 
     plain = train(configure(*method))
     looked = train(configure(*method, "selection=paper", "selection.every=1"))
     assert plain != looked, "the runs' numbers differ, and so do their folders"
-    states = [load_tensors(folder / "checkpoints/task1.pt")["state"] for folder in (plain, looked)]
+    states = [load_border(folder / "checkpoints/task1.pt")["state"] for folder in (plain, looked)]
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
     before, after = RunRecord.load(plain), RunRecord.load(looked)

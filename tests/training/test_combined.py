@@ -6,7 +6,7 @@ import pytest
 import torch
 from combined import Both
 
-from lgan.files import load_tensors
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
@@ -39,6 +39,6 @@ def test_a_combined_method_is_trained_and_resumes_at_the_border(
         patch.setattr(Both, "begin_task", crash)
         train(config)
     broken = train(config)
-    left, right = (load_tensors(f / "checkpoints" / "task1.pt")["state"] for f in (whole, broken))
+    left, right = (load_border(f / "checkpoints" / "task1.pt")["state"] for f in (whole, broken))
     assert left.keys() == right.keys() and not any("snapshot" in name for name in left)
     assert all(torch.equal(left[name], right[name]) for name in left)

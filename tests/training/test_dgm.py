@@ -10,6 +10,7 @@ from lgan.errors import ConfigError
 from lgan.files import load_tensors
 from lgan.inference.load import load_run
 from lgan.inference.sample import draw, sample_classes
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
@@ -107,7 +108,7 @@ def test_options_run(configure, options) -> None:
 
 def test_real_pictures_come_back_with_the_run(configure) -> None:
     folder = train(configure("method=dgm_a", "method.real_total=8", "callbacks.evaluation=null"))
-    saved = load_tensors(folder / "checkpoints" / "task1.pt")["memory"]
+    saved = load_border(folder / "checkpoints" / "task1.pt")["memory"]
     assert {key: len(kept) for key, kept in saved.items()} == {str(c): 2 for c in range(4)}
     method, _ = load_run(folder, 1)
     assert method.memory.counts == {0: 2, 1: 2, 2: 2, 3: 2}

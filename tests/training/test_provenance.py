@@ -20,6 +20,7 @@ from lgan.files import load_tensors, save_tensors
 from lgan.inference.load import load_run
 from lgan.methods.base import LifelongGAN
 from lgan.results.collect import collect
+from lgan.run.borders import load_border
 from lgan.run.identity import fingerprint, identity
 from lgan.run.record import RunRecord
 from lgan.training.train import train
@@ -235,7 +236,7 @@ def widen(state: dict) -> dict:
 @pytest.mark.parametrize("spoil", [lose, widen, lambda state: {}, lambda state: 5])
 def test_a_border_that_does_not_fit_ends_in_a_sentence(configure, whole, spoil) -> None:
     border = whole / "checkpoints/task1.pt"
-    content = load_tensors(border)
+    content = load_border(border)
     save_tensors(border, content | {"state": spoil(content["state"])})
     for use in (lambda: again(configure, whole), lambda: load_run(whole)):
         with pytest.raises(RunError, match=r"task1.pt.* does not fit method=sft"):
@@ -314,7 +315,7 @@ def test_older_runs_go_on_with_a_warning(configure, whole, capsys) -> None:
     path.write_text(
         json.dumps({k: v for k, v in content.items() if k not in ("identity", "content")})
     )
-    for file in [*(whole / "checkpoints").iterdir(), *(whole / "samples").glob("*.pt")]:
+    for file in [*(whole / "checkpoints").glob("*.pt"), *(whole / "samples").glob("*.pt")]:
         save_tensors(file, {k: v for k, v in load_tensors(file).items() if k != "stamp"})
     again(configure, whole)
     assert "did not record what its data are" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from lgan.files import load_tensors
 from lgan.inference.load import load_run
 from lgan.inference.sample import draw, folders_of, sample_classes, save_images
 from lgan.methods.base import LifelongGAN
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.runner import SequenceRunner
 from lgan.training.train import train
@@ -33,7 +34,7 @@ METHODS = [
 
 
 def final_state(folder, task: int = 1) -> dict:
-    return load_tensors(folder / "checkpoints" / f"task{task}.pt")["state"]
+    return load_border(folder / "checkpoints" / f"task{task}.pt")["state"]
 
 
 def assert_same(a: dict, b: dict) -> None:

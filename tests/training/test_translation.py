@@ -18,6 +18,7 @@ from lgan.inference.translate import list_pictures, plan, translate
 from lgan.methods.base import LifelongGAN
 from lgan.results.collect import collect
 from lgan.results.grids import run_grid
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
@@ -58,7 +59,7 @@ METHODS = (
 
 
 def final_state(folder) -> dict:
-    return load_tensors(folder / "checkpoints/task1.pt")["state"]
+    return load_border(folder / "checkpoints/task1.pt")["state"]
 
 
 def assert_same(a: dict, b: dict) -> None:

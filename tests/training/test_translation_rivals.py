@@ -8,6 +8,7 @@ import torch
 from lgan.files import load_tensors
 from lgan.inference.load import load_run
 from lgan.methods.base import LifelongGAN
+from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
@@ -61,7 +62,7 @@ def test_paper_mode_is_another_picture_and_the_same_training(configure, tmp_path
     for mode in ("eval", "paper"):
         own = [f"training.test_mode={mode}", f"run_dir={tmp_path}/{mode}"]
         folder = train(configure("method=sft", *PAIRED, *own))
-        states.append(load_tensors(folder / "checkpoints/task1.pt")["state"])
+        states.append(load_border(folder / "checkpoints/task1.pt")["state"])
         pictures.append(load_tensors(folder / "samples/learnt.pt")["images"][1])
     assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
     assert not torch.equal(*pictures)
@@ -93,7 +94,7 @@ def test_resuming_inside_a_distilled_task_gives_the_same_bits(
         with pytest.raises(Stop):
             train(config)
     resumed = train(config)
-    ends = [load_tensors(f / "checkpoints/task1.pt")["state"] for f in (whole, resumed)]
+    ends = [load_border(f / "checkpoints/task1.pt")["state"] for f in (whole, resumed)]
     assert ends[0].keys() == ends[1].keys()
     assert all(torch.equal(value, ends[1][key]) for key, value in ends[0].items())
     logs = [sorted((folder / "metrics.csv").read_text().split()) for folder in (whole, resumed)]
