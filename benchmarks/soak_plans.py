@@ -199,8 +199,9 @@ def border(c: Configuration, pace: Pace, source: random.Random, points: int) -> 
     Or a tensor that it names; with and without a checkpoint inside the second task.
     """
     own, tensor = "checkpoints/task0.pt", "checkpoints/tensors/*.pt"
-    places = ((2, "truncate", own), (2, "flip", own), (c.every + 2, "flip", own),
-              (2, "flip", tensor), (c.every + 2, "truncate", tensor))  # fmt: skip
+    late = c.every + 2
+    places = ((2, "truncate", own), (2, "flip", own), (2, "flip", tensor), (late, "flip", own),
+              (late, "truncate", tensor))  # fmt: skip
     return Plan([Injection(1, s, "kill", damage=Damage(file, kind)) for s, kind, file in places])
 
 
