@@ -131,12 +131,12 @@ class Campaign:
             f"run_dir={quote(str(folder / 'run'))}",
             f"paths.cache={quote(str(self.cache))}",
             "trust=[benchmarks]",
-            *_callback("soak_trace", "Trace", {"path": str(folder / f"trace.{number}")}),
+            *_callback("watch_trace", "Trace", {"path": str(folder / f"trace.{number}")}),
         ]
         # The marker of the poison is the run's: it happens once, however often the run is started.
         for name, fault, marker in (
             ("soak_poison", plan.poison, "poison"),
-            ("soak_fault", injection, f"marker.{number}"),
+            ("watch_fault", injection, f"marker.{number}"),
         ):
             if fault:
                 settings = fault.overrides() | {"marker": str(folder / marker)}

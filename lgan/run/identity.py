@@ -28,6 +28,8 @@ ELSEWHERE = ("data.root", "data.in_memory", "data.memory_limit_mb", "data.num_wo
              *(f"callbacks.{name}" for name in
                ("guard", "losses", "progress", "parameters", "checkpoint", "stop")))  # fmt: skip
 """Keys within these sections that say where or how fast, not what, or that repeat others."""
+WATCHER = "callbacks.watch_"
+"""So begins the name of a callback of one's own that changes no number of the run."""
 RUN = "<run>"
 """Stands for the run's own folder in values that name it."""
 FETCHED = "lgan.data.torchvision_sets."
@@ -54,7 +56,7 @@ def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
         if isinstance(folder, dict):  # what lies there counts, not where that is
             folder.pop("root", None)
             folder.pop("fetch", None)
-    elsewhere = tuple(f"{key}." for key in ELSEWHERE)
+    elsewhere = (*(f"{key}." for key in ELSEWHERE), WATCHER)
     flat = {key: value for key, value in flat.items() if not f"{key}.".startswith(elsewhere)}
     for key, value in flat.items():
         if isinstance(value, str) and f"{value}/".startswith(f"{place}/"):

@@ -200,8 +200,8 @@ def test_configurations_are_what_lgan_train_takes(configure, name) -> None:
 
 
 def test_faults_are_no_part_of_what_a_run_is(configure) -> None:
-    faulty = configure("+callbacks.soak_fault._target_=benchmarks.faults.FaultAt")
-    assert "soak_fault" in faulty.callbacks and faulty.run_name == configure().run_name
+    faulty = configure("+callbacks.watch_fault._target_=benchmarks.faults.FaultAt")
+    assert "watch_fault" in faulty.callbacks and faulty.run_name == configure().run_name
 
 
 # ------------------------------------------------------------------------------- the judgement

@@ -57,7 +57,7 @@ def fault(step: int, action: str, marker: Path, rank: int) -> list[str]:
         "_target_": "benchmarks.faults.FaultAt", "task": 1, "step": step, "action": action,
         "marker": marker, "rank": rank,
     }  # fmt: skip
-    own = [f"+callbacks.fault.{key}={value}" for key, value in values.items()]
+    own = [f"+callbacks.watch_fault.{key}={value}" for key, value in values.items()]
     return ["trust=[benchmarks]", *own]
 
 

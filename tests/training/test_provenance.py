@@ -103,6 +103,9 @@ def test_memory_and_precision(own, configure, tmp_path) -> None:
         (True, "training.class_weight=5"),  # which an objective without classes does not read
         (True, "callbacks.checkpoint.every=7"),
         (True, "logger=tensorboard"),
+        (True, "keep=last"),
+        (True, "+callbacks.watch_mine={_target_: my.Monitor}"),
+        (False, "+callbacks.mine={_target_: my.Callback}"),
         (False, "method=ewc_gan"),
         (False, "callbacks.samples.seed=4"),
         (False, "callbacks.evaluation=null"),
