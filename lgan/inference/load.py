@@ -1,6 +1,7 @@
 """A finished run as a method: rebuilt from its config and the state after one of its tasks."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -40,9 +41,9 @@ def load_run(
             f"border files, checkpoints/task*.pt, there are {there}."
         )
     file = folder.border(after)
-    border = load_border(file)
     config = folder.load_config()
-    checkpoints.check_border(file, border, after, stamp_of(folder, config))
+    stamp = stamp_of(folder, config)
+    border = load_border(file, partial(checkpoints.check_border, file, after, stamp))
     config.trust = list(trust)
     shape = tuple(border["image_shape"])
     method = build_method(config, shape, border["num_classes"], pretrained=False)

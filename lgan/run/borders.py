@@ -8,7 +8,7 @@ files grow with what was learnt and not with its square.
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,8 +42,12 @@ def save_border(path: Path, content: Mapping[str, Any]) -> None:
     save_tensors(path, {**content, "state": names})
 
 
-def load_border(path: Path) -> dict[str, Any]:
+def load_border(
+    path: Path, check: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
     """Load a border file with its tensors; one that holds them itself, as older ones do, as it is.
+
+    `check` may refuse the file before its tensors are looked for.
 
     Raises:
         DamagedFileError: the file, or a tensor that it names, is damaged, or that tensor is gone.
@@ -51,6 +55,8 @@ def load_border(path: Path) -> dict[str, Any]:
         RunError: a file holds more than tensors and plain data.
     """
     content = load_tensors(path)
+    if check and isinstance(content, dict):
+        check(content)
     names = content.get("state") if isinstance(content, dict) else None
     if not isinstance(names, dict):
         return content

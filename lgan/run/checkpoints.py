@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lgan.run.folder import RunFolder
 from lgan.run.identity import Stamp, check_stamp
 
 Say = Callable[[str], None]
+Check = Callable[[dict[str, Any]], None]
 BORDER = ("method", "structure", "state", "total_steps", "image_shape", "num_classes",
           "task_classes")  # fmt: skip
 """What a border file has to hold."""
@@ -124,9 +126,8 @@ def whole_tasks(folder: RunFolder, most: int, rows: int, stamp: Stamp, say: Say)
     start = 0
     for task in reversed([task for task in folder.borders() if task < most]):
         path = folder.border(task)
-        whole = _whole(path, say, f"task {task} is trained again")
-        if whole is not None:
-            check_border(path, whole, task, stamp)
+        check = partial(check_border, path, task, stamp)
+        if _whole(path, say, f"task {task} is trained again", check) is not None:
             start = task + 1
             break
     damaged = len(list(folder.checkpoints.glob("task*.damaged*")))
@@ -139,7 +140,7 @@ def whole_tasks(folder: RunFolder, most: int, rows: int, stamp: Stamp, say: Say)
     return start
 
 
-def check_border(path: Path, content: dict[str, Any], task: int, stamp: Stamp) -> None:
+def check_border(path: Path, task: int, stamp: Stamp, content: dict[str, Any]) -> None:
     """Refuse a border file that is of another task or run, or lacks what a border has."""
     missing = [key for key in BORDER if key not in content]
     if missing or content.get("task") != task:
@@ -168,16 +169,15 @@ def restore(method: Any, path: Path, content: dict[str, Any]) -> None:  # noqa: 
         ) from error
 
 
-def _whole(path: Path, say: Say, then: str) -> dict[str, Any] | None:
+def _whole(path: Path, say: Say, then: str, check: Check | None = None) -> dict[str, Any] | None:
     """Return the content of a file of lgan's; a damaged one is renamed and None returned.
 
-    Its new name is `*.damaged`, or `*.damaged2` and so on.
+    `check`, of borders only, may refuse it. The new name of a damaged one is `*.damaged`, or `*.damaged2` and so on.
     """
     content: Any = None
-    border = path.suffix == ".pt"
     with suppress(DamagedFileError):
-        content = load_border(path) if border else load_tensors(path)
-    if isinstance(content, dict) and (border or "lgan" in content):
+        content = load_border(path, check) if check else load_tensors(path)
+    if isinstance(content, dict) and (check or "lgan" in content):
         return content
     number, aside = 1, path.with_name(f"{path.name}.damaged")
     while aside.exists():
@@ -185,7 +185,7 @@ def _whole(path: Path, say: Say, then: str) -> dict[str, Any] | None:
         aside = path.with_name(f"{path.name}.damaged{number}")
     with disk_errors(path):
         os.replace(path, aside)
-    tensors = set_damaged_aside(path.parent) if border else []
+    tensors = set_damaged_aside(path.parent) if check else []
     of = f" (of its tensors {', '.join(tensors)})" if tensors else ""
     say(f"{path} is damaged{of} and now called {aside.name}; {then}.")
     return None
