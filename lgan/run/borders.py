@@ -23,6 +23,7 @@ from lgan.files import discard, disk_errors, load_tensors, save_tensors, seal, s
 Keep = Annotated[str, StringConstraints(pattern=r"^(all|last|every:[1-9][0-9]*)$")]
 """Which tasks' borders stay: all, the last one, or each k-th and the last."""
 TENSORS = "tensors"
+Check = Callable[[dict[str, Any]], None]
 
 
 def save_border(path: Path, content: Mapping[str, Any]) -> None:
@@ -42,9 +43,7 @@ def save_border(path: Path, content: Mapping[str, Any]) -> None:
     save_tensors(path, {**content, "state": names})
 
 
-def load_border(
-    path: Path, check: Callable[[dict[str, Any]], None] | None = None
-) -> dict[str, Any]:
+def load_border(path: Path, check: Check | None = None) -> dict[str, Any]:
     """Load a border file with its tensors; one that holds them itself, as older ones do, as it is.
 
     `check` may refuse the file before its tensors are looked for.

@@ -15,12 +15,11 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lgan import distributed
 from lgan.errors import DamagedFileError, RunError
 from lgan.files import discard, disk_errors, load_tensors, replace_durably, seal
-from lgan.run.borders import load_border, set_damaged_aside
+from lgan.run.borders import Check, load_border, set_damaged_aside
 from lgan.run.folder import RunFolder
 from lgan.run.identity import Stamp, check_stamp
 
 Say = Callable[[str], None]
-Check = Callable[[dict[str, Any]], None]
 BORDER = ("method", "structure", "state", "total_steps", "image_shape", "num_classes",
           "task_classes")  # fmt: skip
 """What a border file has to hold."""
@@ -172,7 +171,8 @@ def restore(method: Any, path: Path, content: dict[str, Any]) -> None:  # noqa: 
 def _whole(path: Path, say: Say, then: str, check: Check | None = None) -> dict[str, Any] | None:
     """Return the content of a file of lgan's; a damaged one is renamed and None returned.
 
-    `check`, of borders only, may refuse it. The new name of a damaged one is `*.damaged`, or `*.damaged2` and so on.
+    `check`, of borders only, may refuse it. A damaged one's new name is `*.damaged`, or
+    `*.damaged2` and so on.
     """
     content: Any = None
     with suppress(DamagedFileError):

@@ -19,7 +19,6 @@ import torch
 import warm
 from sweep_table import SHORT, table_of
 
-from lgan.files import load_tensors
 from lgan.run.borders import load_border
 
 pytestmark = pytest.mark.slow
