@@ -119,7 +119,7 @@ def test_somebody_elses_torchrun(cache, tmp_path) -> None:
 def test_workers_end_with_what_started_them(cache, tmp_path) -> None:
     marker = tmp_path / "marker"
     run = [f"run_dir={tmp_path}/run", "trainer.devices=2", "training.steps=100000"]
-    own = [*fault(3, "mark", marker, rank=0), "callbacks.fault.task=0"]
+    own = [*fault(3, "mark", marker, rank=0), "callbacks.watch_fault.task=0"]
     parent = start(cache, *run, *own, python=sys.executable)
     workers = [tmp_path / f"marker.{rank}" for rank in range(2)]
     until = time.monotonic() + 120
