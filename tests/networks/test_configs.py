@@ -11,6 +11,7 @@ from lgan.cli.common import config_path
 from lgan.run.identity import register_resolvers
 
 SHAPES = {"digits": (1, 8, 8), "mergan32": (1, 32, 32), "mergan64": (3, 64, 64)}
+SHAPES["dgm_plain"] = (1, 32, 32)
 # Those that can grow; see test_dgm.py.
 GROWING = {"dgm_w", "dgm_a", "dgm_dcgan", "dgm_resnet"}
 # Of pictures to pictures; see test_translation.py.
