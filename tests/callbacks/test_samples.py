@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torchvision.io import read_image
 
 from lgan.callbacks.base import TaskContext
 from lgan.callbacks.samples import FixedNoiseSamples, digest
@@ -90,6 +91,9 @@ def test_files_hold_every_class_learnt(tmp_path) -> None:
     noise = load_tensors(tmp_path / "samples/noise.pt")["noise"]
     expected = ((torch.tanh(noise[2, 1]) * 0.5 + 1) * 127.5).round().to(torch.uint8)
     assert saved["images"][2, 1, 0, 0].tolist() == expected.tolist()
+    shown = read_image(str(tmp_path / "samples/task1.png"))  # pictures of 1x2, a border of 1
+    assert shown.shape == (3, 4 * 2 + 1, 3 * 3 + 1)
+    assert shown[0, 1 + 2 * 2, 4:6].tolist() == expected.tolist()
 
 
 def test_digest_sees_a_single_bit() -> None:

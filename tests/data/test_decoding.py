@@ -34,6 +34,7 @@ def logo(path: Path, mode: str = "RGBA") -> Path:
 def test_transparency_shows_the_background(tmp_path: Path, mode: str, channels) -> None:
     path = logo(tmp_path / "logo.png", mode)
     white = decode(path, Decoder(8, channels))
+    assert Decoder(8).channels == 3
     assert white[:, :, :4].eq(0).all() and white[:, :, 4:].eq(255).all()
     red = decode(path, Decoder(8, 3, background="#ff0000"))
     assert red[:, 0, 7].tolist() == [255, 0, 0] and red[:, 0, 0].tolist() == [0, 0, 0]

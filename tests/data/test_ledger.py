@@ -24,6 +24,7 @@ READS: dict[str, Callable[[TaskSequenceDataModule], Any]] = {
     "test": lambda data: data.test_images(1),
     "judge": lambda data: data.training_images_for_evaluation(),
     "another task": lambda data: data.open(0),
+    "a later task and all before": lambda data: data.open(2, cumulative=True),
 }
 
 

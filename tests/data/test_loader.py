@@ -10,7 +10,7 @@ import torch
 
 from lgan.data.image_folder import image_folder
 from lgan.data.images import FileImages, TensorImages
-from lgan.data.loader import BatchLoader, StreamingLoader
+from lgan.data.loader import BatchLoader, StreamingLoader, check_batch_size
 from lgan.errors import ConfigError
 
 Make = Callable[..., TensorImages]
@@ -111,3 +111,10 @@ def test_a_batch_must_fit_the_data_and_the_ranks(make_images: Make) -> None:
         BatchLoader(make_images(1, 8), 0, 1, 1, 0, task=3)
     with pytest.raises(ConfigError, match="training.batch_size=8 .* multiple of the 3 processes"):
         BatchLoader(make_images(1, 8), 8, 1, 1, 0, 0, rank=0, world=3)
+
+
+def test_a_batch_of_one_will_do(make_images: Make) -> None:
+    assert len(rows(BatchLoader(make_images(1, 3), 1, 1, 3, 0, 0)[0])) == 1
+    check_batch_size(1, 1, task=0)
+    with pytest.raises(ConfigError, match="training.batch_size=0 must lie between 1 and 1"):
+        check_batch_size(0, 1, task=0)

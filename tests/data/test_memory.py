@@ -76,6 +76,9 @@ def test_draw_is_uniform_and_fixed_by_the_noise(make_images: Make) -> None:
     images = memory.draw_of(labels, Noise(0))
     assert torch.equal(images, memory.draw_of(labels, Noise(0)))
     rows = images[:, 0, 0, 0]
+    of_class = torch.stack([memory.images().images[memory.images().labels == c] for c in (0, 1)])
+    places = Noise(0).integers(2**31 - 1, 400) % 2
+    assert torch.equal(images, of_class[labels, places]), "what a seed draws stays the same"
     assert torch.equal(rows.long() // 8, labels)
     assert set(rows.tolist()) == kept(memory)
     assert all(60 < int((rows == row).sum()) < 140 for row in kept(memory))

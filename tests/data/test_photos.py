@@ -11,7 +11,15 @@ from sklearn.datasets import load_sample_images
 
 from lgan.data.pairs import INPUT, TARGET, half
 from lgan.data.photos import TASKS, TEST_BANDS, Box, photos, windows
-from lgan.data.picture_inputs import CENTRES, PALETTE, edges, grey, low_resolution, segments
+from lgan.data.picture_inputs import (
+    CENTRES,
+    PALETTE,
+    _smooth,
+    edges,
+    grey,
+    low_resolution,
+    segments,
+)
 from lgan.errors import ConfigError
 
 
@@ -90,6 +98,13 @@ def test_parts_and_inputs() -> None:
 def test_wrong_settings_are_refused(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         photos(**settings)
+
+
+def test_smoothing_is_binomial() -> None:
+    point = torch.zeros(1, 1, 7, 7)
+    point[0, 0, 3, 3] = 256
+    row = torch.tensor([0.0, 1, 4, 6, 4, 1, 0])
+    torch.testing.assert_close(_smooth(point)[0, 0], torch.outer(row, row))
 
 
 def test_edges_are_thin_and_where_the_step_is() -> None:

@@ -172,6 +172,8 @@ def test_other_tasks_are_closed(pairs: Path) -> None:
     assert images.shape == (6, SIZE, SIZE) and images.labels.unique().tolist() == [1]
     images = data.open(1, cumulative=True).images
     assert (images.labels == 0).sum() == 5
+    with data.ledger.training(1), pytest.raises(TaskAccessError, match=r"test pictures of .*\[1\]"):
+        data.test_inputs(1)
 
 
 def test_both_halves_have_the_same_jitter() -> None:

@@ -85,6 +85,28 @@ def test_masks_have_the_scale_of_their_step() -> None:
         assert {masks.scale for masks in method.generator.masks.values()} == {scale}
 
 
+def test_a_task_ends_with_the_scale_of_its_last_adversarial_step() -> None:
+    method = enter(make(settle=0.25), 0)
+    method.task_steps = 8
+    method.end_task(method.info)
+    scale = method.annealing.at(5, 6)[1]
+    assert scale != method.annealing.at(4, 6)[1]
+    assert {masks.scale for masks in method.generator.masks.values()} == {scale}
+
+
+def test_only_the_generators_gradients_are_clipped() -> None:
+    method = enter(make(clip=0.5), 0)
+    optimizers = [torch.optim.SGD(net.parameters(), lr=1.0) for net in method.players.values()]
+    method._trainer = SimpleNamespace(optimizers=optimizers)
+    for number, optimizer in enumerate(optimizers):
+        own = [p for p in optimizer.param_groups[0]["params"] if p.requires_grad]
+        for parameter in own:
+            parameter.grad = torch.ones_like(parameter)
+        method.on_before_optimizer_step(optimizer)
+        norm = torch.cat([p.grad.flatten() for p in own]).norm()
+        assert (norm.item() == pytest.approx(0.5, abs=1e-3)) is (number == 0)
+
+
 def test_kept_and_stored_pictures_are_counted_by_class() -> None:
     """Of 6 pictures per class r = 1/2 keeps 3: of 4 per class now, 3/4 are real on average.
 
@@ -271,6 +293,10 @@ def test_a_stored_set_gives_each_label_its_class() -> None:
     assert stored.images.shape == (2, 3, 1, 2, 2)
     drawn = stored(torch.tensor([2, 5, 5]), Noise(1))
     assert drawn[:, 0, 0, 0].tolist() == [2, 5, 5]
+    stored.images = torch.arange(6.0).view(2, 3, 1, 1, 1)
+    drawn = stored(torch.tensor([2, 5] * 20), Noise(1)).flatten().view(20, 2)
+    assert drawn.T.unique(dim=1).shape[1] > 3, "every label has a draw of its own"
+    assert set(drawn[:, 0].tolist()) == {3, 4, 5} and set(drawn[:, 1].tolist()) == {0, 1, 2}
 
 
 def test_a_share_of_the_replays_is_real() -> None:

@@ -55,8 +55,9 @@ def test_squared_mean_gradient_is_another_number(make_method) -> None:
 def test_squared_gradients_are_per_sample() -> None:
     w = torch.tensor([1.0, 2.0], requires_grad=True)
     x = torch.tensor([[1.0, 0.0], [2.0, 3.0], [-1.0, 1.0]])
-    total = squared_gradients(x @ w, [w], chunk=2)
-    torch.testing.assert_close(total, torch.tensor([1 + 4 + 1.0, 9 + 1.0]))
+    unused = torch.ones(1, requires_grad=True)
+    total = squared_gradients(x @ w, [w, unused], chunk=2)
+    torch.testing.assert_close(total, torch.tensor([1 + 4 + 1.0, 9 + 1.0, 0.0]))
 
 
 def test_scores_by_mode() -> None:

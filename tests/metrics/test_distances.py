@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lgan.metrics.diversity import pixel_deviation
-from lgan.metrics.fid import fid
-from lgan.metrics.kid import kid
+from lgan.metrics.fid import FID, fid
+from lgan.metrics.kid import KID, kid
 from lgan.metrics.precision_recall import precision_recall
 
 
@@ -72,6 +72,15 @@ def test_too_few_samples_are_nan_not_an_error() -> None:
     assert math.isnan(fid(one, three)) and all(map(math.isnan, kid(one, three)))
     assert all(math.isnan(value) for value in precision_recall(three, gaussian(9, 1)))
     assert math.isnan(pixel_deviation(torch.zeros(1, 1, 2, 2, dtype=torch.uint8)))
+
+
+@pytest.mark.parametrize(("metric", "value"), [(FID, fid), (KID, lambda *two: kid(*two)[0])])
+def test_a_metric_says_with_how_few_samples_it_is_nan(metric, value) -> None:
+    features = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
+    least = metric.least
+    assert math.isnan(value(features[: least - 1], features))
+    assert math.isnan(value(features, features[: least - 1]))
+    assert math.isfinite(value(features[:least], features[:least]))
 
 
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
