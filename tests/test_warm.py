@@ -42,6 +42,19 @@ def test_a_command_is_given_what_it_was_started_with(tmp_path: Path) -> None:
     os.close(reading), os.close(writing)
 
 
+def test_what_a_command_starts_knows_its_parent_by_the_number_it_has(tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text("import os\nprint(os.getppid())\n")
+    (tmp_path / "parent.py").write_text(
+        "import os, subprocess, sys\n"
+        "told = subprocess.run([sys.executable, 'child.py'], capture_output=True, text=True)\n"
+        "print(os.getpid(), told.stdout)\n"
+    )
+    process = subprocess.Popen(
+        [warm.python(), "parent.py"], cwd=tmp_path, text=True, stdout=subprocess.PIPE
+    )
+    assert process.communicate()[0].split() == [str(process.pid)] * 2
+
+
 def test_errors_and_other_options_are_pythons_own(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("raise ValueError('a bug')")
     bad = subprocess.run([warm.python(), "bad.py"], cwd=tmp_path, capture_output=True, text=True)

@@ -26,6 +26,8 @@ LIBRARIES = (
 )  # fmt: skip
 LEFT_OUT = ("lgan.launch.worker", "lgan.run.wandb_logger")
 """It is run by `-m`; and W&B makes a folder when it is imported, which the first to end removes."""
+POSING = "LGAN_WARM_NUMBERS"
+"""Environment variable by which a command's children know it: its number, and what it poses as."""
 HIGH = 500
 """Received files are numbered from here, until they get the numbers they had."""
 
@@ -115,6 +117,9 @@ def become(request: dict, files: list[int], client: Path) -> None:
 def pose_as(client: int, parent: int) -> None:
     """Have the client's number and parent: what started it knows no other."""
     own, getpid, getppid, kill = os.getpid(), os.getpid, os.getppid, os.kill
+    if os.environ.get(POSING, "").split(":")[0] == str(parent):  # the parent poses too
+        parent = int(os.environ[POSING].split(":")[1])
+    os.environ[POSING] = f"{own}:{client}"
     os.getppid = lambda: parent if getpid() == own else getppid()
     os.getpid = lambda: client if getpid() == own else getpid()
     os.kill = lambda process, number: kill(own if process == client else process, number)
