@@ -208,7 +208,7 @@ def _shown_keys(differing: dict[str, tuple]) -> list[str]:
     for key in own:
         if _distinct(differing, [*needed, key]) > _distinct(differing, needed):
             needed.append(key)
-    others = [key for key in own if key not in needed]
+    others = [key for key in own if key not in needed and not key.endswith("._target_")]
     return needed + others[: max(0, MAX_LABEL_KEYS - len(needed))]
 
 

@@ -99,7 +99,8 @@ def own_pictures(config: DictConfig) -> str | None:
         if not splits._target_.startswith(FETCHED):
             check_section(config, "data")
             cache = Path(config.paths.cache).expanduser()
-            return content_of(instantiate(splits)(root=root), cache)["digest"]
+            content = content_of(instantiate(splits)(root=root), cache)
+            return None if content["root"] is None else content["digest"]  # None: lgan's own
     return None
 
 
