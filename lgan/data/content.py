@@ -66,7 +66,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if counts:
             lines.append(f"class {name} has other numbers of pictures ({', '.join(counts)})")
         elif was["digest"] != has["digest"]:
-            lines.append(f"pictures of class {name} are others")
+            lines.append(f"pictures of class {name} are others, or in other parts")
     if old.get("init_from") != new.get("init_from"):
         lines.append("method.init_from holds another network")
     return lines

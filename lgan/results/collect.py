@@ -33,17 +33,13 @@ class Run:
         whole = self.record.identity or identity(self.config)
         flat = {key: value for key, value in whole.items() if not _is_own_seed(key)}
         flat |= {PRESET_KEY: self.record.preset, CONTENT_KEY: self.content}
-        place = str(self.folder)
-        return {
-            key: json.dumps(value, default=str).replace(place, "<run>")
-            for key, value in flat.items()
-        }
+        return {key: json.dumps(value) for key, value in flat.items()}
 
     @property
     def training(self) -> dict[str, str]:
         """What people set in the section `training`, which says what other keys are."""
         flat = flatten(self.config.get("training") or {}, "training")
-        return {key: json.dumps(value, default=str) for key, value in flat}
+        return {key: json.dumps(value) for key, value in flat}
 
     @property
     def content(self) -> str:

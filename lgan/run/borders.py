@@ -75,7 +75,7 @@ def digest_of(tensor: Tensor) -> str:
 def thin_out(folder: Path, borders: Iterable[int], keep: Keep) -> None:
     """Remove the borders that are not kept, then the tensors that none of the others names."""
     rule, _, every = keep.partition(":")
-    *older, _ = borders = sorted(borders)
+    older = sorted(borders)[:-1]
     gone = [t for t in older if rule == "last" or (every and (t + 1) % int(every))]
     for task in gone:
         (folder / f"task{task}.pt").unlink(missing_ok=True)

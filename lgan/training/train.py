@@ -48,7 +48,8 @@ def train(config: DictConfig) -> Path:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     config = config.copy()
-    config.run_name, config.run_dir = config.run_name, config.run_dir  # once
+    # Worked out once: a name may tell of thousands of pictures.
+    config.run_name, config.run_dir = config.run_name, config.run_dir
     folder = RunFolder(config.run_dir)
     with signals.watch():
         try:
@@ -64,7 +65,7 @@ def train(config: DictConfig) -> Path:
                 content = decided(lambda: content_record(config, datamodule))
                 record = decided(lambda: open_run(folder, config, datamodule, content, *learner))
                 parts = (*learner, datamodule, make_trainer, folder, record)
-                run(config, SequenceRunner(*parts, keep=config.get("keep", "all")))
+                run(config, SequenceRunner(*parts, keep=config.keep))
         except signals.StopBySignal as stop:
             if is_main():
                 warn(f"{stop.sentence}.")

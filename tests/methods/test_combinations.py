@@ -259,6 +259,19 @@ def test_a_fit_that_was_broken_off_is_begun_again(data, tmp_path, monkeypatch) -
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_task_that_was_begun_already_is_not_begun_by_the_trainer(data, tmp_path) -> None:
+    """As in lgan's own runs, where the runner begins and ends a task."""
+    method = small(SFT)
+    begun: list[int] = []
+    begin = method.begin_task
+    method.begin_task = lambda info: (begun.append(info.index), begin(info))  # type: ignore[method-assign]
+    method.begin_task(data.open(0))
+    fit(method, data, tmp_path)
+    assert begun == [0] and method.step == 4
+    assert method.info is not None, "who began it ends it"
+
+
 def test_a_plain_trainer_needs_the_datamodule(tmp_path) -> None:
     with pytest.raises(RunError, match="fit needs datamodule="):
         fit(small(SFT), None, tmp_path)

@@ -140,6 +140,15 @@ def test_perfect_generator(evaluator: Fixed) -> None:
     assert row.overall["fid_classifier"] == pytest.approx(mean)
 
 
+def test_kids_deviation_is_the_mean_over_the_tasks(evaluator: Fixed, monkeypatch) -> None:
+    told = iter([(1.0, 0.25), (3.0, 0.75)])
+    monkeypatch.setattr("lgan.metrics.kid.kid", lambda *_: next(told))
+    row = evaluator.evaluate(FreshSampler(), None, 1)
+    assert [each["kid_classifier"] for each in row.metrics] == [1.0, 3.0]
+    assert row.overall["kid_classifier"] == 2.0
+    assert row.overall["kid_classifier_deviation"] == 0.5
+
+
 def test_every_call_holds_every_seen_class_equally(evaluator: Fixed) -> None:
     sampler = FreshSampler()
     evaluator.evaluate(sampler, None, 0)

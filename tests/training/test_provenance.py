@@ -134,6 +134,16 @@ def test_the_place_of_a_run_counts_for_nothing(configure, tmp_path) -> None:
     assert fingerprint(own) == fingerprint(there) != fingerprint(plain)
 
 
+def test_what_lies_in_own_folders_counts_and_not_where(configure) -> None:
+    def told(root: str, name: str = "maps") -> dict:
+        folder = {"root": root, "fetch": "from", "name": name}
+        return identity({"data": {"root": root, "splits": {"folders": [folder]}}})
+
+    assert told("/a") == told("/b") == {"data.splits.folders": [{"name": "maps"}]}
+    assert told("/a", "streets") != told("/a")
+    assert configure("data.root=/a").run_name == configure().run_name, "digits bring their own"
+
+
 def test_a_sweep_over_folders_trains_each(tmp_path, cache) -> None:
     roots = [pictures(tmp_path / name, seed=seed) for seed, name in enumerate(("d1", "d2"))]
     args = [*OWN, f"data.root={roots[0]},{roots[1]}", f"paths.cache={cache}", "paths.runs=out"]
