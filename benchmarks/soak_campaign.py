@@ -135,7 +135,7 @@ class Campaign:
         ]
         # The marker of the poison is the run's: it happens once, however often the run is started.
         for name, fault, marker in (
-            ("soak_poison", plan.poison, "poison"),
+            ("watch_poison", plan.poison, "poison"),
             ("watch_fault", injection, f"marker.{number}"),
         ):
             if fault:

@@ -199,9 +199,16 @@ def test_configurations_are_what_lgan_train_takes(configure, name) -> None:
     assert (config.trainer.devices == 2) == (own.ranks == 2)
 
 
-def test_faults_are_no_part_of_what_a_run_is(configure) -> None:
-    faulty = configure("+callbacks.watch_fault._target_=benchmarks.faults.FaultAt")
-    assert "watch_fault" in faulty.callbacks and faulty.run_name == configure().run_name
+def test_faults_are_no_part_of_what_a_run_is(configure, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("benchmarks.soak_campaign.Child", lambda arguments, *_: arguments)
+    own = CONFIGURATIONS["mergan_jtr"]
+    plan = PLANS["nan"](own, Pace(0.01, 0.5), random.Random(0), 10)
+    campaign = Campaign(own, tmp_path, tmp_path)
+    arguments = campaign.start(plan, tmp_path, 0, plan.injections[0])
+    added = [a for a in arguments if a not in own.command() and "run_dir" not in a]
+    faulty = configure(*own.command(), *added)
+    assert {"watch_trace", "watch_poison", "watch_fault"} <= set(faulty.callbacks)
+    assert faulty.run_name == configure(*own.command(), *plan.overrides).run_name
 
 
 # ------------------------------------------------------------------------------- the judgement
