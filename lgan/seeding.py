@@ -8,17 +8,32 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def mix(*keys: int | str) -> int:
     """Return a 63-bit seed from plain values, the same in every process and on every machine."""
     digest = hashlib.blake2b(repr(keys).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def in_rotation(items: Sequence[T], count: int, step: int, *keys: int | str) -> list[T]:
+    """Return the `count` items whose turn it is; the next step's are those behind them.
+
+    They go round in an order that the keys decide: over any steps each has as many turns, give or
+    take one.
+    """
+    generator = torch.Generator().manual_seed(mix(*keys))
+    order = torch.randperm(len(items), generator=generator).tolist()
+    turns = range(step * count, (step + 1) * count)
+    return [items[order[turn % len(items)]] for turn in turns]
 
 
 class Noise:

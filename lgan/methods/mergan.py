@@ -11,20 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from lgan import distributed
-from lgan.arguments import Share, Weight
+from lgan.arguments import Count, Share, Weight
 from lgan.methods.classifier_replay import in_turn
 from lgan.methods.fit import Trait
 from lgan.methods.imitation import Snapshot, side_by_side
 from lgan.networks.composite import CycleGenerator
 from lgan.networks.factory import noise_length
 from lgan.objectives.base import Batch
+from lgan.seeding import in_rotation
 
 
 class MemoryReplay(Snapshot):
     """What both MeRGANs share: the snapshot and the drawing of replays.
 
-    `replay_samples`: "shared" is floor(B / k) replays of each of the k old classes, at least one
-    (the digits in the code), "full" B of each (LSUN in the code).
+    Args:
+        replay_samples: "shared" is floor(B / k) replays of each of the k old classes, at least one
+            (the digits in the code), "full" B of each (LSUN in the code).
+        replay_classes: most old classes that a step has replays of; None: as many as the batch has
+            rows. Of more they take turns, in an order of the seed: each as often, and each with as
+            much more weight in its step that the loss is expected to be that of all in each step.
     """
 
     needs: ClassVar[tuple[str, ...]] = (
@@ -37,18 +42,26 @@ class MemoryReplay(Snapshot):
         self,
         *,
         replay_samples: Literal["shared", "full"] = "shared",
+        replay_classes: Count | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
-        self.replay_samples = replay_samples
+        self.replay_samples, self.replay_classes = replay_samples, replay_classes
 
     def replay_labels(self, batch_size: int) -> Tensor:
-        """Return this rank's share of the classes (k * n,) of replays, n of each old class."""
-        old = torch.tensor(self.old_classes, device=self.device)
-        return distributed.share(old.repeat_interleave(self.replays_of_each(batch_size)))
+        """Return this rank's share of the classes (m * n,) of replays, n of each replayed class."""
+        replayed = torch.tensor(self.replayed_classes(batch_size), device=self.device)
+        return distributed.share(replayed.repeat_interleave(self.replays_of_each(batch_size)))
+
+    def replayed_classes(self, batch_size: int) -> list[int]:
+        """Return the m old classes whose turn it is in this step."""
+        old, limit = self.old_classes, self.replay_classes or batch_size * self.noise.world
+        if len(old) <= limit:
+            return old
+        return in_rotation(old, limit, self.step, self.seed, "replay classes", self.task_index)
 
     def replays_of_each(self, batch_size: int) -> int:
-        """Return n, the replays of each old class in the global batch of which this is a share."""
+        """Return n, the replays of a class in the global batch of which this is a share."""
         everyone, shared = batch_size * self.noise.world, self.replay_samples == "shared"
         return max(1, everyone // len(self.old_classes)) if shared else everyone
 
@@ -95,7 +108,7 @@ class MeRGANJTR(MemoryReplay):
         self.drawn_share = drawn_share
 
     def loss(self, player: str, batch: Batch) -> Tensor:
-        """Return the objective's loss on the current batch and on replays of all old classes."""
+        """Return the objective's loss on the current batch and on replays of old classes."""
         return super().loss(player, self.with_replay(batch) if self.task_index else batch)
 
     def with_replay(self, batch: Batch) -> Batch:
@@ -103,7 +116,7 @@ class MeRGANJTR(MemoryReplay):
         count = len(batch["y"])
         labels = self.replay_labels(count)
         # Shares may differ by a replay: each weighs as it does in the global batch.
-        total = len(self.old_classes) * self.replays_of_each(count)
+        total = len(self.replayed_classes(count)) * self.replays_of_each(count)
         z, images = self.replay(labels, total)
         current, old = self.replay_weights()
         old = old * self.noise.world / total
@@ -189,14 +202,15 @@ class MeRGANRA(MemoryReplay):
 
     def alignment_loss(self, batch_size: int) -> Tensor:
         """Return the distance of generator and snapshot on replays, a scalar."""
-        labels, classes = self.alignment_labels(batch_size), len(self.old_classes)
+        labels, replayed = self.alignment_labels(batch_size), len(self.replayed_classes(batch_size))
         world, code = self.noise.world, self.alignment == "code"
-        total = classes * self.replays_of_each(batch_size) if code else batch_size * world
+        total = replayed * self.replays_of_each(batch_size) if code else batch_size * world
         z, target = self.replay(labels, total)
         squares = world * (self.generator(z, labels) - target).square().sum()
         if not code:
             return squares / total
-        return 0.5 * squares / (classes if self.class_reduction == "mean" else 1)
+        mean = self.class_reduction == "mean"
+        return 0.5 * squares / (replayed if mean else replayed / len(self.old_classes))
 
     def alignment_labels(self, batch_size: int) -> Tensor:
         """Return the classes of the replays: balanced (code) or uniform over old ones (paper)."""

@@ -118,6 +118,72 @@ def test_full_replay_takes_a_whole_batch_of_each_class(make_method) -> None:
     assert method.replay_labels(6).tolist() == [0] * 6 + [1] * 6
 
 
+def test_replays_of_more_classes_than_rows_take_turns(make_method) -> None:
+    """199 old classes, 64 rows: one replay each of 64 classes; each class as often, give or take 1.
+
+    The order is the seed's and the task's, the same for every rank.
+    """
+    many = [(c,) for c in range(201)]
+    method, counts, first = make_method(MeRGANJTR), torch.zeros(201, dtype=torch.long), []
+    begin(method, 199, many)
+    for method.step in range(50):
+        labels = method.replay_labels(64)
+        assert len(labels) == 64 == len(labels.unique())
+        counts += torch.bincount(labels, minlength=201)
+        assert counts[:199].max() - counts[:199].min() <= 1
+        first.append(labels.tolist())
+    assert counts[199:].sum() == 0
+    method.noise.world, method.step = 2, 3
+    assert method.replay_labels(32).tolist() == first[3]
+    method.noise.world, method.step, method.seed = 1, 0, 1
+    assert method.replay_labels(64).tolist() != first[0]
+    method.seed = 0
+    begin(method, 200, many)
+    assert method.replay_labels(64).tolist() != first[0]
+
+
+def test_while_they_fit_the_batch_all_old_classes_are_replayed(make_method) -> None:
+    method = begin(make_method(MeRGANJTR), 64, [(c,) for c in range(65)])
+    assert method.replay_labels(64).tolist() == list(range(64))
+    assert len(method.replay_labels(63)) == 63
+
+
+def gradients(method, batch) -> torch.Tensor:
+    """Those of both players' losses, for noise that depends on nothing, replay by replay."""
+    z = torch.tensor([0.5, -1.0, 2.0])
+    method.noise.normal = lambda *shape: z.expand(*shape)
+    found = []
+    for player, network in method.players.items():
+        loss = method.loss(player, batch)
+        found += torch.autograd.grad(loss, [*network.parameters()], allow_unused=True)
+    return torch.cat([torch.zeros(0) if g is None else g.flatten() for g in found])
+
+
+@pytest.mark.parametrize(
+    ("kind", "knobs"),
+    [
+        (MeRGANJTR, {"replay_reduction": "sum"}),
+        (MeRGANJTR, {"replay_reduction": "mean"}),
+        (MeRGANJTR, {"replay_reduction": "mixture", "replay_samples": "full"}),
+        (MeRGANRA, {"class_reduction": "mean", "alignment_weight": 1.0}),
+        (MeRGANRA, {"class_reduction": "sum", "alignment_weight": 1.0}),
+    ],
+)
+def test_classes_in_turn_are_expected_to_pull_as_all_at_once(make_method, batch, kind, knobs):
+    """Two old classes, of which a step replays one: two steps' mean is the papers' rule."""
+    batch, losses = {**batch, "z": torch.ones(6, 3)}, {}
+    for limit in (None, 1):
+        method = in_second_task(make_method(kind, replay_classes=limit, **knobs))
+        method.objective.penalty_weight = 0.0
+        steps = []
+        for method.step in range(2):
+            steps.append(gradients(method, batch))
+        losses[limit] = steps
+    assert not torch.allclose(*losses[1])
+    torch.testing.assert_close(losses[None][0], losses[None][1])
+    torch.testing.assert_close(sum(losses[1]) / 2, losses[None][0])
+
+
 def test_paper_penalises_replays_too(make_method, batch) -> None:
     method = in_second_task(make_method(MeRGANJTR, penalise_replay=True))
     assert method.with_replay(batch)["penalised"] == 12
