@@ -214,6 +214,7 @@ def method_steps(
 
     def step() -> None:
         batches = [{**part, "x": to_float(part["x"])} for part in next(items)]
+        method.objective.turn = method.step * len(batches)
         for role, batch in method.schedule(batches):
             player = method.roles.get(role, role)
             with frozen(network for key, network in method.players.items() if key != player):
@@ -222,6 +223,8 @@ def method_steps(
                 loss.backward()
                 protect(player)
                 optimizers[player].step()
+            method.objective.turn += role == "discriminator"
+        method.step += 1
 
     return step
 

@@ -269,6 +269,7 @@ class LifelongGAN(Saved, Declared):
         listed = found if isinstance(found, list) else [found]
         optimizers = dict(zip(self.players, listed, strict=True))
         self.losses = {}  # of this step only: not every player learns in each
+        self.objective.turn = self.step * len(batches)
         for role, batch in self.schedule(batches):
             player = self.roles.get(role, role)
             others = [network for name, network in self.players.items() if name != player]
@@ -278,6 +279,7 @@ class LifelongGAN(Saved, Declared):
                 self.manual_backward(loss)
                 optimizers[player].step()
             self.losses[role] = loss.detach()
+            self.objective.turn += role == "discriminator"
         self.step += 1
         self.total_steps += 1
 

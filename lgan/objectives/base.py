@@ -28,6 +28,8 @@ class Objective(Generic[G, D]):
     """A process's share of a batch must be a multiple of this."""
     needs_pairs: ClassVar[bool] = False
     """Whether each input picture must have its target."""
+    turn: int = 0
+    """Which of the task's steps of the discriminator this is; the method counts them."""
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
         """Raise if these plain networks do not fit; the generator is of the objective's kind."""

@@ -131,6 +131,25 @@ def test_every_players_learning_rate_follows_the_schedule(make_method) -> None:
         assert rates == [pytest.approx(1e-2 / (1 + step))] * 2
 
 
+@pytest.mark.parametrize("start", [0, 5])
+def test_the_discriminators_steps_are_counted_from_the_tasks_first_one(make_method, batch, start):
+    """Whatever happened before: a run that goes on with step 5 has taken 10 of two a step."""
+    method, turns = make_method(SFT), []
+    optimizers = method.configure_optimizers()
+    method.optimizers, method.manual_backward = (lambda: optimizers), torch.Tensor.backward
+    loss = method.loss
+
+    def watched(player, rows):
+        turns.append((player, method.objective.turn))
+        return loss(player, rows)
+
+    method.loss, method.step = watched, start
+    for step in range(2):
+        method.training_step([batch, batch], step)
+    critic = [turn for player, turn in turns if player == "discriminator"]
+    assert critic == [2 * start + n for n in range(4)]
+
+
 def test_a_rewind_changes_the_noise_and_the_rates_from_its_first_step_on(make_method) -> None:
     entry = {"task": 0, "from_step": 1, "at_step": 3, "rate_factor": 0.5}
     noise, rates = [], []

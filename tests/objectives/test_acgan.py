@@ -47,6 +47,20 @@ def test_discriminator_loss_by_hand() -> None:
     assert loss.item() == pytest.approx((3.5 - 1) / 2 - 3.5 + 0.5 * ce + 160, rel=1e-6)
 
 
+def test_a_lazy_penalty_is_the_same_on_average() -> None:
+    """Every third step has three times the penalty, 3 * 160; the generator's loss has none."""
+    objective = ACGAN(Wasserstein(), penalty_weight=10, penalty_every=3)
+    plain = ACGAN(Wasserstein(), penalty_weight=0)
+    extra = []
+    for objective.turn in range(6):
+        losses = [
+            each.discriminator_loss(Fixed(), Scores(), hand_batch(), Noise(0))
+            for each in (objective, plain)
+        ]
+        extra.append((losses[0] - losses[1]).item())
+    assert extra == pytest.approx([480, 0, 0] * 2, rel=1e-5)
+
+
 def test_generator_loss_by_hand() -> None:
     # Fakes (0.5, 0.5) and (1, -1), label 0: CE ln 2 and ln(1 + e^-2).
     loss = ACGAN(Wasserstein()).generator_loss(Fixed(), Scores(), hand_batch(), Noise(0))
