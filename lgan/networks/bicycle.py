@@ -7,7 +7,6 @@ papers/piggyback_gan.md 5 (Lifelong GAN). Every convolution has a bias, also bef
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,8 @@ from lgan.networks.unet import Downs, unet_widths
 class CodeBlock(nn.Module):
     """One level of the U-Net, with the code as further maps of the down convolution's input.
 
-    Unlike pix2pix's, the skip is not activated and comes last. The outermost has neither
-    activation nor norms, and tanh instead of the skip; the innermost has no submodule.
+    Unlike pix2pix's, the skip is not activated and comes last. The outermost has neither activation
+    nor norms, and tanh instead of the skip; the innermost has no submodule.
     """
 
     def __init__(
@@ -39,18 +38,15 @@ class CodeBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.outermost = outermost
-        down = nn.Conv2d(inputs + code_length, inner, 4, stride=2, padding=1)
+        down: list[nn.Module] = [nn.Conv2d(inputs + code_length, inner, 4, stride=2, padding=1)]
         returned = inner if submodule is None else 2 * inner
         up = nn.ConvTranspose2d(returned, outputs, 4, stride=2, padding=1)
-        self.down = nn.Sequential(
-            *([] if outermost else [nn.LeakyReLU(LEAK, inplace=True)]),
-            down,
-            *([] if outermost or submodule is None else [make_norm(norm, inner)]),
-        )
-        self.submodule = submodule
-        self.up = nn.Sequential(
-            nn.ReLU(inplace=True), up, nn.Tanh() if outermost else make_norm(norm, outputs)
-        )
+        if not outermost:
+            down = [nn.LeakyReLU(LEAK, inplace=True), *down]
+            down += [make_norm(norm, inner)] if submodule is not None else []
+        self.down, self.submodule = nn.Sequential(*down), submodule
+        last = nn.Tanh() if outermost else make_norm(norm, outputs)
+        self.up = nn.Sequential(nn.ReLU(inplace=True), up, last)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         """Map x (B, inputs, H, W) and the code to (B, outputs [+ inputs but outermost], H, W)."""
@@ -90,9 +86,7 @@ class BicycleUnet(Translator):
         for outer, inner in reversed(list(pairwise(unet_widths(ngf, downs)))):
             block = CodeBlock(outer, outer, inner, code_length, block, norm)
         inputs = with_channels(image_shape, input_channels)[0]
-        self.model = CodeBlock(
-            inputs, outputs, ngf, code_length, cast(CodeBlock, block), norm, outermost=True
-        )
+        self.model = CodeBlock(inputs, outputs, ngf, code_length, block, norm, outermost=True)
         init_normal(self)
 
     def forward(self, pictures: Tensor, code: Tensor) -> Tensor:
@@ -127,9 +121,8 @@ class BicycleEncoder(nn.Module):
     2,590,032 parameters with 5 blocks, 1,344,080 with 4 (code of 8, ndf 64). The last maps are
     averaged over all places, which is the code's average over 8x8 at 256 and at 128 pixels.
 
-    Args:
-        ndf: channels behind the first convolution; 2, 3, 4, 4 ... times as many follow.
-        blocks: halvings, the first convolution counted: 5 for 256 pixels, 4 for 128, 3 for 64.
+    `ndf` channels are behind the first convolution; 2, 3, 4, 4 ... times as many follow. `blocks`
+    are halvings, the first convolution counted: 5 for 256 pixels, 4 for 128, 3 for 64.
     """
 
     def __init__(
@@ -187,7 +180,7 @@ class MultiScalePatchGAN(PictureDiscriminator):
         require_patch(height // shrink, width // shrink, n_layers)
         for index in range(scales):
             # The code's rule: at further scales the width falls faster than the side.
-            ndf = ndf if index == 0 else max(round(ndf / 2**index), 1)
+            ndf = max(round(ndf / 2**index), 1)
             self.add_module(f"model{index}", patch_layers(channels, ndf, n_layers, norm))
         self.down = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
         self.scales = scales

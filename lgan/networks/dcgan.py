@@ -18,23 +18,12 @@ SIDE = 32
 LEAK = 0.2
 
 
-def _upsampling(inputs: int, outputs: int) -> nn.ConvTranspose2d:
-    return initialised(
-        nn.ConvTranspose2d(inputs, outputs, 5, stride=2, padding=2, output_padding=1)
-    )
-
-
-def _downsampling(inputs: int, outputs: int) -> nn.Conv2d:
-    return initialised(nn.Conv2d(inputs, outputs, 5, stride=2, padding=2))
-
-
 class Mergan32Generator(nn.Module):
     """Noise to 32x32 images; the class enters through the scales and offsets of the norms only.
 
-    525,569 parameters for grey images, 527,171 for colour, at width 32 and ten classes.
-
-    `width` counts the channels of the last hidden layer; those before it have 2 and 4 times as
-    many. `statistics` is what the norms average over.
+    525,569 parameters for grey images, 527,171 for colour, at width 32 (channels of the last hidden
+    layer; those before it have 2 and 4 times as many) and ten classes. The norms average over
+    `statistics`.
     """
 
     def __init__(
@@ -53,8 +42,10 @@ class Mergan32Generator(nn.Module):
         self.norms = nn.ModuleList(
             ClassBatchNorm2d(w, num_classes, statistics=statistics) for w in widths
         )
-        outputs = (*widths[1:], image_shape[0])
-        self.deconvolutions = nn.ModuleList(map(_upsampling, widths, outputs))
+        self.deconvolutions = nn.ModuleList(
+            initialised(nn.ConvTranspose2d(i, o, 5, stride=2, padding=2, output_padding=1))
+            for i, o in pairwise((*widths, image_shape[0]))
+        )
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return images (B, C, 32, 32) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
@@ -75,7 +66,8 @@ class Mergan32Discriminator(ClassDiscriminator):
         require_side(image_shape, SIDE, "mergan32")
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise((image_shape[0], width, 2 * width, 4 * width)):
-            layers += [_downsampling(inputs, outputs), nn.LeakyReLU(LEAK)]
+            layer = initialised(nn.Conv2d(inputs, outputs, 5, stride=2, padding=2))
+            layers += [layer, nn.LeakyReLU(LEAK)]
         trunk = nn.Sequential(*layers, nn.Flatten())
         super().__init__(trunk, 4 * width * 4 * 4, num_classes)
         for head in (self.score, self.classify):

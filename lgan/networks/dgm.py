@@ -28,7 +28,6 @@ def label_noise(z: Tensor, y: Tensor, num_classes: int) -> Tensor:
     return torch.cat([F.one_hot(y, num_classes).to(z), z[:, num_classes:]], dim=1)
 
 
-@torch.no_grad()
 def init_weights(weight: Tensor, how: str) -> None:
     """Fill a weight by Xavier's uniform rule with gain sqrt(2), or from N(0, 0.02)."""
     if how == "xavier":
@@ -45,13 +44,13 @@ def smallest_side(image_shape: ImageShape) -> int:
     return side
 
 
-def doublings(image_shape: ImageShape, base_side: int, network: str) -> int:
+def doublings(image_shape: ImageShape, base_side: int) -> int:
     """Return how often `base_side` is doubled to give the images' side."""
     _, height, width = image_shape
     count = round(math.log2(height / base_side))
     if height != width or count < 2 or base_side * 2**count != height:
         raise ConfigError(
-            f"network={network}: images of {height}x{width} are not {base_side} * 2^k pixels wide "
+            f"network=dgm: images of {height}x{width} are not {base_side} * 2^k pixels wide "
             "and high with k >= 2; resize the data or set network's base_side."
         )
     return count
@@ -61,12 +60,9 @@ class DGMGenerator(nn.Module):
     """Noise to images by transposed convolutions; the class overwrites the first noise entries.
 
     54,912 weights at width 6 and 227,840 at width 20 for 32x32 images, without norms and head; the
-    head has 16 * width * C more.
-
-    Args:
-        width: channels of the last hidden layer; each before it has twice as many.
-        base_side: side of the first maps; None for `smallest_side`, 4 for 32x32 images.
-        init: "xavier" (DGMw's code) or "normal" (DGMa's).
+    head has 16 * width * C more. The last hidden layer has `width` channels, each before it twice
+    as many. `base_side` is the side of the first maps, None for `smallest_side`, 4 for 32x32
+    images; DGMw's code has the `init` "xavier", DGMa's "normal".
     """
 
     def __init__(
@@ -81,7 +77,7 @@ class DGMGenerator(nn.Module):
     ) -> None:
         super().__init__()
         base_side = base_side or smallest_side(image_shape)
-        layers = doublings(image_shape, base_side, "dgm")
+        layers = doublings(image_shape, base_side)
         if z_dim <= num_classes:
             raise ConfigError(
                 f"network.generator.z_dim={z_dim} must exceed the number of classes, "
@@ -138,7 +134,7 @@ class DGMDiscriminator(ClassDiscriminator):
         base_side: Count | None = None,
     ) -> None:
         base_side = base_side or smallest_side(image_shape)
-        layers = doublings(image_shape, base_side, "dgm")
+        layers = doublings(image_shape, base_side)
         widths = [image_shape[0], *(width * 2**i for i in range(layers))]
         parts: list[nn.Module] = []
         for index, (inputs, outputs) in enumerate(pairwise(widths)):

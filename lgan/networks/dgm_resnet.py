@@ -70,7 +70,7 @@ class DGMResNetGenerator(nn.Module):
         init: Init = "xavier",
     ) -> None:
         super().__init__()
-        count = doublings(image_shape, BASE_SIDE, "dgm")
+        count = doublings(image_shape, BASE_SIDE)
         self.z_dim, self.num_classes = z_dim, num_classes
         self.label_length = num_classes if label_length is None else label_length
         if not num_classes <= self.label_length < z_dim:

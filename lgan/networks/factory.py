@@ -6,23 +6,21 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from lgan.errors import ConfigError
 from lgan.networks.pretrained import Pretrained, initialise
-from lgan.networks.roles import ClassGenerator
 from lgan.seeding import mix
 
-WIDTHS = ("ngf", "width")
-"""What networks call the channels of their first or last hidden layer."""
+WIDTHS = ("ngf", "width")  # what networks call the channels of their first or last hidden layer
 
 
 def noise_length(generator: nn.Module) -> int:
-    """Return the length of the noise that a generator takes."""
-    return cast(ClassGenerator, generator).z_dim
+    """Return the length of the noise that a generator of classes takes."""
+    return cast(Any, generator).z_dim
 
 
 @dataclass(frozen=True)

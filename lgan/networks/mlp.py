@@ -18,13 +18,8 @@ class MLPGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.z_dim, self.num_classes, self.image_shape = z_dim, num_classes, tuple(image_shape)
-        self.body = nn.Sequential(
-            nn.Linear(z_dim + num_classes, width),
-            nn.ReLU(),
-            nn.Linear(width, width),
-            nn.ReLU(),
-            nn.Linear(width, math.prod(image_shape)),
-        )
+        hidden = [nn.Linear(z_dim + num_classes, width), nn.ReLU(), nn.Linear(width, width)]
+        self.body = nn.Sequential(*hidden, nn.ReLU(), nn.Linear(width, math.prod(image_shape)))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
@@ -36,11 +31,6 @@ class MLPDiscriminator(ClassDiscriminator):
     """Images to a score and class logits; two hidden layers of `width`, as the generator has."""
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 128) -> None:
-        trunk = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(math.prod(image_shape), width),
-            nn.LeakyReLU(0.2),
-            nn.Linear(width, width),
-            nn.LeakyReLU(0.2),
-        )
-        super().__init__(trunk, width, num_classes)
+        hidden = [nn.Linear(math.prod(image_shape), width), nn.LeakyReLU(0.2)]
+        hidden += [nn.Linear(width, width), nn.LeakyReLU(0.2)]
+        super().__init__(nn.Sequential(nn.Flatten(), *hidden), width, num_classes)

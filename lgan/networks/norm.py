@@ -35,7 +35,7 @@ class ClassBatchNorm2d(nn.Module):
         statistics: Statistics = "class",
     ) -> None:
         super().__init__()
-        self.channels, self.num_classes = channels, num_classes
+        self.num_classes = num_classes
         self.conditional, self.statistics = conditional, statistics
         shape = (num_classes, channels) if conditional else (channels,)
         self.scale = nn.Parameter(torch.ones(shape))
@@ -44,13 +44,6 @@ class ClassBatchNorm2d(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Normalise x (B, C, H, W) of classes y (B,) int64; the shape stays."""
         return self._by_class(x, y) if self.statistics == "class" else self._by_batch(x, y)
-
-    def extra_repr(self) -> str:
-        """Return the constructor's arguments, for printing."""
-        return (
-            f"{self.channels}, {self.num_classes}, conditional={self.conditional}, "
-            f"statistics={self.statistics!r}"
-        )
 
     def _by_class(self, x: Tensor, y: Tensor) -> Tensor:
         # Written out in float32 element by element, without a matrix product, so that neither

@@ -1,12 +1,11 @@
 """Starting a generator from a checkpoint: pix2pix's, CycleGAN's or BicycleGAN's `latest_net_G.pth`.
 
-The keys of lgan's translators are those of their code (`lgan.networks.translation`), so loading is
-a matter of reading the file safely and of saying what does not fit. A file that `lgan-export` wrote
-serves as well.
+The keys of lgan's translators are those of their code, so loading is a matter of reading the file
+safely and of saying what does not fit. A file that `lgan-export` wrote serves as well.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,13 +173,8 @@ def define_g(state: State) -> dict[str, Any]:
     if name is None or found.get("bias") != (found["norm"] == "instance"):
         return {}
     inputs, outputs = found["channels"]
-    return {
-        "input_nc": inputs,
-        "output_nc": outputs,
-        "ngf": found["ngf"],
-        "netG": name,
-        "norm": found["norm"],
-    }
+    channels = {"input_nc": inputs, "output_nc": outputs}
+    return channels | {"ngf": found["ngf"], "netG": name, "norm": found["norm"]}
 
 
 def _may_be_zero(network: nn.Module, key: str) -> bool:
@@ -190,7 +184,6 @@ def _may_be_zero(network: nn.Module, key: str) -> bool:
     return bias or entry == "num_batches_tracked"
 
 
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
-    return ", ".join(listed[:SHOWN]) + more
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

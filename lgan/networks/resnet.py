@@ -31,12 +31,7 @@ class UpBlock(nn.Module):
     """Residual block that doubles the side; norms see the classes y."""
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        num_classes: int,
-        conditional: bool,
-        statistics: Statistics,
+        self, inputs: int, outputs: int, num_classes: int, conditional: bool, statistics: Statistics
     ) -> None:
         super().__init__()
         self.shortcut = _convolution(inputs, outputs, kernel=1, gain=1.0)

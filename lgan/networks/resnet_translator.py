@@ -43,10 +43,9 @@ class ResnetTranslator(Translator):
 
     Args:
         ngf: channels behind the first convolution; the blocks have four times as many.
-        blocks: number of residual blocks: CycleGAN has 9 for 256 pixels and more, 6 for 128.
-        bias: biases in all convolutions; with False only the last one has one, as CycleGAN's code
-            does with batch norm.
-        dropout: dropout of 0.5 inside the blocks.
+        blocks: residual ones: CycleGAN has 9 for 256 pixels and more, 6 for 128.
+        bias: with False only the last convolution has one, as in CycleGAN's code with batch norm.
+        dropout: of 0.5 inside the blocks.
     """
 
     multiple, least = 4, 8  # one reflected pixel at a quarter of the size needs two

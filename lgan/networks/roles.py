@@ -5,7 +5,7 @@ sequence: all logits are there from the start. A network that is made for other 
 by a ConfigError.
 """
 
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +28,6 @@ def require_side(image_shape: ImageShape, side: int, network: str) -> None:
 def with_channels(image_shape: ImageShape, channels: int | None) -> ImageShape:
     """Return the shape with another number of channels; with None the same."""
     return image_shape if channels is None else (channels, *image_shape[1:])
-
-
-class ClassGenerator(Protocol):
-    """A generator of classes: a plain module, called with noise (B, z_dim) and classes (B,)."""
-
-    z_dim: int
-    num_classes: int
 
 
 class ClassDiscriminator(nn.Module):
@@ -65,12 +58,9 @@ class Translator(nn.Module):
     declares what differs from the values here.
     """
 
-    multiple: int = 1
-    """Both sides of a picture must be multiples of this,"""
-    least: int = 1
-    """and at least this."""
-    code_length: int = 0
-    """Length of a random code (B, code_length), a third input of the whole; 0: there is none."""
+    multiple: int = 1  # both sides of a picture must be multiples of this,
+    least: int = 1  # and at least this
+    code_length: int = 0  # of a random code (B, code_length), a third input; 0: there is none
     last_layers: tuple[str, ...] = ()
     """Dotted names of the layers that tasks do not share; (): the one that was registered last."""
     halves: ClassVar[dict[str, str]] = {"forward": ""}
@@ -102,5 +92,4 @@ class PictureDiscriminator(nn.Module):
     a map of scores (B, 1, h, w), or one for each of several scales.
     """
 
-    conditional: bool = False
-    """Whether it looks at pairs of a picture and its input."""
+    conditional: bool = False  # whether it looks at pairs of a picture and its input

@@ -1,4 +1,4 @@
-"""What the translators and their discriminators share: norms, initial weights, sizes, checkpoints.
+"""What the translators and their discriminators share: norms, initial weights, checkpoints.
 
 Sources: pix2pix (Isola et al. 2017), CycleGAN (Zhu et al. 2017a), BicycleGAN (Zhu et al. 2017b) and
 their PyTorch code. Modules are nested as there, so that the keys of a `state_dict` are the same.

@@ -20,6 +20,7 @@ A batch is a dictionary of tensors:
 The weights are how replay adds "a second, weighted loss" in one pass over a concatenated batch.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -63,26 +64,19 @@ def gradient_penalty(
     return (weight / (weight.sum() if whole is None else whole) * excess).sum()
 
 
+@dataclass(eq=False)
 class ACGAN(Objective):
-    """Losses of a class-conditional GAN with an auxiliary classifier.
-
-    `class_weight` is lambda_CLS (0 makes the GAN unconditional), `penalty_weight` lambda_GP. The
-    penalty is on the first of every `penalty_every` steps of the discriminator, times as many: the
-    same on average at less cost (lazy regularisation; Karras et al. 2020, arXiv 1912.04958, B).
-    """
+    """Losses of a class-conditional GAN with an auxiliary classifier."""
 
     task_kind: ClassVar[TaskKind] = "classes"
     name: ClassVar[str] = "acgan"
 
-    def __init__(
-        self,
-        adversarial: AdversarialLoss,
-        class_weight: Weight = 1.0,
-        penalty_weight: Weight = 10.0,
-        penalty_every: Count = 1,
-    ) -> None:
-        self.adversarial, self.class_weight = adversarial, class_weight
-        self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
+    adversarial: AdversarialLoss
+    class_weight: Weight = 1.0  # lambda_CLS; 0 makes the GAN unconditional
+    penalty_weight: Weight = 10.0  # lambda_GP
+    penalty_every: Count = 1
+    """The penalty is on the first of so many steps of the discriminator, times as many: the same on
+    average at less cost (lazy regularisation; Karras et al. 2020, arXiv 1912.04958, B)."""
 
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) for the batch's classes and noise."""
@@ -112,8 +106,8 @@ class ACGAN(Objective):
 
     def _with_classes(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:
         if self.class_weight:
-            labels = batch["y"]
-            loss = loss + self.class_weight * F.cross_entropy(logits, labels, reduction="none")
+            entropy = F.cross_entropy(logits, batch["y"], reduction="none")
+            loss = loss + self.class_weight * entropy
         return (sample_weights(batch, loss) * loss).sum()
 
     def _penalty(

@@ -20,16 +20,11 @@ class Objective(Generic[G, D]):
     has the plain one's parts.
     """
 
-    task_kind: ClassVar[TaskKind]
-    """What a generator's input is: noise and classes, or pictures."""
-    name: ClassVar[str] = ""
-    """As in `objective=name`, for messages."""
-    batch_multiple: ClassVar[int] = 1
-    """A process's share of a batch must be a multiple of this."""
-    needs_pairs: ClassVar[bool] = False
-    """Whether each input picture must have its target."""
-    turn: int = 0
-    """Which of the task's steps of the discriminator this is; the method counts them."""
+    task_kind: ClassVar[TaskKind]  # a generator's input: noise and classes, or pictures
+    name: ClassVar[str] = ""  # as in `objective=name`, for messages
+    batch_multiple: ClassVar[int] = 1  # a process's share of a batch must be a multiple of this
+    needs_pairs: ClassVar[bool] = False  # whether each input picture must have its target
+    turn: int = 0  # which of the task's steps of the discriminator this is; the method counts them
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
         """Raise if these plain networks do not fit; the generator is of the objective's kind."""

@@ -13,6 +13,7 @@ G alone:  lambda_z |mu(E(fake2)) - n|
 gradient passes through E to the picture, and ends in G.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -38,13 +39,12 @@ def encode_with_fixed_weights(encoder: nn.Module, images: Tensor) -> Tensor:
     return functional_call(encoder, weights, (images,))[0]
 
 
+@dataclass(eq=False)
 class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     """Losses of a translator with a code, an encoder and two discriminators.
 
     `encoded` and `random` are D and D2; each returns a map or one map per scale. The batch's keys
     are those of `lgan.objectives.translation`; x and z are pairs, an even number of them.
-    The weights are lambda_L1, lambda_KL, lambda_z (0 saves a pass of the encoder), and that of real
-    + fake of each discriminator; in BicycleGAN `adversarial` is least squares without a half.
     """
 
     name: ClassVar[str] = "bicyclegan"
@@ -55,16 +55,11 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     needs_pairs: ClassVar[bool] = True
     batch_multiple: ClassVar[int] = 2
 
-    def __init__(
-        self,
-        adversarial: AdversarialLoss,
-        l1_weight: Weight = 10.0,
-        kl_weight: Weight = 0.01,
-        code_weight: Weight = 0.5,
-        d_weight: Weight = 1.0,
-    ) -> None:
-        super().__init__(adversarial, d_weight)
-        self.l1_weight, self.kl_weight, self.code_weight = l1_weight, kl_weight, code_weight
+    adversarial: AdversarialLoss  # in BicycleGAN least squares without a half
+    l1_weight: Weight = 10.0
+    kl_weight: Weight = 0.01
+    code_weight: Weight = 0.5  # lambda_z; 0 saves a pass of the encoder
+    d_weight: Weight = 1.0  # of real + fake, of each discriminator
 
     def make(self, generator: BicycleGenerator, batch: Batch, noise: Noise) -> Made:
         """Return both translations of the first half, the random code and the weighted KL."""

@@ -8,6 +8,7 @@ G: generator(D_t(F(z))) + generator(D_s(B(x))) + lambda (|B(F(z)) - z| + |F(B(x)
 D: d_weight (real(D_t(x)) + fake(D_t(pool(F(z))))) + the same for D_s, z and B(x)
 """
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -89,12 +90,11 @@ class ImagePool:
         return torch.where(swap, kept, image)
 
 
+@dataclass(eq=False)
 class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
     """Losses of two translators and two discriminators.
 
     The batch's keys are those of `lgan.objectives.translation`; x and z need not be pairs.
-    `cycle_weight` is lambda, `identity_weight` lambda_idt (0 saves two passes), `pool_size` the
-    pictures kept per side for D's fake ones; CycleGAN's `adversarial` is least squares without 1/2.
     """
 
     name: ClassVar[str] = "cyclegan"
@@ -102,17 +102,14 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
     instead: ClassVar[str] = "network=cycle_resnet6 or the like, or objective=pix2pix for pairs"
     order: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
 
-    def __init__(
-        self,
-        adversarial: AdversarialLoss,
-        cycle_weight: Weight = 10.0,
-        identity_weight: Weight = 0.5,
-        pool_size: Whole = 50,
-        d_weight: Weight = 0.5,
-    ) -> None:
-        super().__init__(adversarial, d_weight)
-        self.cycle_weight, self.identity_weight = cycle_weight, identity_weight
-        self.pools = {"target": ImagePool(pool_size), "source": ImagePool(pool_size)}
+    adversarial: AdversarialLoss  # in CycleGAN least squares without a half
+    cycle_weight: Weight = 10.0  # lambda
+    identity_weight: Weight = 0.5  # lambda_idt; 0 saves two passes
+    pool_size: Whole = 50  # pictures kept per side for D's fake ones
+    d_weight: Weight = 0.5
+
+    def __post_init__(self) -> None:
+        self.pools = {side: ImagePool(self.pool_size) for side in ("target", "source")}
 
     def make(self, generator: CycleGenerator, batch: Batch, noise: Noise) -> Made:
         """Return {"target": F(z), "source": B(x)}, both (B, C, H, W)."""

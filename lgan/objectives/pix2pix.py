@@ -4,6 +4,7 @@ D: d_weight (real(D(x, z)) + fake(D(G(z), z))), the mean over patches
 G: generator(D(G(z), z)) + lambda_L1 |G(z) - x|
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -17,22 +18,19 @@ from lgan.objectives.translation import Made, Translation, is_conditional, mean_
 from lgan.seeding import Noise
 
 
+@dataclass(eq=False)
 class Pix2Pix(Translation[Translator, PictureDiscriminator]):
     """Losses of a translator and of a discriminator of (picture, input) pairs.
 
     The batch's keys are those of `lgan.objectives.translation`; x and z are pairs.
-    `l1_weight` is lambda_L1; pix2pix halves D's real + fake, which slows it down against G, and its
-    `adversarial` is binary cross entropy.
     """
 
     name: ClassVar[str] = "pix2pix"
     needs_pairs: ClassVar[bool] = True
 
-    def __init__(
-        self, adversarial: AdversarialLoss, l1_weight: Weight = 100.0, d_weight: Weight = 0.5
-    ) -> None:
-        super().__init__(adversarial, d_weight)
-        self.l1_weight = l1_weight
+    adversarial: AdversarialLoss  # in pix2pix binary cross entropy
+    l1_weight: Weight = 100.0
+    d_weight: Weight = 0.5  # the half slows D down against G, as in pix2pix
 
     def make(self, generator: Translator, batch: Batch, noise: Noise) -> Made:
         """Return {"fake": the translated pictures (B, C, H, W)}."""

@@ -55,14 +55,6 @@ def linear_decay(epoch: int, constant: int, decay: int) -> float:
     return 1 - past / (decay + 1)
 
 
-class Constant:
-    """The learning rate as it is."""
-
-    def __call__(self, step: int, clock: DataClock) -> float:
-        """Return 1."""
-        return 1.0
-
-
 class LinearDecay:
     """Constant for some epochs, then linear decay: the recipe of pix2pix and CycleGAN."""
 
@@ -79,11 +71,11 @@ class LinearDecay:
         return linear_decay(clock.epoch(step), self.constant_epochs, self.decay_epochs)
 
 
+@dataclass(frozen=True)
 class LinearDecayOverTask:
     """The same over a task's epochs, for budgets in steps; the constant share is rounded up."""
 
-    def __init__(self, constant_share: Share = 0.5) -> None:
-        self.constant_share = constant_share
+    constant_share: Share = 0.5
 
     def __call__(self, step: int, clock: DataClock) -> float:
         """Return the factor of the step's data epoch."""

@@ -19,7 +19,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from lgan.arguments import Weight
 from lgan.data.tasks import TaskKind
 from lgan.errors import ConfigError
 from lgan.networks.roles import PictureDiscriminator
@@ -58,13 +57,10 @@ class Translation(Objective[G, D]):
     task_kind: ClassVar[TaskKind] = "pictures"
     composites: ClassVar[tuple[type[nn.Module], type[nn.Module]]] = (nn.Module, nn.Module)
     """What generator and discriminator must be, where they are several networks."""
-    instead: ClassVar[str] = ""
-    """What to choose otherwise, for messages."""
-    order: ClassVar[tuple[str, ...]] = ("discriminator", "generator")
-    """Who steps first in a training step."""
-
-    def __init__(self, adversarial: AdversarialLoss, d_weight: Weight = 0.5) -> None:
-        self.adversarial, self.d_weight = adversarial, d_weight
+    instead: ClassVar[str] = ""  # what to choose otherwise, for messages
+    order: ClassVar[tuple[str, ...]] = ("discriminator", "generator")  # who steps first
+    adversarial: AdversarialLoss
+    d_weight: float
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
         """Raise if the networks are not the composites, or the discriminators are for pairs."""

@@ -7,7 +7,6 @@ from lgan.data.images import TensorImages
 from lgan.data.loader import BatchLoader
 from lgan.errors import ConfigError
 from lgan.objectives.schedule import (
-    Constant,
     DataClock,
     LinearDecay,
     LinearDecayOverTask,
@@ -64,10 +63,6 @@ def test_over_a_task_in_steps() -> None:
     assert factors == pytest.approx([1, 1, 1, 2 / 3, 1 / 3])
     short = DataClock(dataset_size=20, batch_size=4, steps=2)
     assert LinearDecayOverTask(0.5)(1, short) == 1  # a task within one epoch
-
-
-def test_constant() -> None:
-    assert Constant()(79_999, FACADES) == 1
 
 
 def test_no_epochs_are_refused() -> None:
