@@ -17,8 +17,7 @@ def main(
 ) -> None:
     """Run the console script `lgan-report`."""
     from lgan.results.collect import collect
-    from lgan.results.figure_files import save_figures
-    from lgan.results.report import render
+    from lgan.results.report import render, save_figures
 
     found = collect(runs)
     write_atomically(Path(output), render(found, title))

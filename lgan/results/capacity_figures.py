@@ -1,10 +1,10 @@
-"""Figures of what masks and growth do, as PNG bytes.
+"""Figures of what masks and growth do, as PNG bytes; None where no run recorded what they show.
 
-Each function takes groups of runs (a method over its seeds) and returns None where none of them
-recorded what it shows. Numbers of several seeds are averaged.
+Numbers of several seeds are averaged.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import matplotlib
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from lgan.results.collect import Group
 from lgan.results.figures import MARKERS, TaskLines, mean_of_known, plain, png, task_axis
-from lgan.run.record import number, value_at
+from lgan.run.record import value_at, walk
 
 WEIGHTS, REST = "parameters.masked_weights", "parameters.norms_heads"
 NEW, OLD, LINE = "#D55E00", "#0072B2", "#000000"
@@ -25,7 +25,7 @@ MOST_LAYERS = 12
 
 def series(group: Group, path: str) -> np.ndarray:
     """Mean over seeds of a value in the rows: (T,), NaN where it was not recorded."""
-    return _over_seeds(group, lambda row: value_at(row, path))
+    return _over_seeds(group, partial(value_at, path=path))
 
 
 def value_curves(
@@ -87,14 +87,10 @@ def capacity(group: Group) -> dict[str, dict[str, np.ndarray]]:
     rows = [row for record in group.records for row in record.rows]
     layers = dict.fromkeys(layer for row in rows for layer in row.get("capacity") or {})
 
-    def read(layer: str, name: str) -> np.ndarray:
-        # A layer's name may hold dots, so that it cannot be a part of a path.
-        return _over_seeds(
-            group, lambda row: number(((row.get("capacity") or {}).get(layer) or {}).get(name))
-        )
-
     names = ("reserved", "newly", "reused", "trained_size")
-    return {layer: {name: read(layer, name) for name in names} for layer in layers}
+    # A layer's name may hold dots, so that it cannot be a part of a path.
+    return {layer: {name: _over_seeds(group, partial(walk, keys=["capacity", layer, name]))
+                    for name in names} for layer in layers}  # fmt: skip
 
 
 def shares(layers: dict[str, dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -112,10 +108,9 @@ def shares(layers: dict[str, dict[str, np.ndarray]]) -> tuple[np.ndarray, np.nda
 
 
 def reuse_shares(groups: Sequence[Group]) -> bytes | None:
-    """Of each task's mask, how much older tasks had reserved; and how much of each layer is taken.
+    """Stacked shares of each task's mask (100 % = its ones), and the line of what is reserved.
 
-    Left: stacked shares of the mask over all layers (100 % = the mask's ones), and the share of all
-    elements reserved since task 1 as a line. Right: that share by layer. One row per method.
+    Left over all layers; right the reserved share of each. One row per method.
     """
     measured = [(group, layers) for group in groups if (layers := capacity(group))]
     if not measured:
@@ -177,10 +172,8 @@ def mask_evolution(groups: Sequence[Group], task: int = 0) -> bytes | None:
                         fontsize=10, loc="left")  # fmt: skip
         above.set_ylabel("mask value")
         below.plot(epochs, course["nonzero"], color=OLD, marker="." if len(epochs) < 30 else None)
-        below.set_ylabel("share ≥ 1/2")
-        below.set_ylim(-0.03, 1.03)
+        below.set(xlabel="epoch", ylabel="share ≥ 1/2", ylim=(-0.03, 1.03))
         below.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
-        below.set_xlabel("epoch")
         below.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         below.grid(alpha=0.25)
     figure.colorbar(meshes[-1], ax=panels[0], label="share of the mask's elements",

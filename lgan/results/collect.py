@@ -36,6 +36,11 @@ class Run:
         return {key: json.dumps(value) for key, value in flat.items()}
 
     @property
+    def key(self) -> tuple:
+        """What it shares with its group: data, method and settings."""
+        return self.record.data, self.record.method, tuple(sorted(self.settings.items()))
+
+    @property
     def training(self) -> dict[str, str]:
         """What people set in the section `training`, which says what other keys are."""
         flat = flatten(self.config.get("training") or {}, "training")
@@ -109,15 +114,14 @@ def collect(folders: str | Path | Iterable[str | Path]) -> Collection:
     incomplete = [run for run in runs if not run.record.complete]
     warnings += [_incomplete_sentence(run) for run in incomplete]
     complete, doubles = _drop_doubles([run for run in runs if run.record.complete])
-    return Collection(group_runs(complete), incomplete, warnings + doubles + _unknown(complete))
-
-
-def _unknown(runs: Sequence[Run]) -> list[str]:
-    older = [run.folder.name for run in runs if not run.record.content]
-    if not older:
-        return []
-    return [f"whether the data were the same is not known of {len(older)} runs of an older lgan "
-            f"({', '.join(older[:3])}{', ...' if len(older) > 3 else ''})"]  # fmt: skip
+    warnings += doubles
+    if older := [run.folder.name for run in complete if not run.record.content]:
+        named = f"{', '.join(older[:3])}{', ...' if len(older) > 3 else ''}"
+        warnings.append(
+            f"whether the data were the same is not known of {len(older)} runs of an older lgan "
+            f"({named})"
+        )
+    return Collection(group_runs(complete), incomplete, warnings)
 
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
@@ -157,14 +161,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 def group_runs(runs: Sequence[Run]) -> list[Group]:
     """Group runs over seeds; groups that share data and method get their differences as label."""
     by_key: dict[tuple, list[Run]] = defaultdict(list)
-    for run in runs:
-        record = run.record
-        settings = tuple(sorted(run.settings.items()))
-        by_key[(record.data, record.method, settings)].append(run)
-    groups = [
-        Group(key[1], sorted(members, key=lambda run: run.record.seed))
-        for key, members in by_key.items()
-    ]
+    for run in sorted(runs, key=lambda run: run.record.seed):
+        by_key[run.key].append(run)
+    groups = [Group(members[0].record.method, members) for members in by_key.values()]
     _tell_apart(groups)
     return sorted(groups, key=lambda group: (group.first.data, group.label))
 
@@ -199,29 +198,21 @@ def _shown_keys(differing: dict[str, tuple]) -> list[str]:
     A key that only repeats another (an interpolation), or that follows from the preset, is left
     out; `Group.differing` has all.
     """
-    own = _independent(differing)
-    needed: list[str] = []
-    for key in own:
-        if _distinct(differing, [*needed, key]) > _distinct(differing, needed):
-            needed.append(key)
-    others = [key for key in own if key not in needed and not key.endswith("._target_")]
-    return needed + others[: max(0, MAX_LABEL_KEYS - len(needed))]
 
+    def distinct(*keys: str) -> int:
+        return len(set(zip(*(differing[key] for key in keys), strict=True))) if keys else 1
 
-def _independent(differing: dict[str, tuple]) -> list[str]:
-    preset = differing.get(PRESET_KEY)
-    kept: dict[tuple, str] = {}
+    own: dict[tuple, str] = {}
     for key, column in differing.items():
-        implied = preset is not None and len(set(zip(preset, column, strict=True))) == len(
-            set(preset)
-        )
+        implied = PRESET_KEY in differing and distinct(PRESET_KEY, key) == distinct(PRESET_KEY)
         if key == PRESET_KEY or not implied:
-            kept.setdefault(column, key)
-    return list(kept.values())
-
-
-def _distinct(differing: dict[str, tuple], keys: Sequence[str]) -> int:
-    return len(set(zip(*(differing[key] for key in keys), strict=True))) if keys else 1
+            own.setdefault(column, key)
+    needed: list[str] = []
+    for key in own.values():
+        if distinct(*needed, key) > distinct(*needed):
+            needed.append(key)
+    others = [k for k in own.values() if k not in needed and not k.endswith("._target_")]
+    return needed + others[: max(0, MAX_LABEL_KEYS - len(needed))]
 
 
 def _drop_doubles(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
@@ -229,8 +220,7 @@ def _drop_doubles(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     newest: dict[tuple, Run] = {}
     sentences = []
     for run in sorted(runs, key=lambda r: (r.folder / FILE_NAME).stat().st_mtime, reverse=True):
-        record = run.record
-        key = (record.data, record.method, record.seed, tuple(sorted(run.settings.items())))
+        key = (run.key, run.record.seed)
         if key in newest:
             sentences.append(
                 f"left out: {run.folder} has the seed and settings of {newest[key].folder}, "

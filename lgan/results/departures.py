@@ -1,5 +1,6 @@
 """What a paper and its code have, and where a run's config departs from it."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -46,13 +47,11 @@ def _shown(value: Any) -> str:  # noqa: ANN401
 def departures(rules: Sequence[Rule], configs: Mapping[tuple[str, str], DictConfig]) -> list[str]:
     """Return a line for each departure of the runs whose configs stand by data set and method."""
     found: dict[str, dict[str, list[str]]] = {}
-    for (run, method), config in configs.items():
-        for rule in rules:
-            for text in rule.departures(config):
-                found.setdefault(text, {}).setdefault(run, []).append(method)
     whole: dict[str, list[str]] = {}
-    for run, method in configs:
+    for (run, method), config in configs.items():
         whole.setdefault(run, []).append(method)
+        for text in itertools.chain(*(rule.departures(config) for rule in rules)):
+            found.setdefault(text, {}).setdefault(run, []).append(method)
     lines = []
     for text, where in found.items():
         runs = [

@@ -19,12 +19,11 @@ def of_old_tasks(record: RunRecord, task: int) -> list[dict[str, Any]]:
 
 
 def drifts(group: Group, name: str = "max_drift") -> np.ndarray:
-    """How far the images of old tasks have moved after each task: `max_drift` or `mean_drift`.
+    """The largest (`max_drift`) or mean (`mean_drift`) drift of old tasks' images after each task.
 
-    That is the largest, or the mean, over pixels, old tasks and seeds: (T,), NaN where nothing was
-    measured, as after the first task, which has no old ones.
+    Over pixels, old tasks and seeds: (T,), NaN where nothing was measured.
     """
-    combine = max if name == "max_drift" else lambda values: sum(values) / len(values)
+    combine = max if name == "max_drift" else np.mean
     line = np.full(group.first.num_tasks, np.nan)
     for task in range(1, len(line)):
         values = [e[name] for record in group.records for e in of_old_tasks(record, task)]
@@ -49,11 +48,10 @@ def drift_curves(groups: Sequence[Group]) -> bytes | None:
         if not np.isnan(line := drifts(group)).all():
             colour = chart.add(line, group.label)
             chart.add(drifts(group, "mean_drift"), colour=colour, linestyle=":")
-    axes = chart.axes
-    axes.set_yscale("symlog", linthresh=SMALLEST_DRIFT, linscale=0.5)
-    axes.set_ylim(-0.4 * SMALLEST_DRIFT, 4)
+    chart.axes.set_yscale("symlog", linthresh=SMALLEST_DRIFT, linscale=0.5)
+    chart.axes.set_ylim(-0.4 * SMALLEST_DRIFT, 4)
     ticks = [0.0, *(10.0**power for power in range(-7, 1))]
     names = ["0 (exact)", *(f"$10^{{{power}}}$" for power in range(-7, 0)), "1"]
-    axes.set_yticks(ticks, names)
-    axes.minorticks_off()
+    chart.axes.set_yticks(ticks, names)
+    chart.axes.minorticks_off()
     return chart.png()

@@ -117,16 +117,13 @@ def matrix_heatmap(group: Group, metric: str) -> bytes:
     size, known = len(matrix), matrix[~np.isnan(matrix)]
     side = min(9.0, 1.8 + 0.5 * size)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    axes = figure.add_subplot()
-    limits = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    norm = Normalize(0.0, 1.0) if is_share(metric) else Normalize(*limits)
+    axes = figure.add_subplot(xlabel="measured on task", ylabel="after training task")
+    limits = (0.0, 1.0) if is_share(metric) or not len(known) else (known.min(), known.max())
+    norm = Normalize(*limits)
     image = axes.imshow(matrix, cmap="viridis", interpolation="nearest", norm=norm)
     figure.colorbar(image, ax=axes, shrink=0.8)
-    axes.set_xlabel("measured on task")
-    axes.set_ylabel("after training task")
-    ticks = _ticks(size)
-    axes.set_xticks([t - 1 for t in ticks], [str(t) for t in ticks])
-    axes.set_yticks([t - 1 for t in ticks], [str(t) for t in ticks])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks([t - 1 for t in _ticks(size)], [str(t) for t in _ticks(size)])
     if size <= MAX_TICKS:
         _write_values(axes, matrix, norm, is_share(metric))
     return png(figure, judge_note([group], metric))

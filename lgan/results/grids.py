@@ -59,8 +59,8 @@ def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
 def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
     """Test pictures of each task (rows): input, target where there is one, output after task t.
 
-    Beside what `sample_grid` reads, `samples/noise.pt` holds the inputs as `noise` (T, n, C, H, W)
-    in [-1, 1], and for paired tasks `samples/targets.pt` uint8 `targets` of the same shape.
+    `samples/noise.pt` holds the inputs as `noise` (T, n, C, H, W) in [-1, 1], and for paired tasks
+    `samples/targets.pt` uint8 `targets` of the same shape.
     """
     outputs, given = _columns(run), _given(run)
     if outputs is None or not given:
@@ -148,7 +148,8 @@ def _draw_grid(
     height, width = cells.shape[2:4]
     gaps = ((0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0))
     page = np.concatenate(np.concatenate(np.pad(cells, gaps, constant_values=255), 1), 1)
-    rows = [(i * (height + GAP) + height / 2, name) for i, name in enumerate(names)]
+    short = [name if len(name) <= 24 else f"{name[:21]}..." for name in names]
+    rows = [(i * (height + GAP) + height / 2, name) for i, name in enumerate(short)]
     columns = [(j * (width + GAP) + width / 2, head) for j, head in enumerate(heads)]
     return _label_page(page, rows, columns)
 
@@ -167,7 +168,7 @@ def _label_page(
 ) -> bytes:
     """Add names of rows and columns; one pixel of `page` stays exactly one pixel."""
     dpi, top, gutter = 100, 40, 26
-    left = 20 + 7 * max(len(_short(name)) for _, name in rows)
+    left = 20 + 7 * max(len(name) for _, name in rows)
     height, width = page.shape[:2]
     full_width, full_height = max(width, 150) + left + gutter, height + top + gutter // 2
     figure = Figure(figsize=(full_width / dpi, full_height / dpi), dpi=dpi)
@@ -176,16 +177,11 @@ def _label_page(
     axes = figure.add_axes(box)
     axes.imshow(page, interpolation="nearest", aspect="auto")
     axes.set_xticks([x for x, _ in columns], [name for _, name in columns])
-    axes.set_yticks([y for y, _ in rows], [_short(name).replace("$", r"\$") for _, name in rows])
+    axes.set_yticks([y for y, _ in rows], [name.replace("$", r"\$") for _, name in rows])
     axes.xaxis.tick_top()
     first = next(x for x, head in columns if head not in PAIRED_HEADS)  # of the outputs
     axes.annotate("after training task", (first / width, 1.0), xytext=(-6, 18),
                   xycoords="axes fraction", textcoords="offset points", fontsize=9)  # fmt: skip
     axes.tick_params(length=0, labelsize=8)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     return png(figure)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:21]}..."

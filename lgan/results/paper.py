@@ -102,17 +102,15 @@ class Reading:
 
 
 def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()) -> Reading:
-    """Read a metric, or a path into a row, at a column's row from all records of an outcome.
-
-    The column says the unit and the stand-in too; metrics in `also` stand in the remark.
-    """
+    """Read a metric, or a path into a row, for a column; metrics in `also` stand in the remark."""
     asked = metric
     if column.stand_in and metric not in _names(outcome):
         pattern = column.stand_in if "*" in column.stand_in else f"{column.stand_in}*"
         others = sorted(fnmatch.filter(_names(outcome), pattern))
         metric = others[0] if others else metric
     values = _values(column, metric, outcome)
-    short = _too_short(column, outcome)
+    rows = sorted({_row_index(column, record) + 1 for record in outcome.records})
+    short = [f"after task {row} only" for row in rows if column.after_task not in (None, row)]
     remarks = [] if metric == asked else [f"{metric}, not comparable with the paper's extractor"]
     remarks += short
     if outcome.problem:
@@ -137,13 +135,6 @@ def _values(column: Column, metric: str, outcome: Outcome) -> list[float]:
     rows = ((record, _row_index(column, record)) for record in outcome.records)
     values = (value_in(record, metric, row, column.task) for record, row in rows)
     return [column.factor(metric) * value for value in values if not math.isnan(value)]
-
-
-def _too_short(column: Column, outcome: Outcome) -> list[str]:
-    if column.after_task is None:
-        return []
-    rows = {_row_index(column, record) + 1 for record in outcome.records}
-    return [f"after task {row} only" for row in sorted(rows) if row != column.after_task]
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:

@@ -3,6 +3,7 @@
 import base64
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lgan import __version__
 from lgan.errors import RunError
+from lgan.files import file_names, write_atomically
 from lgan.results import capacity_figures as drawn
 from lgan.results import figures, grids
 from lgan.results.collect import Collection, Group
@@ -35,14 +37,32 @@ def render(found: Collection, title: str = "lgan report") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"form": format, "uri": _uri}
+    environment.filters |= {"form": format, "base64": lambda png: base64.b64encode(png).decode()}
     return environment.get_template("report.html.j2").render(
         title=title, parts=parts, warnings=found.warnings, version=__version__, metric=METRIC
     )
 
 
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def save_figures(found: Collection, folder: Path) -> int:
+    """Write the report's main figures as PNG files, for READMEs and papers; return how many."""
+    pictures: dict[str, bytes | None] = {}
+    for data in found.data_names:
+        groups = found.of_data(data)
+        measured = [group for group in groups if METRIC in group.first.metric_names()]
+        pictures[f"{data}\0curves"] = figures.mean_curves(measured, METRIC)
+        pictures[f"{data}\0drift"] = drift_curves(groups)
+        for group in groups:
+            stem = f"{data}\0{group.label}\0"
+            if group in measured:
+                pictures[f"{stem}matrix"] = figures.matrix_heatmap(group, METRIC)
+            pictures[f"{stem}growth"] = drawn.growth_curve([group])
+            pictures[f"{stem}reuse"] = drawn.reuse_shares([group])
+            pictures[f"{stem}masks"] = drawn.mask_evolution([group])
+            pictures[f"{stem}samples"] = grids.run_grid(group.runs[0])
+    written = {name: png for name, png in pictures.items() if png is not None}
+    for name, png in zip(file_names(list(written)), written.values(), strict=True):
+        write_atomically(folder / f"{name}.png", png)
+    return len(written)
 
 
 def _data_part(index: int, table: Table, groups: list[Group]) -> dict[str, Any]:
@@ -114,9 +134,9 @@ def split(table: Table, most: int = 7) -> list[Table]:
     width = math.ceil(others / count)
     parts = []
     for index in range(count):
-        shown = [0, *range(1 + index * width, min(1 + (index + 1) * width, others + 1))]
+        shown = slice(1 + index * width, 1 + (index + 1) * width)
         title = table.title if count == 1 else f"{table.title} ({index + 1} of {count})"
-        rows = [[row[i] for i in shown] for row in table.rows]
-        titles, keys = [table.titles[i] for i in shown], [table.keys[i] for i in shown]
+        rows = [[row[0], *row[shown]] for row in table.rows]
+        titles, keys = ([names[0], *names[shown]] for names in (table.titles, table.keys))
         parts.append(Table(title, titles, keys, rows))
     return parts

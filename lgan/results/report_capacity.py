@@ -44,7 +44,7 @@ def _over_tasks(title: str, group: Group, titles: Mapping[str, str]) -> Table | 
     if not known:
         return None
     rows = [
-        [_cell(task + 1), *(_cell(*((100 * line[task], ".1f") if "/" in path else (line[task],)))
+        [_cell(task + 1), *(_cell(100 * line[task], ".1f") if "/" in path else _cell(line[task])
                             for path, line in known.items())]
         for task in range(group.first.num_tasks)
     ]  # fmt: skip
@@ -61,10 +61,10 @@ def retention_table(groups: Sequence[Group]) -> Table | None:
     rows = [_retention_row(group) for group in groups]
     if all(row[1].text == "–" for row in rows):
         return None
-    titles = ["method", "bitwise the same", "max drift after the last task", "max drift ever",
-              "mean drift after the last task"]  # fmt: skip
-    return Table("retention", titles, ["method", "exact", "max_drift", "max_drift_ever",
-                                       "mean_drift"], rows)  # fmt: skip
+    columns = {"method": "method", "exact": "bitwise the same",
+               "max_drift": "max drift after the last task", "max_drift_ever": "max drift ever",
+               "mean_drift": "mean drift after the last task"}  # fmt: skip
+    return Table("retention", [*columns.values()], [*columns], rows)
 
 
 def _retention_row(group: Group) -> list[Cell]:

@@ -22,16 +22,12 @@ PARTS = {
 
 def setup_of(config: Mapping[str, Any]) -> dict[str, str]:
     """Return what a resolved config says of each part, in words; nothing for what it lacks."""
-    flat = dict(flatten(dict(config)))
+    flat = {key: value for key, value in flatten(dict(config)) if value not in (None, {})}
     found = {}
     for name, place in PARTS.items():
-        keys = {
-            key[len(place) + 1 :]: value
-            for key, value in flat.items()
-            if f"{key}.".startswith(f"{place}.") and value not in (None, {})
-        }
-        if keys:
-            found[name] = _words(keys)
+        inside = [key for key in flat if f"{key}.".startswith(f"{place}.")]
+        if inside:
+            found[name] = _words({key[len(place) + 1 :]: flat[key] for key in inside})
     return found
 
 
@@ -49,11 +45,10 @@ def _words(keys: dict[str, Any]) -> str:
 
 
 def differing(setups: Sequence[tuple[str, Mapping[str, str]]]) -> tuple[list[str], list[str]]:
-    """Compare the rows of a table, (label, setup): in what each differs from most of them.
+    """Return in what each row of a table, (label, setup), differs from most, "–" if in nothing.
 
-    Returns:
-        What differs in each row, "–" where nothing does, and notes with the values; no notes where
-        all agree. A row without a setup (its config is lost) says so and is compared with none.
+    And notes with the values, where not all agree. A row without a setup (its config is lost) says
+    so and is compared with none.
     """
     known = Counter(tuple(sorted(setup.items())) for _, setup in setups if setup)
     if len(known) < 2:

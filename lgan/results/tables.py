@@ -46,9 +46,9 @@ def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -
     if not found.groups:
         raise RunError("there is no complete run to tabulate. " + " ".join(found.warnings))
     every = [record for group in found.groups for record in group.records]
-    if columns and list(columns) == ["all"]:
-        columns = [column.key for column in default_columns(every)]
     known = [column.key for column in default_columns(every)] if columns else []
+    if columns and list(columns) == ["all"]:
+        columns = known
     for key in columns or ():
         if key not in known:
             raise ConfigError(f"columns: '{key}' is none of {', '.join(known)}.")
@@ -100,24 +100,23 @@ def format_value(mean: float, sd: float | None, column: TableColumn) -> str:
 
 
 def _notes(groups: Sequence[Group]) -> list[str]:
-    records = [record for group in groups for record in group.records]
     known = judges(groups)
-    notes = ["Mean ± sample standard deviation over seeds, after the last task."]
     named = ", ".join(
         name if math.isnan(right) else f"{name} ({right:.1%} of the real test images right)"
         for name, right in known.items()
     )
-    notes.append(
+    notes = [
+        "Mean ± sample standard deviation over seeds, after the last task.",
         "accuracy_generated and diversity belong to generated images; measured with the evaluation "
-        f"classifier {named}."
-    )
+        f"classifier {named}.",
+    ]
     notes += [
         f"WARNING: {name} is right on {right:.1%} of the real images only; what is measured with "
         "it, accuracies and distances between its features, means little."
         for name, right in known.items()
         if right < TRUSTED
     ]
-    if any(name.startswith("fid_") for r in records for name in r.metric_names()):
+    if any(name.startswith("fid_") for g in groups for r in g.records for name in r.metric_names()):
         notes.append(
             "FID, AFQ: the mean over the tasks after the last one; AIQ: that mean averaged over "
             "all borders; pooled: of all tasks' images at once."
@@ -170,8 +169,7 @@ def to_csv(tables: Iterable[Table]) -> str:
 
     Accuracies are fractions. The columns of all tables are joined; a first column names the data.
     """
-    listed = list(tables)
-    rows = [row for table in listed for row in _csv_rows(table)]
+    rows = [_csv_row(table, cells) for table in tables for cells in table.rows]
     keys = list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, keys, lineterminator="\n")
@@ -180,24 +178,17 @@ def to_csv(tables: Iterable[Table]) -> str:
     return stream.getvalue()
 
 
-def _csv_rows(table: Table) -> list[dict[str, str]]:
-    rows = []
-    for cells in table.rows:
-        row = {"data": escape_csv(table.title)}
-        for key, cell in zip(table.keys, cells, strict=True):
-            if cell.mean is None:
-                row[escape_csv(key)] = "" if cell.text == "–" else escape_csv(cell.text)
-            else:
-                row |= _csv_number(escape_csv(key), cell)
-        rows.append(row)
-    return rows
-
-
-def _csv_number(key: str, cell: Cell) -> dict[str, str]:
-    if key == "seeds":
-        return {key: str(cell.n)}
-    sd = "" if cell.sd is None else repr(cell.sd)
-    return {key: repr(cell.mean), f"{key}_sd": sd, f"{key}_n": str(cell.n)}
+def _csv_row(table: Table, cells: Sequence[Cell]) -> dict[str, str]:
+    row = {"data": escape_csv(table.title)}
+    for key, cell in zip(map(escape_csv, table.keys), cells, strict=True):
+        if cell.mean is None:
+            row[key] = "" if cell.text == "–" else escape_csv(cell.text)
+        elif key == "seeds":
+            row[key] = str(cell.n)
+        else:
+            sd = "" if cell.sd is None else repr(cell.sd)
+            row |= {key: repr(cell.mean), f"{key}_sd": sd, f"{key}_n": str(cell.n)}
+    return row
 
 
 def _texts(table: Table) -> list[list[str]]:

@@ -30,18 +30,18 @@ def trade_off(
     bars ± 1 sample standard deviation. Read is the row after `task` (from 1); of the metrics that
     begin with `metric`, the first in alphabetical order is taken.
     """
-    if (name := _metric_name(groups, metric)) is None:
+    known = (name for group in groups for record in group.records for name in record.metric_names())
+    if (name := min((each for each in known if each.startswith(metric)), default=None)) is None:
         return None
     figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw(left, groups, positions, line, lambda record: metric_of(record, name, task))
     _draw(right, groups, positions, line, lambda record: new_share(record, task))
-    left.set_ylabel(f"{name} of task {task}")
-    right.set_ylabel(f"new parameters of task {task}, share of Full")
+    left.set(xlabel=label, ylabel=f"{name} of task {task}")
+    right.set(xlabel=label, ylabel=f"new parameters of task {task}, share of Full")
     right.set_ylim(bottom=0)
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
     for axes in (left, right):
-        axes.set_xlabel(label)
         axes.grid(alpha=0.25)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, frameon=False)
@@ -61,11 +61,6 @@ def new_share(record: RunRecord, task: int) -> float:
     return task * value_at(rows[0], NEW_SHARE) if rows else math.nan
 
 
-def _metric_name(groups: Sequence[Group], metric: str) -> str | None:
-    names = {name for group in groups for record in group.records for name in record.metric_names()}
-    return min((name for name in names if name.startswith(metric)), default=None)
-
-
 def _draw(
     axes: Axes,
     groups: Sequence[Group],
@@ -75,15 +70,13 @@ def _draw(
 ) -> None:
     points = []
     for group in groups:
-        values = np.array([v for v in map(read, group.records) if not math.isnan(v)])
-        if not len(values):
-            continue
-        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        if group.label in positions:
-            points.append((positions[group.label], float(values.mean()), spread))
-        else:
-            axes.axhline(float(values.mean()), color=COLOURS[-1], linestyle="--",
+        values = [value for value in map(read, group.records) if not math.isnan(value)]
+        if values and group.label in positions:
+            sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
+            points.append((positions[group.label], np.mean(values), sd))
+        elif values:
+            axes.axhline(float(np.mean(values)), color=COLOURS[-1], linestyle="--",
                          label=plain(group.label))  # fmt: skip
     if points:
-        x, y, spread_of = zip(*sorted(points), strict=True)
-        axes.errorbar(x, y, yerr=spread_of, color=COLOURS[0], marker="o", capsize=3, label=line)
+        x, y, spread = zip(*sorted(points), strict=True)
+        axes.errorbar(x, y, yerr=spread, color=COLOURS[0], marker="o", capsize=3, label=line)

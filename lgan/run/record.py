@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
+from lgan.arguments import refusal
 from lgan.errors import RunError
 from lgan.files import write_json
 from lgan.run.identity import differences, digest_of, identity
@@ -72,26 +73,19 @@ class RunRecord:
                 self.declaration = "; ".join(filter(None, (self.declaration, sentence)))
 
     def add_row(self, row: dict[str, Any]) -> None:
-        """Add the row of task `row["task"]`; a row of that task or later ones is replaced.
-
-        Raises:
-            RunError: an earlier row is missing, or `metrics` has not one entry per task seen.
-        """
+        """Add the row of task `row["task"]`; a row of that task or later ones is replaced."""
         task = row["task"]
         if not 0 <= task <= len(self.rows) or task >= self.num_tasks:
             raise RunError(
                 f"row of task {task} cannot be added: the record holds {len(self.rows)} of "
                 f"{self.num_tasks} rows, and rows come in task order."
             )
-        _check_row(row, task, "the new row")
+        for fault in _row_faults(row, task):
+            raise RunError(f"the new row is damaged: {fault}.")
         self.rows[task:] = [row]
 
     def matrix(self, metric: str) -> list[list[float]]:
-        """The result matrix of a metric: row t has t+1 values, NaN where one was not measured.
-
-        Raises:
-            RunError: no row holds the metric.
-        """
+        """The result matrix of a metric: row t has t+1 values, NaN where one was not measured."""
         if metric not in self.metric_names():
             known = ", ".join(sorted(self.metric_names())) or "none"
             raise RunError(f"metric '{metric}' is not in this record; it has: {known}.")
@@ -129,12 +123,9 @@ class RunRecord:
         return cls.from_dict(content, str(path))
 
     def check_config(self, config: DictConfig | dict[str, Any], path: Path) -> None:
-        """Refuse a config that is not the one the run was trained with.
+        """Refuse a config, read from `path`, that is not the one the run was trained with.
 
         Keys that lgan did not know then are passed over.
-
-        Raises:
-            RunError: another value decides the run's numbers; `path` is that of the config.
         """
         now = identity(config) if self.identity else {}
         changed = differences(self.identity, {k: v for k, v in now.items() if k in self.identity})
@@ -169,32 +160,29 @@ def _count_added(rows: list[dict[str, Any]]) -> None:
 
 
 def value_at(row: dict[str, Any], path: str) -> float:
-    """A number of a row by its path; NaN where it is absent.
+    """A number of one of `RunRecord.rows` by its path; NaN where it is absent.
 
-    Args:
-        row: of `RunRecord.rows`.
-        path: keys joined by dots (`disk.weights_fp32`); `*` adds up over all keys of a mapping
-            (`capacity.*.reserved`), `+` adds up paths, `/` divides one such sum by another.
+    A path is keys joined by dots (`disk.weights_fp32`); `*` adds up over all keys of a mapping
+    (`capacity.*.reserved`), `+` adds up paths, `/` divides one such sum by another.
     """
-    above, _, below = path.partition("/")
+    above, *below = (
+        float(sum(walk(row, term.strip().split(".")) for term in part.split("+")))
+        for part in path.split("/", 1)
+    )
     if not below:
-        return _sum_at(row, above)
-    divisor = _sum_at(row, below)
-    return _sum_at(row, above) / divisor if divisor else math.nan
+        return above
+    return above / below[0] if below[0] else math.nan
 
 
-def _sum_at(row: dict[str, Any], path: str) -> float:
-    return float(sum(_walk(row, term.strip().split(".")) for term in path.split("+")))
-
-
-def _walk(value: Any, keys: list[str]) -> float:  # noqa: ANN401  (any JSON value)
+def walk(value: Any, keys: list[str]) -> float:  # noqa: ANN401  (any JSON value)
+    """A number below nested keys, `*` for the sum over all of a mapping; NaN where it is absent."""
     if not keys:
         return number(value)
     if not isinstance(value, dict):
         return math.nan
     if keys[0] == "*":
-        return sum((_walk(part, keys[1:]) for part in value.values()), 0.0) if value else math.nan
-    return _walk(value.get(keys[0]), keys[1:])
+        return sum((walk(part, keys[1:]) for part in value.values()), 0.0) if value else math.nan
+    return walk(value.get(keys[0]), keys[1:])
 
 
 def number(value: Any) -> float:  # noqa: ANN401  (any JSON value)
@@ -206,7 +194,12 @@ _TYPES: dict[str, type] = {
     "data": str, "method": str, "preset": str, "declaration": str, "seed": int, "num_tasks": int,
     "tasks": list, "references": dict, "rows": list,
 }  # fmt: skip
-_LISTS = {"tasks": dict, "columns": dict, "rewinds": dict, "events": str}
+_SHAPES: dict[str, tuple[Any, str]] = {
+    "tasks": (list[dict], "a list of dicts"), "columns": (list[dict], "a list of dicts"),
+    "rewinds": (list[dict], "a list of dicts"), "events": (list[str], "a list of strs"),
+    "ledger": (dict[str, list[dict]], "lists of dicts, by task"),
+    "error": (str | None, "a text or null"),
+}  # fmt: skip
 
 
 def _check(content: Any, name: str) -> None:  # noqa: ANN401
@@ -216,60 +209,49 @@ def _check(content: Any, name: str) -> None:  # noqa: ANN401
         raise RunError(
             f"{name} has format {content.get('format')!r}, this lgan reads format {FORMAT}."
         )
+    for fault in _faults(content):
+        raise RunError(f"{name} is damaged: {fault}.")
+
+
+def _faults(content: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong; the first counts, as every check relies on those before it."""
     for key, kind in _TYPES.items():
         if not isinstance(content.get(key), kind):
-            raise RunError(f"{name} is damaged: '{key}' should be of type {kind.__name__}.")
-    _check_lists(content, name)
+            yield f"'{key}' should be of type {kind.__name__}"
+    for key, (annotation, words) in _SHAPES.items():
+        if key in content and refusal(annotation, content[key]):
+            yield f"'{key}' should be {words}"
     if content.get("status") not in STATUSES:
-        raise RunError(f"{name} is damaged: 'status' should be one of {', '.join(STATUSES)}.")
+        yield f"'status' should be one of {', '.join(STATUSES)}"
     if len(content["rows"]) > content["num_tasks"]:
-        raise RunError(f"{name} is damaged: it has more rows than tasks.")
-    _check_provenance(content, name)
+        yield "it has more rows than tasks"
+    if not _is_provenance(content.get("identity", {}), content.get("content", {})):
+        yield "'identity' and 'content' should be mappings as lgan wrote them"
     for index, row in enumerate(content["rows"]):
-        _check_row(row, index, name)
+        yield from _row_faults(row, index)
 
 
-def _check_lists(content: dict[str, Any], name: str) -> None:
-    for key, kind in _LISTS.items():
-        entries = content.get(key, [])
-        if not isinstance(entries, list) or not all(isinstance(each, kind) for each in entries):
-            raise RunError(f"{name} is damaged: '{key}' should be a list of {kind.__name__}s.")
-    ledger = content.get("ledger", {})
-    opened = list(ledger.values()) if isinstance(ledger, dict) else [None]
-    if not all(isinstance(o, list) and all(isinstance(e, dict) for e in o) for o in opened):
-        raise RunError(f"{name} is damaged: 'ledger' should be lists of dicts, by task.")
-    if not isinstance(content.get("error"), str | None):
-        raise RunError(f"{name} is damaged: 'error' should be a text or null.")
+def _is_provenance(identity: Any, data: Any) -> bool:  # noqa: ANN401
+    if not isinstance(identity, dict) or not isinstance(data, dict) or not data:
+        return isinstance(identity, dict) and data == {}
+    classes, keys = data.get("classes"), {"digest", "train", "validation", "test"}
+    if not isinstance(data.get("digest"), str) or not isinstance(classes, dict):
+        return False
+    return all(isinstance(c, dict) and keys <= c.keys() for c in classes.values())
 
 
-def _check_provenance(content: dict[str, Any], name: str) -> None:
-    identity, data = (content.get(key, {}) for key in ("identity", "content"))
-    whole = isinstance(identity, dict) and isinstance(data, dict)
-    if whole and data:
-        classes, keys = data.get("classes"), {"digest", "train", "validation", "test"}
-        whole = isinstance(data.get("digest"), str) and isinstance(classes, dict)
-        whole = whole and all(isinstance(c, dict) and keys <= c.keys() for c in classes.values())
-    if not whole:
-        raise RunError(
-            f"{name} is damaged: 'identity' and 'content' should be mappings as lgan wrote them."
-        )
-
-
-def _check_row(row: Any, index: int, name: str) -> None:  # noqa: ANN401
+def _row_faults(row: Any, index: int) -> Iterator[str]:  # noqa: ANN401
     metrics = row.get("metrics") if isinstance(row, dict) else None
     if not isinstance(metrics, list) or row.get("task") != index:
-        raise RunError(f"{name} is damaged: row {index} should have task {index} and its metrics.")
-    if len(metrics) != index + 1 or not all(isinstance(entry, dict) for entry in metrics):
-        raise RunError(
-            f"{name} is damaged: row {index} should have metrics of {index + 1} tasks, "
-            f"not {len(metrics)}."
-        )
-    for measured in (*metrics, row.get("overall") or {}):
-        if not isinstance(measured, dict):
-            raise RunError(f"{name} is damaged: 'overall' of row {index} should be a mapping.")
-        for metric, value in measured.items():
-            if not isinstance(value, int | float | None):
-                raise RunError(
-                    f"{name} is damaged: row {index} has {metric}={value!r:.40} where a number or "
-                    "null should be."
-                )
+        yield f"row {index} should have task {index} and its metrics"
+    elif len(metrics) != index + 1 or not all(isinstance(entry, dict) for entry in metrics):
+        yield f"row {index} should have metrics of {index + 1} tasks, not {len(metrics)}"
+    elif not isinstance(row.get("overall") or {}, dict):
+        yield f"'overall' of row {index} should be a mapping"
+    else:
+        for measured in (*metrics, row.get("overall") or {}):
+            for metric, value in measured.items():
+                if not isinstance(value, int | float | None):
+                    yield (
+                        f"row {index} has {metric}={value!r:.40} where a number or null should be"
+                    )

@@ -13,7 +13,7 @@ from PIL import Image
 from lgan.errors import RunError
 from lgan.results import figures, grids, trade_off_figures
 from lgan.results.collect import Group, Run, collect
-from lgan.results.figure_files import save_figures
+from lgan.results.report import save_figures
 
 
 def decode(png: bytes) -> np.ndarray:
