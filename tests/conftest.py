@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import composing  # noqa: F401  (Hydra composes faster)
 import pytest
 import torch
 from borders import begin

@@ -43,6 +43,9 @@ ENTRIES = ("callbacks", "evaluation.metrics")
 
 def check_settings(config: DictConfig) -> None:
     """Check every value of a config against what is done and built with it."""
+    config = config.copy()
+    # Worked out once: the name is the fingerprint of all the rest.
+    config.run_name, config.run_dir = config.run_name, config.run_dir
     for path, annotation in SETTINGS.items():
         section, _, name = path.rpartition(".")
         values = OmegaConf.select(config, section) if section else config

@@ -59,9 +59,19 @@ def prepare() -> None:
     for module in pkgutil.walk_packages(lgan.__path__, "lgan."):
         if module.name.split(".")[1] != "cli" and module.name not in LEFT_OUT:
             importlib.import_module(module.name)
+    compose_once()
     assert threading.active_count() == 1, "a thread does not survive a fork"
     gc.collect()
     gc.freeze()
+
+
+def compose_once() -> None:
+    """Have the commands' Hydra compose faster, with its plug-ins found and its grammar read."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    composing = importlib.import_module("composing")
+    sys.path.pop(0)
+    with composing.initialize_config_dir(composing.config_path(), version_base="1.3"):
+        composing.compose("train", ["threads=1"])
 
 
 def bury() -> None:
@@ -80,7 +90,8 @@ def supervise(connection: socket.socket, client: Path) -> None:
         connection.close()
         become(request, files, client)
         return
-    connection.sendall(f"{command}\n".encode())
+    with suppress(BrokenPipeError):  # killed already, as what follows finds
+        connection.sendall(f"{command}\n".encode())
     for file in [*files, 0, 1, 2]:
         os.close(file)
     ended = os.pidfd_open(command)
