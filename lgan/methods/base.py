@@ -167,10 +167,10 @@ class LifelongGAN(Saved, Declared):
             noise.reseed(self.seed, "codes")
             inputs += (noise.normal(len(z), self.code_length),)
         if self.test_mode == "eval":
-            return network(*inputs)
+            return network(*inputs).float()
         with torch.random.fork_rng(random_devices(z.device)), as_in_training(network):
             torch.manual_seed(mix(self.seed, "inference"))
-            return network(*inputs)
+            return network(*inputs).float()
 
     def network_of(self, task: int) -> nn.Module:
         """Return the network that draws a task's images: called as (z, labels), in eval mode."""

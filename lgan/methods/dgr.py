@@ -107,7 +107,7 @@ class DGR(LifelongGAN):
         batch = self.with_replay(batch) if self.task_index else batch
         if player == "discriminator":
             return super().loss(player, self._unlabelled(batch))
-        loss = F.cross_entropy(self.solver(batch["x"]), batch["y"], reduction="none")
+        loss = F.cross_entropy(self.solver(batch["x"]).float(), batch["y"], reduction="none")
         return (batch["weight"] * loss).sum() if "weight" in batch else loss.mean()
 
     @torch.no_grad()
@@ -116,7 +116,7 @@ class DGR(LifelongGAN):
         assert self.old_generator is not None and self.old_solver is not None
         count = len(batch["y"])
         z = self.noise.normal(count, noise_length(self.generator))
-        images = self.old_generator(z, self.condition(batch["y"]))
+        images = self.old_generator(z, self.condition(batch["y"])).float()
         logits = self.old_solver(images)
         known = torch.tensor(self.old_classes, device=logits.device)
         labels = known[logits[:, known].argmax(1)]

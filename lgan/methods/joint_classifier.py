@@ -47,7 +47,7 @@ class JointClassifier(LifelongGAN):
         """Return the mean cross entropy over the classes seen so far, a scalar."""
         seen = torch.tensor(self.seen_classes, device=batch["y"].device)
         position = (batch["y"][:, None] == seen).int().argmax(dim=1)
-        return F.cross_entropy(self.classify(batch["x"])[:, seen], position)
+        return F.cross_entropy(self.classify(batch["x"]).float()[:, seen], position)
 
     def sample(self, labels: Tensor, noise: Noise) -> Tensor:
         """Refuse: there is no generator."""

@@ -130,7 +130,9 @@ class Distillation(Snapshot, ConvertedGenerator):
         teacher, student = cast(SharedTrunk, self.snapshot), cast(SharedTrunk, self.generator)
         with teacher.as_task(task), student.as_task(task):
             pairs = side_by_side(draw, teacher, student, self.device)
-        distances = [(new - old).abs().mean() for old, new in zip(*pairs, strict=True)]
+        distances = [
+            (new.float() - old.float()).abs().mean() for old, new in zip(*pairs, strict=True)
+        ]
         return sum(distances, torch.zeros(()))
 
     def auxiliary_pictures(self, batch: Batch) -> Pair:

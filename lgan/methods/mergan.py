@@ -70,7 +70,7 @@ class MemoryReplay(Snapshot):
         """Return fresh noise (B, z_dim) and the snapshot's images of it, of all ranks' `total`."""
         assert self.snapshot is not None
         z = self.noise.part(total).normal(len(labels), noise_length(self.generator))
-        return z, self.snapshot(z, labels)
+        return z, self.snapshot(z, labels).float()
 
 
 class MeRGANJTR(MemoryReplay):
@@ -193,7 +193,7 @@ class MeRGANRA(MemoryReplay):
             drawn = [network(z, labels, *codes)]
             if "backward" in self.directions:
                 drawn.append(cast(CycleGenerator, network).backward_(batch["x"], labels))
-            return torch.cat([images.flatten(1) for images in drawn], dim=1)
+            return torch.cat([images.flatten(1).float() for images in drawn], dim=1)
 
         target, images = side_by_side(draw, self.snapshot, self.generator, self.device)
         squares = (images - target).square().sum()
@@ -206,7 +206,7 @@ class MeRGANRA(MemoryReplay):
         world, code = self.noise.world, self.alignment == "code"
         total = replayed * self.replays_of_each(batch_size) if code else batch_size * world
         z, target = self.replay(labels, total)
-        squares = world * (self.generator(z, labels) - target).square().sum()
+        squares = world * (self.generator(z, labels).float() - target).square().sum()
         if not code:
             return squares / total
         mean = self.class_reduction == "mean"

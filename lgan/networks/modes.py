@@ -1,7 +1,8 @@
 """Computing as in training, whatever mode a network is in, without its noticing."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,6 +32,13 @@ def as_in_training(*networks: nn.Module) -> Iterator[None]:
             norm.track_running_stats = tracks
         for module, training in modes:
             module.training = training
+
+
+def in_float32(device: torch.device) -> AbstractContextManager[Any]:
+    """Compute in float32 where mixed precision is on around (`trainer.precision`)."""
+    kind = device.type
+    mixed = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if mixed else nullcontext()
 
 
 def random_devices(device: torch.device) -> list[torch.device]:

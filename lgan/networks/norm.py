@@ -64,11 +64,14 @@ class ClassBatchNorm2d(nn.Module):
         return F.embedding(y, means)
 
     def _by_batch(self, x: Tensor, y: Tensor) -> Tensor:
+        flat = x.float()
         if not self.conditional:
-            return F.batch_norm(x, None, None, self.scale, self.offset, training=True, eps=EPS)
+            made = F.batch_norm(flat, None, None, self.scale, self.offset, training=True, eps=EPS)
+            return made.to(x.dtype)
         scale, offset = self._affine(y)
-        normalised = F.batch_norm(x, None, None, training=True, eps=EPS)
-        return torch.addcmul(offset[..., None, None], normalised, scale[..., None, None])
+        normalised = F.batch_norm(flat, None, None, training=True, eps=EPS)
+        made = torch.addcmul(offset[..., None, None], normalised, scale[..., None, None])
+        return made.to(x.dtype)
 
     def _affine(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return scale and offset, (B, C) or, shared, (1, C)."""

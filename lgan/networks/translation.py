@@ -18,10 +18,20 @@ from torch import Tensor, nn
 
 NormKind = Literal["batch", "instance", "none"]
 LEAK = 0.2
+
+
+class InstanceNorm(nn.InstanceNorm2d):
+    """Without affine parameters and running statistics; statistics in float32."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x (B, C, H, W), each map normalised."""
+        return super().forward(x.float()).to(x.dtype)
+
+
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 _NORMS: dict[str, type[nn.Module]] = {
     "batch": nn.BatchNorm2d,
-    "instance": nn.InstanceNorm2d,  # without affine parameters and running statistics
+    "instance": InstanceNorm,
     "none": nn.Identity,  # keeps the numbering of the layers
 }
 

@@ -31,6 +31,7 @@ from lgan import distributed
 from lgan.arguments import Count, Weight
 from lgan.data.tasks import TaskKind
 from lgan.networks.factory import noise_length
+from lgan.networks.modes import in_float32
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.base import Batch, Objective
 from lgan.seeding import Noise
@@ -40,6 +41,12 @@ def sample_weights(batch: Batch, like: Tensor) -> Tensor:
     """Return the weights (B,) of a batch's samples; uniform with sum 1 where none are given."""
     weight = batch.get("weight")
     return weight if weight is not None else like.new_full((len(batch["y"]),), 1 / len(batch["y"]))
+
+
+def judged(discriminator: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return scores (B,) and class logits (B, num_classes) in float32, in which losses are."""
+    score, logits = discriminator(images)
+    return score.float(), logits.float()
 
 
 def gradient_penalty(
@@ -58,7 +65,8 @@ def gradient_penalty(
     """
     mix = noise.uniform(len(real), 1, 1, 1).to(real.dtype)
     between = torch.lerp(fake, real, mix).requires_grad_(True)
-    score = discriminator(between)[0]
+    with in_float32(real.device):  # a norm's square and a gradient's gradient need the range
+        score = discriminator(between)[0]
     (gradient,) = torch.autograd.grad(score.sum(), between, create_graph=True)
     excess = (gradient.flatten(1).norm(dim=1) - 1).square()
     return (weight / (weight.sum() if whole is None else whole) * excess).sum()
@@ -81,7 +89,7 @@ class ACGAN(Objective):
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) for the batch's classes and noise."""
         z = batch["z"] if "z" in batch else noise.normal(len(batch["y"]), noise_length(generator))
-        return generator(z, batch.get("fake_y", batch["y"]))
+        return generator(z, batch.get("fake_y", batch["y"])).float()
 
     def discriminator_loss(
         self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
@@ -89,8 +97,8 @@ class ACGAN(Objective):
         """Return the discriminator's loss, a scalar; no gradient reaches the generator."""
         with torch.no_grad():
             fake = self.fake(generator, batch, noise)
-        real_score, real_logits = discriminator(batch["x"])
-        fake_score, fake_logits = discriminator(fake)
+        real_score, real_logits = judged(discriminator, batch["x"])
+        fake_score, fake_logits = judged(discriminator, fake)
         loss = self.adversarial.real(real_score) + self.adversarial.fake(fake_score)
         if "drawn" in batch:
             real_logits = torch.where(batch["drawn"][:, None], fake_logits, real_logits)
@@ -101,7 +109,7 @@ class ACGAN(Objective):
         self, generator: nn.Module, discriminator: nn.Module, batch: Batch, noise: Noise
     ) -> Tensor:
         """Return the generator's loss, a scalar."""
-        score, logits = discriminator(self.fake(generator, batch, noise))
+        score, logits = judged(discriminator, self.fake(generator, batch, noise))
         return self._with_classes(self.adversarial.generator(score), logits, batch)
 
     def _with_classes(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:

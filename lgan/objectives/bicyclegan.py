@@ -70,7 +70,7 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
                 "splits a batch into an encoded and a random half; give an even number."
             )
         translator, inputs = generator.translator, batch["z"][:half]
-        mean, log_variance = generator.encoder(batch["x"][:half])
+        mean, log_variance = (t.float() for t in generator.encoder(batch["x"][:half]))
         code = mean + (log_variance / 2).exp() * noise.normal(*mean.shape)
         random_code = noise.normal(*mean.shape)
         encoded, random = translator(inputs, code), translator(inputs, random_code)

@@ -33,7 +33,8 @@ Made = dict[str, Tensor]
 def patch_mean(loss: Callable[[Tensor], Tensor], scores: Tensor | Sequence[Tensor]) -> Tensor:
     """Return a loss per sample (B,): its mean over a map's patches, summed over maps of scales."""
     maps = [scores] if isinstance(scores, Tensor) else scores
-    return torch.stack([loss(m).reshape(len(m), -1).mean(dim=1) for m in maps]).sum(dim=0)
+    losses = [loss(m.float()).reshape(len(m), -1).mean(dim=1) for m in maps]
+    return torch.stack(losses).sum(dim=0)
 
 
 def mean_distance(first: Tensor, second: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ def mean_distance(first: Tensor, second: Tensor) -> Tensor:
             f"the objective compares pictures of shape {tuple(first.shape)} with pictures of "
             f"shape {tuple(second.shape)}; choose a network whose output has the target's shape."
         )
-    return (first - second).abs().flatten(1).mean(dim=1)
+    return (first.float() - second.float()).abs().flatten(1).mean(dim=1)
 
 
 def is_conditional(discriminator: nn.Module) -> bool:
@@ -88,7 +89,7 @@ class Translation(Objective[G, D]):
         Optional: the discriminator then sees the very pictures that the generator is trained on,
         made once. Prepare while the generator's parameters require gradients.
         """
-        return {**batch, "made": self.make(generator, batch, noise)}
+        return {**batch, "made": self.made(generator, batch, noise)}
 
     def schedule(
         self, generator: G, batches: list[Batch], noise: Noise
@@ -102,7 +103,9 @@ class Translation(Objective[G, D]):
 
     def made(self, generator: G, batch: Batch, noise: Noise) -> Made:
         """Return what `prepare` left in the batch, or make it now."""
-        return batch["made"] if "made" in batch else self.make(generator, batch, noise)
+        if "made" in batch:
+            return batch["made"]
+        return {k: made.float() for k, made in self.make(generator, batch, noise).items()}
 
     def discriminator_loss(
         self, generator: G, discriminator: D, batch: Batch, noise: Noise

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import lightning as L
 from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.strategies import Strategy
 
 from lgan import distributed
@@ -34,7 +35,9 @@ def task_trainer(
 
     The arguments are Lightning's. `devices` are the processes on each of `num_nodes` machines: a
     number, a list of GPUs, or "auto" or -1 (all GPUs). Several need a `strategy` (trainer=ddp);
-    `sync_batchnorm` lets batch norms look at the batches of all of them, on GPUs.
+    `sync_batchnorm` lets batch norms look at the batches of all of them, on GPUs. A mixed
+    `precision` is that of the networks' layers in training: weights, statistics of norms, losses
+    and gradient penalties are in float32, and so is all that is drawn and measured at borders.
     """
     several = devices != 1 and not (isinstance(devices, Sequence) and len(devices) == 1)
     if strategy is None and (several or num_nodes > 1):
@@ -42,10 +45,16 @@ def task_trainer(
             f"trainer.devices={devices} and trainer.num_nodes={num_nodes} ask for several "
             "processes, which need trainer=ddp."
         )
+    if precision.endswith("true") and precision != "32-true":
+        raise ConfigError(
+            f"trainer.precision={precision} would keep the weights in a precision in which nothing "
+            "is measured, saved or drawn from later; choose 32-true, bf16-mixed or, on a GPU, "
+            "16-mixed."
+        )
     # Lightning would take a single process in a Slurm job for one of several, and hear Slurm's
     # signals itself.
     alone = distributed.world() == 1
-    return L.Trainer(
+    trainer = L.Trainer(
         accelerator=accelerator,
         devices=devices if isinstance(devices, int | str) else list(devices),
         num_nodes=num_nodes,
@@ -66,3 +75,9 @@ def task_trainer(
         use_distributed_sampler=False,
         enable_model_summary=False,
     )
+    if precision == "16-mixed" and isinstance(trainer.accelerator, CPUAccelerator):
+        raise ConfigError(
+            "trainer.precision=16-mixed needs a GPU: on a CPU Lightning would compute in bf16 "
+            "instead; choose bf16-mixed or 32-true."
+        )
+    return trainer
