@@ -105,10 +105,8 @@ def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], boo
 
 def _resolved(function: Callable[..., Any], annotation: Any) -> Any:  # noqa: ANN401
     """Return an annotation that was written as text; what cannot be read is `Any`."""
-    if annotation is inspect.Parameter.empty:
-        return Any
     if not isinstance(annotation, str):
-        return annotation
+        return Any if annotation is inspect.Parameter.empty else annotation
     module = sys.modules.get(function.__module__)  # of a dataclass's constructor: globals differ
     try:
         return eval(annotation, {**vars(module), **function.__globals__} if module else {})

@@ -22,8 +22,7 @@ from lgan.redaction import quiet_console, redacted
 def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a task function, below `hydra.main`, so that an `LganError` ends in one sentence.
 
-    A single run then exits with code 1. In a multirun the job has failed: the launcher goes on to
-    the next one, and Hydra exits with code 1 at the end. `HYDRA_FULL_ERROR=1` shows the full trace.
+    A single run then exits with code 1. In a multirun the job has failed and the launcher goes on.
     """
 
     @functools.wraps(function)

@@ -24,13 +24,10 @@ def content_of(splits: ImageSplits, cache: Path | None = None) -> dict[str, Any]
 
     `classes` has for each class, in the order of their ids, its count in each part and the sha256
     of its pictures; `digest` is that of everything. `root` is the folder that all files lie in
-    (null: there are none) and counts for nothing, `by` says what of the files was looked at.
-
-    Args:
-        splits: as they were read, before any file is decoded into memory.
-        cache: where the result is kept until a file's path, size or time of change is another.
+    (null: there are none) and counts for nothing, `by` says what of the files was looked at. In
+    `cache` the result is kept until a file's path, size or time of change is another.
     """
-    stamps = {path: path.stat() for part in splits.parts for path in _paths(part)}
+    stamps = {path: path.stat() for part in splits.parts for path, _ in _labelled(part)}
     if not stamps:
         return _computed(splits, {}, "content")
     known = [(str(p), s.st_size, s.st_mtime_ns) for p, s in sorted(stamps.items())]
@@ -104,7 +101,3 @@ def _labelled(part: Images) -> Iterator[tuple[Path, int]]:
             yield from _labelled(side)
     elif isinstance(part, FileImages):
         yield from zip(part.paths, part.labels.tolist(), strict=True)
-
-
-def _paths(part: Images) -> list[Path]:
-    return [path for path, _ in _labelled(part)]

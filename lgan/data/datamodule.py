@@ -29,17 +29,11 @@ class TaskSequenceDataModule(L.LightningDataModule):
     It takes the arguments of `TaskSequence` but `num_classes`, and these.
 
     Args:
-        splits: returns the data set; called once with ``root=root``.
-        name: the data set's name in records.
-        root: folder of the data set; None for its default.
+        splits: returns the data set; called once with ``root=root``, its folder or None.
         batch_size: pictures in the global batch.
-        steps: generator steps per task.
-        draws: real batches per step.
-        seed: the run's seed.
-        in_memory: True decodes picture files into memory, False streams them, "auto" decodes them
-            if they fit into `memory_limit_mb`.
-        memory_limit_mb: the limit for "auto", in MiB.
-        num_workers: processes that decode streamed files.
+        steps: generator steps per task, each with `draws` real batches.
+        in_memory: True decodes picture files into memory, False streams them, by `num_workers`
+            processes, "auto" decodes them if they fit into `memory_limit_mb` MiB.
         augmentation: applied on the device to training batches in [-1, 1], or None.
     """
 
@@ -160,21 +154,15 @@ class TaskSequenceDataModule(L.LightningDataModule):
     def open(self, index: int, cumulative: bool = False) -> TaskInfo:
         """Open the door to task `index`, and shut it to all others.
 
-        `cumulative` opens it to tasks ``0 .. index``, for joint training. This breaks the rule that
-        a task sees its own data only; a method that asks for it declares so.
+        `cumulative` opens it to tasks ``0 .. index``, for joint training, which declares so.
         """
         task, trained = self.sequence[index], self._trained
         if trained not in (None, index):
             raise TaskAccessError(f"task {index} cannot be opened while task {trained} is trained.")
         classes = self.sequence.seen(index) if cumulative else task.classes
-        self._info = TaskInfo(
-            index=task.index,
-            task_classes=tuple(t.classes for t in self.tasks),
-            steps=self.steps,
-            batch_size=self.batch_size,
-            draws=self.draws,
-            images=self._loaded[0].train.of_classes(classes),
-        )
+        images = self._loaded[0].train.of_classes(classes)
+        plan = tuple(t.classes for t in self.tasks)
+        self._info = TaskInfo(index, plan, self.steps, self.batch_size, self.draws, images)
         self._loader = None
         by: Reader = "cumulative" if cumulative else "task"
         tasks = range(0 if cumulative else index, index + 1)
@@ -215,13 +203,11 @@ class TaskSequenceDataModule(L.LightningDataModule):
             # Batches are then indexed where they are used, and nothing is copied per step.
             images = images.to(self.trainer.strategy.root_device)
         settings = (images, info.batch_size, info.draws, info.steps, self.seed, info.index)
-        rank, world = self._place()
         whole, streaming = self._loaders
-        self._loader = (
-            streaming(*settings, rank, world, self._num_workers)
-            if images.in_files
-            else whole(*settings, rank, world)
-        )
+        if images.in_files:
+            self._loader = streaming(*settings, *self._place(), self._num_workers)
+        else:
+            self._loader = whole(*settings, *self._place())
         self._loader.again = self.again
         return self._loader
 
@@ -233,8 +219,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         floats = [{**part, "x": to_float(part["x"])} for part in batch]
         if self._augmentation is None or self._loader is None or not floats:
             return floats
-        rank, world = self._place()
-        noise = Noise(0, floats[0]["x"].device, rank, world)
+        noise = Noise(0, floats[0]["x"].device, *self._place())
         # The loader counts a step as it hands it out; Lightning fetches no step ahead.
         step = self._loader.step - 1
         task = self.info.index

@@ -16,9 +16,9 @@ def digits(
 ) -> ImageSplits:
     """Load the digits, uint8 ``(1, 8, 8)`` scaled from grey 0..16, in a fixed stratified split.
 
-    `root` is ignored: the pictures come with scikit-learn. The fractions are shares of each class:
-    for testing, and of what is left for validation. `seed` is independent of the run's on purpose,
-    so that runs with several seeds are measured on the same pictures.
+    `root` is ignored. The fractions are shares of each class: for testing, and of what is left for
+    validation. `seed` is independent of the run's on purpose, so that runs with several seeds are
+    measured on the same pictures.
     """
     bunch = load_digits()
     grey = torch.from_numpy(bunch.images).mul(255 / 16).round().to(torch.uint8)
@@ -26,10 +26,5 @@ def digits(
     kept, tested = hold_out(everything.labels, test_fraction, seed)
     rest = everything.subset(kept)
     trained, validated = hold_out(rest.labels, validation_fraction, seed)
-    return ImageSplits(
-        name="digits",
-        train=rest.subset(trained),
-        validation=rest.subset(validated),
-        test=everything.subset(tested),
-        class_names=tuple(str(name) for name in bunch.target_names),
-    )
+    parts = rest.subset(trained), rest.subset(validated), everything.subset(tested)
+    return ImageSplits("digits", *parts, tuple(map(str, bunch.target_names)))

@@ -103,11 +103,7 @@ def check_splits(splits: ImageSplits) -> ImageSplits:
 
 
 def readable(name: str) -> str:
-    """Return a folder's name as text; bytes that are not UTF-8 are escaped.
-
-    Python keeps such bytes, in an ASCII locale all of another letter, as what no file or figure
-    takes.
-    """
+    """Return a folder's name as text; bytes that are not UTF-8, which no figure takes, escaped."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
@@ -129,12 +125,10 @@ def warn_of_blank(images: FileImages, names: Sequence[str]) -> None:
 def _read_part(folder: Path, names: list[str], decoder: Decoder) -> FileImages | None:
     if not folder.is_dir():
         return None
-    found = class_folders(folder)
-    if found != names:
-        differing = sorted(set(found) ^ set(names))
+    if differing := set(class_folders(folder)) ^ set(names):
         raise DataError(
             f"{folder} must hold the same class folders as {folder.parent / 'train'}; "
-            f"only one of the two has {', '.join(differing)}."
+            f"only one of the two has {', '.join(sorted(differing))}."
         )
     return read_classes([folder / name for name in names], decoder)
 
@@ -142,12 +136,8 @@ def _read_part(folder: Path, names: list[str], decoder: Decoder) -> FileImages |
 def _pictures(folder: Path, skipped: Counter[str]) -> list[Path]:
     """Return all picture files below `folder`, in the order of their paths."""
     known = suffixes()
-    shown = [
-        Path(parent, name)
-        for parent, _, files in os.walk(folder, followlinks=True)
-        for name in files
-        if not name.startswith(".")
-    ]
+    walked = os.walk(folder, followlinks=True)
+    shown = [Path(parent, n) for parent, _, files in walked for n in files if n[0] != "."]
     paths = [path for path in shown if path.suffix.lower() in known]
     skipped.update(path.suffix for path in shown if path.suffix.lower() not in known)
     if not paths:

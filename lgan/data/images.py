@@ -65,9 +65,13 @@ class Images(ABC):
     def subset(self, indices: Tensor) -> Images:
         """Return the pictures at `indices`, in that order."""
 
-    @abstractmethod
     def digest(self) -> str:
-        """Return a hex hash of the content, pictures and labels."""
+        """Return a hex hash of the content, pictures and labels, computed once."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        raise NotImplementedError
 
     def to(self, device: torch.device | str) -> Images:
         """Return the same pictures held on `device`; those in files stay there."""
@@ -122,10 +126,6 @@ class TensorImages(Images):
             sha.update(part.cpu().contiguous().numpy().data)
         return sha.hexdigest()
 
-    def digest(self) -> str:
-        """Return the sha256 of shape, pixels and labels, computed once."""
-        return self._digest
-
 
 class FileImages(Images):
     """Pictures decoded on demand, one file per picture: the streaming path."""
@@ -163,13 +163,9 @@ class FileImages(Images):
         sha = hashlib.sha256(repr(self.decoder).encode())
         digests = file_digests(self.paths)
         for path in self.paths:
-            sha.update(digests[path])
+            sha.update(digests[path])  # of its bytes, not decoded
         sha.update(self.labels.numpy().data)
         return sha.hexdigest()
-
-    def digest(self) -> str:
-        """Return the sha256 of the files' bytes, not decoded, the decoder's settings and labels."""
-        return self._digest
 
     def load(self) -> TensorImages:
         """Decode every picture into memory; a second call in this process reuses the first."""

@@ -49,11 +49,7 @@ class Ledger:
         reader: Reader = "",
         in_fit: bool = False,
     ) -> None:
-        """Note pictures that are opened while task `trained` is trained; None: while none is.
-
-        Raises:
-            TaskAccessError: they are not the task's own, and nobody declares to read them.
-        """
+        """Note pictures that are opened while task `trained` is trained (None: none), or refuse."""
         if trained is None:
             return
         by = reader or self._reader or "task"
@@ -77,15 +73,14 @@ class Ledger:
 
 def breaches(entries: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     """Return the rules of the protocol that what was opened breaks, as tables declare them."""
-    found: dict[str, None] = {}
-    for task, opened in entries.items():
-        for entry in opened:
-            by, split = entry["by"], entry["split"]
-            others = any(other != int(task) for other in entry["tasks"])
-            if by == "cumulative" and others:
-                found["keeps all real data"] = None
-            elif by == "selection" and split != "test" and others:
-                found[f"selects by real {split} data of old classes"] = None
-            elif (by == "method" or entry.get("in_fit")) and (others or split == "test"):
-                found[f"reads real {split} pictures of other tasks"] = None
-    return list(found)
+    found = []
+    for task, entry in ((int(task), entry) for task, opened in entries.items() for entry in opened):
+        by, split = entry["by"], entry["split"]
+        others = any(other != task for other in entry["tasks"])
+        if by == "cumulative" and others:
+            found.append("keeps all real data")
+        elif by == "selection" and split != "test" and others:
+            found.append(f"selects by real {split} data of old classes")
+        elif (by == "method" or entry.get("in_fit")) and (others or split == "test"):
+            found.append(f"reads real {split} pictures of other tasks")
+    return list(dict.fromkeys(found))

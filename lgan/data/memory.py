@@ -12,9 +12,8 @@ class ExemplarMemory:
     """Random real pictures of past classes, within one stated bound.
 
     Exactly one bound is given: pictures `per_class`, in `total`, shared evenly over the classes
-    held, of which old ones give up pictures when new ones come, or the `ratio` in (0, 1] of each
-    class's training pictures. Which are kept is a function of (seed, class), and a smaller share
-    is a prefix of a larger one.
+    held, or the `ratio` in (0, 1] of each class's training pictures. Which are kept is a function
+    of (seed, class), and a smaller share is a prefix of a larger one.
     """
 
     def __init__(
@@ -73,8 +72,7 @@ class ExemplarMemory:
 
     def draw_of(self, labels: Tensor, noise: Noise) -> Tensor:
         """Draw an exemplar of each class in `labels` (B,), with replacement, on the CPU."""
-        missing = set(labels.tolist()) - set(self._kept)
-        if missing:
+        if missing := set(labels.tolist()) - set(self._kept):
             raise ValueError(f"the memory holds no pictures of the classes {sorted(missing)}")
         ends = torch.tensor([0, *self.counts.values()]).cumsum(0)
         places = {label: place for place, label in enumerate(self._kept)}

@@ -6,13 +6,10 @@ from torch import Tensor
 
 
 def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Set the same share of every class aside.
+    """Return the ascending indices that are kept, and those of a share of every class held out.
 
     A fraction above 0 sets at least one picture of each class aside, and at least one always stays.
     The choice uses numpy's frozen `RandomState` stream, so it is the same with every version.
-
-    Returns:
-        Indices kept and indices held out, both ascending.
     """
     random = np.random.RandomState(seed)
     held = torch.zeros(len(labels), dtype=torch.bool)

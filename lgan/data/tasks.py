@@ -71,11 +71,9 @@ class TaskSequence:
 
     def __getitem__(self, index: int) -> Task:
         """Return task `index`."""
-        if not 0 <= index < len(self.tasks):
-            raise ConfigError(
-                f"task={index} does not exist: the sequence has {len(self)} tasks, "
-                f"0 to {len(self) - 1}."
-            )
+        if not 0 <= index < len(self):
+            span = f"{len(self)} tasks, 0 to {len(self) - 1}"
+            raise ConfigError(f"task={index} does not exist: the sequence has {span}.")
         return self.tasks[index]
 
     def __iter__(self) -> Iterator[Task]:

@@ -31,10 +31,7 @@ from lgan.errors import ConfigError, DataError
 _FAILURES = (OSError, RuntimeError, ValueError, AssertionError, EOFError, tarfile.TarError)
 _PATIENCE = 15.0  # seconds without a byte from the network before giving up
 _DIGITS = tuple("0123456789")
-
-
-# Training pictures, test pictures, names of the classes.
-_Loaded = tuple[TensorImages, TensorImages, tuple[str, ...]]
+_Loaded = tuple[TensorImages, TensorImages, tuple[str, ...]]  # training, test, names of classes
 
 
 @dataclass(frozen=True)
@@ -209,10 +206,5 @@ _FASHION = _idx("fashion_mnist", datasets.FashionMNIST, tuple(datasets.FashionMN
 _SVHN = _Source(
     "svhn", datasets.SVHN, ("train_32x32.mat", "test_32x32.mat"), parts=("train", "test")
 )
-_CIFAR10 = _Source(
-    "cifar10",
-    datasets.CIFAR10,
-    (datasets.CIFAR10.filename,),
-    class_names=None,
-    channels_first=lambda data: data.transpose(0, 3, 1, 2),
-)
+_CIFAR10 = _Source("cifar10", datasets.CIFAR10, (datasets.CIFAR10.filename,), class_names=None,
+                   channels_first=lambda data: data.transpose(0, 3, 1, 2))  # fmt: skip

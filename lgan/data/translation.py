@@ -41,12 +41,11 @@ class UnpairedStreamingLoader(UnpairedLoader, StreamingLoader):
 class TranslationDataModule(TaskSequenceDataModule):
     """A sequence of translations; task t has the one class t, named as the task.
 
-    A batch has `z`, the input pictures, beside `x`, the targets. `TaskInfo.images` are pairs
-    (see `lgan.data.pairs`); all other pictures are targets, or `test_inputs`. `splits` returns
-    pairs, labelled by task, as pictures of twice as many channels (input, target) or as
-    `UnpairedImages`. `paired` says whether the two pictures of a pair belong together; False with
-    paired pictures forgets that they do. The augmentation is the same for both pictures of a pair,
-    one of its own for each if unpaired. The other arguments are those of `TaskSequenceDataModule`.
+    A batch has `z`, the input pictures, beside `x`, the targets. `TaskInfo.images`, and what
+    `splits` returns, are pairs (`lgan.data.pairs`) labelled by task; all other pictures are
+    targets, or `test_inputs`. `paired` says whether the two pictures of a pair belong together;
+    False with paired pictures forgets that they do. The augmentation is the same for both pictures
+    of a pair, one of its own for each if unpaired. The rest is as in `TaskSequenceDataModule`.
     """
 
     task_kind: ClassVar[TaskKind] = "pictures"

@@ -31,11 +31,7 @@ def export(
     """
     output.mkdir(parents=True, exist_ok=True)
     inputs = example_inputs(network, seed)
-    rows: dict[str, Any] = {}
-    for name, made in formats.items():
-        reason = made.refusal(network)
-        rows[name] = {"refused": reason} if reason else _export(network, made, output, inputs)
-    return rows
+    return {name: _export(network, made, output, inputs) for name, made in formats.items()}
 
 
 def example_inputs(network: TaskNetwork, seed: int) -> list[tuple[Tensor, ...]]:
@@ -74,8 +70,7 @@ def choose_formats(names: Sequence[str], method: LifelongGAN) -> dict[str, Forma
     """Return the formats asked for by name, whose packages are installed."""
     known = known_formats(method.networks.build_generator)
     for name in names:
-        absent = [each for each in known[name].packages if find_spec(each) is None]
-        if absent:
+        if absent := [each for each in known[name].packages if find_spec(each) is None]:
             needs = ", ".join(absent)
             raise ConfigError(f"formats={name} needs {needs}: pip install 'lgan[export]'.")
     return {name: known[name] for name in names}
@@ -108,6 +103,8 @@ def _export(
     network: TaskNetwork, made: Format, output: Path, inputs: list[tuple[Tensor, ...]]
 ) -> dict[str, Any]:
     path = output / made.file
+    if reason := made.refusal(network):
+        return {"refused": reason}
     try:
         with warnings.catch_warnings():  # advice on formats, which users chose
             warnings.simplefilter("ignore")

@@ -144,9 +144,9 @@ def _read_onnx(network: TaskNetwork, path: Path) -> Callable[..., Tensor]:
     known = [entry.name for entry in session.get_inputs()]
 
     def run(*inputs: Tensor) -> Tensor:
-        named = dict(zip(network.input_names, (t.numpy() for t in inputs), strict=True))
+        named = zip(network.input_names, inputs, strict=True)
         # An input that changes nothing, such as a single class's label, is not in the file.
-        [pictures] = session.run(None, {name: named[name] for name in known})
+        [pictures] = session.run(None, {name: t.numpy() for name, t in named if name in known})
         return torch.from_numpy(pictures)
 
     return run

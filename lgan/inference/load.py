@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from lgan.errors import RunError
 from lgan.methods.base import LifelongGAN
 from lgan.run import checkpoints
@@ -21,13 +19,9 @@ def load_run(
     """Load a run's method, in evaluation mode, as it was after a task; the data are not needed.
 
     Returned with it is the content of the border file without its tensors: `task`, `task_classes`,
-    `class_names`, `image_shape`, `num_classes`.
-
-    Args:
-        path: the run's folder.
-        after: index of the task; None for the last finished one.
-        trust: packages beside lgan's that the run may be built from; what the run's own config
-            trusts does not count.
+    `class_names`, `image_shape`, `num_classes`. `after` is the task's index; None for the last
+    finished one. `trust` names packages beside lgan's that the run may be built from; what the
+    run's own config trusts does not count.
     """
     folder = RunFolder(path)
     if not folder.config.exists():
@@ -40,9 +34,11 @@ def load_run(
             f"run={path} has no finished task{'' if after is None else f' after={after}'}: of the "
             f"border files, checkpoints/task*.pt, there are {there}."
         )
-    file = folder.border(after)
-    config = folder.load_config()
-    stamp = stamp_of(folder, config)
+    file, config, stamp = folder.border(after), folder.load_config(), {}
+    if (folder.path / FILE_NAME).exists():
+        record = RunRecord.load(folder.path)
+        record.check_config(config, folder.config)
+        stamp = record.stamp
     border = load_border(file, partial(checkpoints.check_border, file, after, stamp))
     config.trust = list(trust)
     shape = tuple(border["image_shape"])
@@ -51,12 +47,3 @@ def load_run(
     method.task_classes = [tuple(classes) for classes in border["task_classes"]]
     del border["state"]
     return method.eval(), border
-
-
-def stamp_of(folder: RunFolder, config: DictConfig) -> dict[str, str]:
-    """Return what a run's files carry; a config that is no longer the record's is refused."""
-    if not (folder.path / FILE_NAME).exists():
-        return {}
-    record = RunRecord.load(folder.path)
-    record.check_config(config, folder.config)
-    return record.stamp

@@ -84,8 +84,7 @@ def plan(
     """Return what is to be done with each file; only headers are read.
 
     The fit "none" takes pictures as they are; "pad" repeats their borders up to a size that the
-    network takes, and cuts the results back; "resize" brings them to the training size. The suffix
-    is of the written files, such as "png"; None for that of each picture.
+    network takes, and cuts the results back; "resize" brings them to the training size.
     """
     pairs = zip(files, targets(files, output, suffix), strict=True)
     return [Picture(file, target, *_sizes(network, file, fit)) for file, target in pairs]

@@ -18,10 +18,9 @@ _given: list[str] = []  # to this process; once CUDA has started, they cannot be
 class GpuPlacement(Callback):
     """Hydra callback: spread the jobs of joblib and submitit_local over the visible GPUs.
 
-    Job n gets the n-th group of `gpus_per_job` devices, counted round. A process that runs several
-    jobs (joblib's workers) keeps the group of its first one: CUDA reads the variable only once,
-    and the workers' first jobs differ. Slurm and Ray hand out GPUs themselves; the basic launcher
-    runs one job at a time; in both nothing happens, nor in a single run, nor without a GPU.
+    A process that runs several jobs (joblib's workers) keeps the group of its first one: CUDA reads
+    the variable only once, and the workers' first jobs differ. Slurm and Ray hand out GPUs
+    themselves; the basic launcher runs one job at a time.
     """
 
     def __init__(self) -> None:

@@ -42,11 +42,7 @@ def launcher_of(config: DictConfig) -> str:
 
 
 def set_defaults(config: DictConfig, more: Mapping[str, Any]) -> None:
-    """Give the launcher lgan's defaults, and `more`, where the command line says nothing.
-
-    A launcher that someone gave other values in a yaml of its own (`hydra/launcher=mine`) keeps
-    them: only what the plugin's own choices leave open is set.
-    """
+    """Give the plugins' own launchers lgan's defaults, and `more`, where nothing else is typed."""
     if config.hydra.runtime.choices["hydra/launcher"] not in OWN_CHOICES:
         return
     said = {each.lstrip("+").partition("=")[0] for each in config.hydra.overrides.hydra}

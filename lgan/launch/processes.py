@@ -92,12 +92,7 @@ def process_group(config: DictConfig) -> Iterator[None]:
 
 
 def launch(config: DictConfig) -> None:
-    """Run a config in several processes and return when all have ended well.
-
-    Raises:
-        LganError: what a worker raised, or a sentence on the worker that died.
-        StopBySignal: a signal ended the run; the workers have written their checkpoint.
-    """
+    """Run a config in several processes; return when all have ended well, or raise why not."""
     # Its accounts of a failure, two pages of them, stay off the screen.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
     nodes = config.trainer.get("num_nodes", 1)

@@ -152,8 +152,7 @@ def noted(
 ) -> Any:  # noqa: ANN401
     """Return `function(compose(config))`; in a sweep what becomes of it is noted.
 
-    `compose` makes the run's config of the job's. If `absent_is_fine`, a job without its data is
-    not a failed one.
+    If `absent_is_fine`, a job without its data is not a failed one.
     """
     notes = current()
     if notes is None:
@@ -184,9 +183,8 @@ def run_app(
     """Call a Hydra app; of a sweep print the table when it is over, however it ended.
 
     Hydra calls `on_multirun_end` only after a sweep in which nothing was raised; the table is
-    needed most after the others. It goes to `file` (None: stdout). `then` is called with the
-    sweep's config and its jobs, unless a signal ended it. The exit code is 1 if a job is not done
-    or the launcher gave up.
+    needed most after the others. It goes to `file` (None: stdout). Unless a signal ended the sweep,
+    `then` is called. The exit code is 1 if a job is not done or the launcher gave up.
     """
     error: BaseException | None = None
     try:

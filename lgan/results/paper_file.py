@@ -176,9 +176,8 @@ class PaperTable:
         value, metric, note = (
             (cells.get(key) or {}).get(method) for cells in (self.numbers, self.metrics, self.notes)
         )
-        lost = value == LOST
-        known = None if lost or value is None else float(value)
-        return PaperNumber(known, lost, metric, " ".join(str(note or "").split()))
+        known = None if value in (None, LOST) else float(value)
+        return PaperNumber(known, value == LOST, metric, " ".join(str(note or "").split()))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -194,7 +193,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _linked(path: Path, content: dict[str, Any], key: str, kind: type = dict) -> Any:  # noqa: ANN401
-    """A mapping or list that stands there, or in another file, as `file.yaml#key`."""
+    """A mapping or list, in place or in another file as `file.yaml#key`."""
     value = content.get(key)
     if isinstance(value, str):
         file, _, name = value.partition("#")

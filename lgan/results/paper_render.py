@@ -11,8 +11,8 @@ from hydra.utils import instantiate
 from lgan.errors import ConfigError
 from lgan.files import file_names, write_atomically
 from lgan.results.collect import Group, Run
-from lgan.results.paper import Outcome, Outcomes, Plan, Reading, read, spread
-from lgan.results.paper_file import Column, PaperNumber, PaperTable
+from lgan.results.paper import Outcome, Outcomes, Plan, read, spread
+from lgan.results.paper_file import Column, PaperTable
 from lgan.results.tables import escape_markdown
 from lgan.run.columns import TRUSTED
 
@@ -22,8 +22,7 @@ def publish(
 ) -> str:
     """Write a plan's table and figures into its folder, `<stem>.md` and `<stem>[-<name>].png`.
 
-    `departures` stand below the table; `say` gets a line for each file. The table is returned as
-    `render` makes it.
+    `say` gets a line for each file. Returned is the table, as `render` makes it.
     """
     output, names = plan.folder / f"{plan.stem}.md", []
     files = file_names([f"-{key}" if key else "" for key in plan.table.figures])
@@ -51,20 +50,19 @@ def render(
     that neither the paper nor we have a number for is left out. The figures of the files
     `pictures` are shown below the table, and then the `departures` from paper and code.
     """
-    table, budget = plan.table, plan.budget
-    note = str(table.budgets[budget].get("note", ""))
-    lines = [f"# {escape_markdown(table.title)}", "", f"Paper: {escape_markdown(table.source)}", ""]
-    lines += [f"Budget **{escape_markdown(budget)}**: {escape_markdown(note)}", ""]
+    table, plain = plan.table, escape_markdown
+    note = str(table.budgets[plan.budget].get("note", ""))
+    lines = [f"# {plain(table.title)}", "", f"Paper: {plain(table.source)}", ""]
+    lines += [f"Budget **{plain(plan.budget)}**: {plain(note)}", ""]
     for part in dict.fromkeys(column.part for column in table.columns):
-        lines += [f"## {escape_markdown(part)}", ""] if part else []
+        lines += [f"## {plain(part)}", ""] if part else []
         lines += [*_part(table, part, plan.methods, outcomes), ""]
     for name in pictures:
-        lines += [f"![{escape_markdown(name)}]({name})", ""]
-    remarks = [*map(str, table.remarks), *_classifier_lines(outcomes)]
-    lines += [f"- {escape_markdown(line)}" for line in remarks]
+        lines += [f"![{plain(name)}]({name})", ""]
+    lines += [f"- {plain(line)}" for line in (*table.remarks, *_classifier_lines(outcomes))]
     if departures:
         lines += ["", "Where these runs depart from the paper and its code:", ""]
-        lines += [f"- {escape_markdown(line)}" for line in departures]
+        lines += [f"- {plain(line)}" for line in departures]
     return "\n".join([*lines, ""])
 
 
@@ -104,19 +102,13 @@ def _cells(
         if paper.value is not None and same and reading.comparable:
             difference = f"{float(np.mean(reading.values)) - paper.value:+,.{column.digits}f}"
     shown = [reading.metric if reading.values else "–"] if metrics else []
-    return [column.title, entry.title or method, *shown, ours, str(len(reading.values)),
-            _stated(paper, column), difference, _remark(reading, paper, same)]  # fmt: skip
-
-
-def _stated(paper: PaperNumber, column: Column) -> str:
-    if paper.lost:
-        return "lost"
-    return "not reported" if paper.value is None else f"{paper.value:,.{column.digits}f}"
-
-
-def _remark(reading: Reading, paper: PaperNumber, same: bool) -> str:
+    stated = "lost" if paper.lost else "not reported"
+    if paper.value is not None:
+        stated = f"{paper.value:,.{column.digits}f}"
     other = "" if same or not paper.present else f"the paper's number is {paper.metric}"
-    return "; ".join(filter(None, dict.fromkeys([*reading.remarks, other, paper.note])))
+    remark = "; ".join(filter(None, dict.fromkeys([*reading.remarks, other, paper.note])))
+    return [column.title, entry.title or method, *shown, ours, str(len(reading.values)),
+            stated, difference, remark]  # fmt: skip
 
 
 def _classifier_lines(outcomes: Outcomes) -> list[str]:

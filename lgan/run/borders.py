@@ -27,17 +27,13 @@ Check = Callable[[dict[str, Any]], None]
 
 
 def save_border(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a border file, atomically, after the tensors of its `state` that are not stored yet.
-
-    Raises:
-        RunError: the disk is full or cannot be written to; what was there before is untouched.
-    """
+    """Write a border file, atomically, after the tensors of its `state` that are not stored yet."""
     names = {name: digest_of(tensor) for name, tensor in content["state"].items()}
     store = path.parent / TENSORS
-    new = {names[name]: tensor for name, tensor in content["state"].items()
-           if not _file(store, names[name]).exists()}  # fmt: skip
-    for digest, tensor in new.items():
-        _write(_file(store, digest), tensor)
+    new = {file: tensor for name, tensor in content["state"].items()
+           if not (file := store / f"{names[name]}.pt").exists()}  # fmt: skip
+    for file, tensor in new.items():
+        _write(file, tensor)
     if new:
         synchronise(store)  # the names, before one of them is named
     save_tensors(path, {**content, "state": names})
@@ -46,12 +42,8 @@ def save_border(path: Path, content: Mapping[str, Any]) -> None:
 def load_border(path: Path, check: Check | None = None) -> dict[str, Any]:
     """Load a border file with its tensors; one that holds them itself, as older ones do, as it is.
 
-    `check` may refuse the file before its tensors are looked for.
-
-    Raises:
-        DamagedFileError: the file, or a tensor that it names, is damaged, or that tensor is gone.
-        FileNotFoundError: there is no such border.
-        RunError: a file holds more than tensors and plain data.
+    `check` may refuse the file before its tensors are looked for. A `DamagedFileError` says that
+    the file, or a tensor that it names, is damaged, or that tensor is gone.
     """
     content = load_tensors(path)
     if check and isinstance(content, dict):
@@ -74,9 +66,8 @@ def digest_of(tensor: Tensor) -> str:
 
 def thin_out(folder: Path, borders: Iterable[int], keep: Keep) -> None:
     """Remove the borders that are not kept, then the tensors that none of the others names."""
-    rule, _, every = keep.partition(":")
-    older = sorted(borders)[:-1]
-    gone = [t for t in older if rule == "last" or (every and (t + 1) % int(every))]
+    _, _, every = keep.partition(":")
+    gone = [t for t in sorted(borders)[:-1] if keep == "last" or (every and (t + 1) % int(every))]
     for task in gone:
         (folder / f"task{task}.pt").unlink(missing_ok=True)
     if gone:
@@ -86,12 +77,10 @@ def thin_out(folder: Path, borders: Iterable[int], keep: Keep) -> None:
 def collect(folder: Path) -> None:
     """Remove tensors that no border names, as a kill may leave them, unless a border is damaged."""
     store = folder / TENSORS
-    if not store.is_dir():
-        return
     for path in store.glob("*.tmp"):
         discard(path)
     named: set[Any] = set()
-    for path in folder.glob("task*.pt*"):
+    for path in folder.glob("task*.pt*") if store.is_dir() else ():
         try:
             content = load_tensors(path)
             named |= {v for v in content["state"].values() if isinstance(v, str)}
@@ -115,10 +104,6 @@ def set_damaged_aside(folder: Path) -> list[str]:
     return found
 
 
-def _file(store: Path, digest: str) -> Path:
-    return store / f"{digest}.pt"
-
-
 def _write(path: Path, tensor: Tensor) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     try:
@@ -134,7 +119,7 @@ def _write(path: Path, tensor: Tensor) -> None:
 
 def _read(border: Path, digest: str) -> Tensor:
     """Return a stored tensor, which has to be the very one that its name says."""
-    path = _file(border.parent / TENSORS, digest)
+    path = border.parent / TENSORS / f"{digest}.pt"
     with suppress(FileNotFoundError, DamagedFileError, LookupError, TypeError, AttributeError):
         if re.fullmatch("[0-9a-f]{64}", digest):  # a name that leads to no other folder
             tensor = load_tensors(path)["tensor"]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,8 @@ class Inside:
 def write(trainer: L.Trainer, last: Path, method: Any) -> None:  # noqa: ANN401
     """Write a sealed checkpoint; the former one becomes `previous.ckpt`. All ranks call it.
 
-    At every moment at least one of the two is whole, or there was none before.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written to; the former one stays.
-        TrainingDivergedError: a loss or weight is not finite; nothing is written.
+    At every moment at least one of the two is whole, or there was none before. Nothing is written
+    if a loss or weight is not finite (`TrainingDivergedError`).
     """
     method.check_finite(weights=True)
     temporary = last.with_name(f"{last.name}.tmp")
@@ -86,11 +84,8 @@ def previous(last: Path) -> Path:
 def find(folder: RunFolder, task: int, steps: int, stamp: Stamp, say: Say) -> Inside | None:
     """Return the newest whole checkpoint inside a task, if there is one; other tasks' don't count.
 
-    The task has `steps` steps, the run's files carry `stamp`. `say` hears a sentence about each
-    file that is damaged; the file is renamed, not removed.
-
-    Raises:
-        RunError: a checkpoint holds more than tensors and plain data, or is not of this run.
+    The task has `steps` steps, the run's files carry `stamp`; another run's are refused. `say`
+    hears a sentence about each file that is damaged; the file is renamed, not removed.
     """
     for path in (folder.last, previous(folder.last)):
         then = f"task {task} goes on from the checkpoint before it"
@@ -115,12 +110,8 @@ def find(folder: RunFolder, task: int, steps: int, stamp: Stamp, say: Say) -> In
 def whole_tasks(folder: RunFolder, most: int, rows: int, stamp: Stamp, say: Say) -> int:
     """Return from how many finished tasks training can go on: the newest whole border has all.
 
-    There are `most` tasks in the sequence, of which the record has `rows`; `stamp` and `say` are
-    as for `find`.
-
-    Raises:
-        RunError: a border file holds more than tensors and plain data, or is not of this run's
-            task, or there are too few for what the record holds.
+    There are `most` tasks in the sequence, of which the record has `rows`, with too few borders for
+    which the run is refused; `stamp` and `say` are as for `find`.
     """
     start = 0
     for task in reversed([task for task in folder.borders() if task < most]):
@@ -152,11 +143,7 @@ def check_border(path: Path, task: int, stamp: Stamp, content: dict[str, Any]) -
 
 
 def restore(method: Any, path: Path, content: dict[str, Any]) -> None:  # noqa: ANN401
-    """Load a border file's content into a method.
-
-    Raises:
-        RunError: it does not fit the method.
-    """
+    """Load a border file's content into a method; refuse one that does not fit."""
     try:
         method.load_border_state(content)
     except RunError as error:
@@ -169,20 +156,17 @@ def restore(method: Any, path: Path, content: dict[str, Any]) -> None:  # noqa: 
 
 
 def _whole(path: Path, say: Say, then: str, check: Check | None = None) -> dict[str, Any] | None:
-    """Return the content of a file of lgan's; a damaged one is renamed and None returned.
+    """Return the content of a file of lgan's; a damaged one is renamed, to `*.damaged[N]`: None.
 
-    `check`, of borders only, may refuse it. A damaged one's new name is `*.damaged`, or
-    `*.damaged2` and so on.
+    `check`, of borders only, may refuse it.
     """
     content: Any = None
     with suppress(DamagedFileError):
         content = load_border(path, check) if check else load_tensors(path)
     if isinstance(content, dict) and (check or "lgan" in content):
         return content
-    number, aside = 1, path.with_name(f"{path.name}.damaged")
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.damaged{number}")
+    names = (path.with_name(f"{path.name}.damaged{n}") for n in chain([""], count(2)))
+    aside = next(name for name in names if not name.exists())
     with disk_errors(path):
         os.replace(path, aside)
     tensors = set_damaged_aside(path.parent) if check else []
@@ -199,6 +183,5 @@ def clear(folder: RunFolder) -> None:
 
 def remove_leftovers(folder: RunFolder) -> None:
     """Remove temporary files of a process that was killed while it wrote them."""
-    if folder.checkpoints.is_dir():
-        for path in folder.checkpoints.glob("*.tmp"):
-            discard(path)
+    for path in folder.checkpoints.glob("*.tmp"):
+        discard(path)

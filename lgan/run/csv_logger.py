@@ -16,8 +16,7 @@ class AppendCSVLogger(Logger):
     """Write `metrics.csv` in long form (step, name, value), line by line, and only ever append.
 
     Lightning's CSVLogger deletes the file when it is opened again after a crash, and rewrites it
-    whenever a new name appears. The long form has fixed columns, so a line is on disk as soon as
-    it is logged and can be read while the run goes on.
+    whenever a new name appears. Here a line is on disk as soon as it is logged.
     """
 
     COLUMNS = ("step", "name", "value")

@@ -17,11 +17,7 @@ from lgan.run.identity import changes
 
 
 class RunFolder:
-    """The files of one run.
-
-    Args:
-        path: the folder; it is made by `open`.
-    """
+    """The files of one run, in a folder that `open` makes."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -32,9 +28,8 @@ class RunFolder:
     def load_config(self) -> DictConfig:
         """Return the config that the run was started with: data, whoever wrote it.
 
-        Raises:
-            RunError: it is no YAML mapping, or holds a reference, which lgan never writes: it could
-                take the environment's secrets, or be something else once it was looked at.
+        References, which lgan never writes, are refused: one could take the environment's secrets,
+        or be something else once it was looked at.
         """
         if self.config.exists() and not self.config.is_file():  # a pipe would be waited for
             raise RunError(f"{self.config} is no regular file: {self.path} is not a run folder.")
@@ -60,12 +55,7 @@ class RunFolder:
         return sorted(int(name) for name in names if name.isdecimal())
 
     def open(self, config: DictConfig, resume: bool) -> None:
-        """Make the folder for a new run, or check that the run in it may go on.
-
-        Raises:
-            RunError: the folder holds a run with another config, or an unfinished run and
-                `resume` is false.
-        """
+        """Make the folder for a new run, or refuse one with another config, or without `resume`."""
         if not self.config.exists():
             write_json(self.path / "environment.json", environment())
             content = OmegaConf.to_container(config, resolve=True)

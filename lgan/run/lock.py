@@ -24,11 +24,8 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 def run_lock(folder: Path) -> Iterator[None]:
     """Hold a run's folder while the block runs; the kernel releases it if the process dies.
 
-    Of several processes that train one network together rank 0 holds it, and a refusal ends all.
-    The folder is made if need be.
-
-    Raises:
-        RunError: another process trains this run, or nothing can be written; nothing was touched.
+    Of several processes that train one network together rank 0 holds it, and a refusal ends all:
+    another process trains this run. The folder is made if need be.
     """
     held: list[IO[str]] = []
     decided(lambda: held.append(_take(folder)))

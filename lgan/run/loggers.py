@@ -1,8 +1,4 @@
-"""What loggers can do beyond numbers: pictures, result matrices, going back, and ending.
-
-Numbers go to `metrics.csv` (`lgan.run.csv_logger`), and to TensorBoard or W&B
-(`lgan.run.wandb_logger`) if the config says so.
-"""
+"""What loggers can do beyond numbers: pictures, result matrices, going back, and ending."""
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor

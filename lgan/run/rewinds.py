@@ -11,20 +11,16 @@ from typing import Any
 
 @dataclass
 class Rewinds:
-    """The rewinds of a run, oldest first.
+    """The rewinds of a run, oldest first: the list `rewinds` of its record itself.
 
-    Args:
-        entries: of each `task`, `from_step` (where training went on), `at_step` (where it had
-            diverged), `rate_factor` and `reason`: the list `rewinds` of the run's record itself.
+    Each has `task`, `from_step` (where training went on), `at_step` (where it had diverged),
+    `rate_factor` and `reason`.
     """
 
     entries: list[dict[str, Any]] = field(default_factory=list)
 
     def again(self, task: int, step: int) -> tuple[str | int, ...]:
-        """Return what seeds are mixed with at a step beside it: nothing in a first attempt.
-
-        Later it is the number of the task's rewinds that went back to `step` or before it.
-        """
+        """Return what seeds are mixed with at a step, beside it, once it is tried again."""
         count = len(self._before(task, step))
         return ("retry", count) if count else ()
 

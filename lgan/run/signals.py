@@ -22,10 +22,6 @@ class StopBySignal(SystemExit):
     """A signal ended the run; the process leaves with 128 + its number.
 
     Hydra and Lightning let it pass, so that in a multirun the sweep ends and not only the job.
-
-    Args:
-        signum: the signal.
-        where: what was going on, for the message.
     """
 
     def __init__(self, signum: int, where: str = "outside of training") -> None:
@@ -37,14 +33,10 @@ class StopBySignal(SystemExit):
 
 
 class Watch:
-    """Hears the signals for one process.
-
-    Attributes:
-        received: the first signal that came while steps were trained, or 0.
-    """
+    """Hears the signals for one process."""
 
     def __init__(self) -> None:
-        self.received = 0
+        self.received = 0  # the first signal that came while steps were trained
         self._training, self._since, self._pid = False, 0.0, os.getpid()
 
     def install(self) -> None:
@@ -58,31 +50,23 @@ class Watch:
                 signal.signal(number, self._handle)
 
     def train(self, on: bool) -> None:
-        """Say that steps begin, or that they are over.
-
-        Raises:
-            StopBySignal: they are over, and a signal has come in the meantime.
-        """
+        """Say that steps begin, or that they are over: then leave, if a signal has come."""
         self._training = on
         if not on and self.received:
             raise StopBySignal(self.received)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
-            self._handle_in_child(signum)
+            # A forked worker ends on SIGTERM only: on the others its parent still needs it.
+            if signum == signal.SIGTERM:
+                signal.signal(signum, signal.SIG_DFL)
+                os.kill(os.getpid(), signum)
         elif not self._training:
             raise StopBySignal(signum)
         elif not self.received:
             self.received, self._since = signum, time.monotonic()
         elif time.monotonic() - self._since > ECHO:
             raise StopBySignal(signum, "twice, without a checkpoint")
-
-    @staticmethod
-    def _handle_in_child(signum: int) -> None:
-        """Let a forked worker end on SIGTERM only: on the others its parent still needs it."""
-        if signum == signal.SIGTERM:
-            signal.signal(signum, signal.SIG_DFL)
-            os.kill(os.getpid(), signum)
 
 
 _watches: list[Watch] = []

@@ -21,10 +21,9 @@ _LONGEST = 128  # characters of a name or group that W&B takes
 
 
 class LenientWandbLogger(WandbLogger):
-    """W&B's logger, whose troubles cost a warning and not the run.
+    """Numbers and pictures are handed to W&B's client, which sends them when it can.
 
-    Numbers and pictures are handed to W&B's client, which writes them to disk and sends them when
-    it can; before it takes a table it waits for the server's answer.
+    Before it takes a table it waits for the server's answer.
     """
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401  (WandbLogger's)
@@ -71,7 +70,6 @@ def wandb_id(name: str) -> str:
 
 
 def _brief(error: Exception) -> str:
-    """Return an error's first line."""
     return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
 
 

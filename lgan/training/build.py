@@ -35,10 +35,9 @@ def build_method(
     num_classes: int,
     pretrained: bool = True,
 ) -> LifelongGAN:
-    """Build the method with its networks and objective.
+    """Build the method, for pictures (C, H, W) and the number of classes of the whole sequence.
 
-    `image_shape` is (C, H, W), `num_classes` that of the whole sequence. `pretrained` says whether
-    `method.init_from` is obeyed: a finished run needs it no more.
+    `pretrained` says whether `method.init_from` is obeyed: a finished run needs it no more.
     """
     # `init_from` is not the method's: whatever it does with a generator, it is given this one.
     made = make(config, "method", METHOD_KEYS)
@@ -81,10 +80,8 @@ def build_trainer_factory(config: DictConfig) -> Callable[..., L.Trainer]:
         try:
             return make(config, "trainer")(**settings)
         except MisconfigurationException as error:
-            said = " ".join(str(error).split())
-            raise ConfigError(
-                f"trainer.accelerator={config.trainer.accelerator}: {said}"
-            ) from error
+            said = f"{config.trainer.accelerator}: {' '.join(str(error).split())}"
+            raise ConfigError(f"trainer.accelerator={said}") from error
 
     return build
 

@@ -27,11 +27,7 @@ def content_record(config: DictConfig, datamodule: TaskSequenceDataModule) -> di
 
 
 def check_complete(folder: RunFolder, config: DictConfig) -> None:
-    """Refuse to call a run complete that was trained on other data, or of which files were changed.
-
-    Raises:
-        RunError: as `check_same`.
-    """
+    """Refuse to call a run complete that was trained on other data, or whose files were changed."""
     record = RunRecord.load(folder.path)
     content = record.content
     # The user's own pictures may have changed; those that lgan fetched are checked when it does.
@@ -43,27 +39,20 @@ def check_complete(folder: RunFolder, config: DictConfig) -> None:
 def check_same(
     folder: RunFolder, record: RunRecord, config: DictConfig, content: dict[str, Any]
 ) -> None:
-    """Refuse a run whose record is another run's, or whose data are no longer what they were.
-
-    Raises:
-        RunError: the record, the pictures or the first network are others; says which.
-    """
+    """Refuse a run whose record is another run's, or whose data are no longer what they were."""
     record.check_config(config, folder.config)
     if not record.content:
         warn(
             f"{folder.path} was begun by an lgan that did not record what its data are: whether "
             "they are still the same cannot be told."
         )
-    _check_content(folder, record.content, content)
+    _check_content(folder.path, record.content, content)
 
 
 def check_siblings(folder: RunFolder, config: DictConfig, content: dict[str, Any]) -> None:
     """Refuse to begin a run anew because the pictures in its own folder changed meanwhile.
 
     A run's name tells of its pictures, so its former self lies beside it under another name.
-
-    Raises:
-        RunError: there is such a run; says what changed.
     """
     name, asked = folder.path.name, identity(config)
     if content["root"] is None or name != config.get("run_name"):
@@ -73,13 +62,12 @@ def check_siblings(folder: RunFolder, config: DictConfig, content: dict[str, Any
         with suppress(RunError):  # another run's, which is of no concern here
             record = RunRecord.load(path.parent)
         if record and record.identity == asked and record.content.get("root") == content["root"]:
-            _check_content(RunFolder(path.parent), record.content, content)
+            _check_content(path.parent, record.content, content)
 
 
-def _check_content(folder: RunFolder, old: dict[str, Any], new: dict[str, Any]) -> None:
-    found = changes(old, new)
-    if found:
+def _check_content(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    if found := changes(old, new):
         raise RunError(
-            f"{folder.path} was trained on other data than there are now: {'; '.join(found)}. "
-            "Restore them, or give run_dir=... another folder for a run on what there is now."
+            f"{folder} was trained on other data than there are now: {'; '.join(found)}. Restore "
+            "them, or give run_dir=... another folder for a run on what there is now."
         )

@@ -1,8 +1,7 @@
 """The runner: task after task, and going on after a stop.
 
 `_run_task` is the border, in the order in which it happens. A run is resumed in `_restore` (from
-the last finished task) and `_fit` (from a checkpoint inside a task); `_save` writes what a task
-leaves. Where a filter bank is frozen and checkpoints are written: `lgan.callbacks`.
+the last finished task) and `_fit` (from a checkpoint inside a task).
 """
 
 import time
@@ -28,26 +27,18 @@ from lgan.run.record import RunRecord
 
 @dataclass
 class SequenceRunner:
-    """Trains a method on a sequence of tasks.
-
-    Args:
-        callbacks: Lightning callbacks; those with the hooks of `TaskCallback` hear of task borders,
-            after the callbacks that the method brings itself.
-        datamodule: set up; opens for one task at a time.
-        make_trainer: `(callbacks=, logger=, default_root_dir=) -> Trainer`; a fresh one fits each
-            task, so that strategy and optimizers are built on the parameters as they then are.
-        record: the run's record, written after every task.
-        loggers: Lightning loggers, kept open over all tasks.
-        keep: which tasks' borders stay on the disk.
-    """
+    """Trains a method on a sequence of tasks."""
 
     method: LifelongGAN
+    # `TaskCallback`s hear of task borders, after the callbacks that the method brings itself.
     callbacks: list[L.Callback]
     datamodule: TaskSequenceDataModule
+    # `(callbacks=, logger=, default_root_dir=) -> Trainer`: a fresh one fits each task, so that
+    # strategy and optimizers are built on the parameters as they then are.
     make_trainer: Callable[..., L.Trainer]
     folder: RunFolder
     record: RunRecord
-    loggers: list[Logger] = field(default_factory=list)
+    loggers: list[Logger] = field(default_factory=list)  # kept open over all tasks
     keep: Keep = "all"
 
     def run(self) -> None:
@@ -149,9 +140,8 @@ class SequenceRunner:
         """Return the task to go on with, as the disk says; only rank 0 looks."""
         checkpoints.remove_leftovers(self.folder)
         collect(self.folder.checkpoints)
-        record, most = self.record, self.datamodule.num_tasks
-        rows = len(record.rows)
-        return checkpoints.whole_tasks(self.folder, most, rows, record.stamp, self._say)
+        most, rows = self.datamodule.num_tasks, len(self.record.rows)
+        return checkpoints.whole_tasks(self.folder, most, rows, self.record.stamp, self._say)
 
     def _say(self, sentence: str) -> None:
         """Say aloud, and in the record, what went wrong and what is done about it."""

@@ -37,8 +37,7 @@ def train(config: DictConfig) -> Path:
     """Run what a composed config asks for, unless it is complete; return the run's folder.
 
     Raises:
-        LganError: a value does not fit, data are absent, the folder is not to be used, or a loss or
-            weight is no longer finite.
+        LganError: a sentence says what does not fit, is absent or went wrong.
         StopBySignal: SIGTERM, SIGINT, SIGUSR1 or SIGUSR2 came; what was trained is kept.
     """
     register_resolvers()
@@ -167,14 +166,11 @@ def open_run(
             content=content,
             declaration="; ".join(dict.fromkeys(filter(None, broken))),
             tasks=[
-                {
-                    "index": task.index,
-                    "classes": list(task.classes),
-                    "class_names": [names[c] for c in task.classes],
-                }
-                for task in datamodule.sequence.tasks
+                {"index": task.index, "classes": list(task.classes),
+                 "class_names": [names[c] for c in task.classes]}
+                for task in datamodule.tasks
             ],
-        )
+        )  # fmt: skip
     record.save(folder.path)
     return record
 

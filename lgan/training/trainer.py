@@ -39,6 +39,7 @@ def task_trainer(
     `precision` is that of the networks' layers in training: weights, statistics of norms, losses
     and gradient penalties are in float32, and so is all that is drawn and measured at borders.
     """
+    given = dict(locals())  # all of them, by the names that Lightning has for them too
     several = devices != 1 and not (isinstance(devices, Sequence) and len(devices) == 1)
     if strategy is None and (several or num_nodes > 1):
         raise ConfigError(
@@ -54,21 +55,11 @@ def task_trainer(
     # Lightning would take a single process in a Slurm job for one of several, and hear Slurm's
     # signals itself.
     alone = distributed.world() == 1
+    given["devices"] = devices if isinstance(devices, int | str) else list(devices)
+    given["strategy"] = "auto" if alone or strategy is None else strategy
     trainer = L.Trainer(
-        accelerator=accelerator,
-        devices=devices if isinstance(devices, int | str) else list(devices),
-        num_nodes=num_nodes,
-        precision=precision,
-        strategy="auto" if alone or strategy is None else strategy,
+        **given,
         plugins=[LightningEnvironment()] if alone else None,
-        sync_batchnorm=sync_batchnorm,
-        deterministic=deterministic,
-        benchmark=benchmark,
-        profiler=profiler,
-        callbacks=callbacks,
-        logger=logger,
-        default_root_dir=default_root_dir,
-        enable_progress_bar=enable_progress_bar,
         max_epochs=1,
         num_sanity_val_steps=0,
         limit_val_batches=0,
