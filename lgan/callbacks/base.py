@@ -8,12 +8,10 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
-import torch
 from lightning import Callback
 from lightning.pytorch.loggers import Logger
-from torch import Tensor
 
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.ledger import Reader
@@ -21,33 +19,8 @@ from lgan.errors import ConfigError, RunError
 from lgan.metrics.base import Values
 from lgan.run.columns import Column
 
-
-class Learner(Protocol):
-    """A method as callbacks see it: a part of `lgan.methods.base.LifelongGAN`, above this room."""
-
-    name: str
-    generator: Any
-    noise_rows: int
-    total_steps: int
-    stamp: dict[str, str]
-    has_generator: bool
-    has_classifier: bool
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
-
-    def eval(self) -> Any:  # noqa: ANN401
-        """Switch to evaluation mode."""
-
-    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return images of the classes from the noise."""
-
-    def classify(self, images: Tensor) -> Tensor:
-        """Return class logits; only where there is a classifier."""
-
-    def parameter_counts(self) -> dict[str, int]:
-        """Count parameters: trained, stored, discriminator, total."""
+Learner = Any
+"""A method, `lgan.methods.base.LifelongGAN`: callbacks are below that room and do not import it."""
 
 
 @dataclass
@@ -69,7 +42,6 @@ class TaskContext:
     earlier_rows: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Begin the row of the task."""
         self._values = Values([{} for _ in range(self.task + 1)])
         self._parts: dict[str, Any] = {}
 
@@ -105,16 +77,12 @@ class TaskContext:
 class TaskCallback(Callback):
     """A Lightning callback that also hears of task borders."""
 
-    declaration: ClassVar[str] = ""
-    """The rule of the protocol that the callback breaks; stands with the method's in tables."""
+    declaration: ClassVar[str] = ""  # the protocol's rule that it breaks, for tables
     reads: ClassVar[Reader] = ""
     """As whom it opens real pictures of other tasks at borders: "evaluation", "selection"."""
 
     def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
-        """Raise a ConfigError, before a run begins, if the callback cannot do its work.
-
-        Where `datamodule` is None, only what the method tells is asked, without data.
-        """
+        """Raise a ConfigError if it cannot work; without data, as far as the method tells."""
 
     def on_task_start(self, context: TaskContext) -> None:
         """Run before a task's fit."""

@@ -24,9 +24,8 @@ class StepCheckpoint(Checkpoint):
     changed. Lightning's own ModelCheckpoint counts optimizer steps, and writes through the system's
     temporary folder, which is not atomic across file systems.
 
-    `every` of 0 is for none inside a task. `share` is the largest of the time that writing may take
-    (training does not depend on it): of checkpoints that take a second or more, as many are passed
-    over as it needs; null: none.
+    `every` of 0 is for none. `share` is the largest of the time that writing may take: of
+    checkpoints that take a second or more, as many are passed over as it needs; null: none.
     """
 
     def __init__(

@@ -3,7 +3,6 @@
 from typing import Any
 
 import lightning as L
-import torch
 
 from lgan.callbacks.base import BroughtByMethod, TaskContext
 from lgan.errors import RunError
@@ -22,12 +21,7 @@ class ExpandLayers(BroughtByMethod):
 class CumulateMasks(BroughtByMethod):
     """Protect what older tasks use before each step of the generator; binarise at the border."""
 
-    def on_before_optimizer_step(
-        self,
-        trainer: L.Trainer,
-        pl_module: Any,  # noqa: ANN401
-        optimizer: torch.optim.Optimizer,
-    ) -> None:
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: Any, optimizer: Any) -> None:  # noqa: ANN401
         """Zero the gradients of reserved weights; with fresh Adam moments they do not move."""
         if optimizer is trainer.optimizers[0]:
             pl_module.generator.protect()

@@ -9,9 +9,8 @@ def flat(prefix: str, value: Any) -> dict[str, float]:  # noqa: ANN401
     """Return the numbers of a nested dictionary as {"a/b/c": number}."""
     if not isinstance(value, dict):
         return {prefix: float(value)}
-    return {
-        k: v for name, inner in value.items() for k, v in flat(f"{prefix}/{name}", inner).items()
-    }
+    inner = (flat(f"{prefix}/{name}", part) for name, part in value.items())
+    return {key: number for part in inner for key, number in part.items()}
 
 
 class CountParameters(TaskCallback):

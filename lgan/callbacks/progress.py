@@ -33,19 +33,13 @@ class SequenceProgress(ProgressBar):
 
     def on_task_start(self, context: TaskContext) -> None:
         """Open the bar at the first task, and name the task."""
-        tasks = context.datamodule.num_tasks
+        data, hidden = context.datamodule, not (self._on and distributed.is_main())
+        tasks, steps = data.num_tasks, data.num_tasks * data.steps
         if self._bar is None:
-            self._bar = tqdm(
-                total=tasks * context.datamodule.steps,
-                initial=context.step,
-                unit="step",
-                disable=not (self._on and distributed.is_main()),
-            )
-        task = context.datamodule.sequence.tasks[context.task]
-        classes = ",".join(context.datamodule.class_names[c] for c in task.classes)
-        self._bar.set_description(
-            f"{context.method.name}: task {context.task + 1}/{tasks} ({classes[:24]})"
-        )
+            self._bar = tqdm(total=steps, initial=context.step, unit="step", disable=hidden)
+        classes = ",".join(data.class_names[c] for c in data.sequence.tasks[context.task].classes)
+        title = f"{context.method.name}: task {context.task + 1}/{tasks} ({classes[:24]})"
+        self._bar.set_description(title)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
         """Move the bar."""
@@ -63,8 +57,6 @@ class SequenceProgress(ProgressBar):
 
     def _move_to(self, method: Any) -> None:  # noqa: ANN401
         if self._bar is not None:
-            self._bar.set_postfix(
-                {name[0].upper(): f"{float(x):.3g}" for name, x in method.losses.items()},
-                refresh=False,
-            )
+            losses = {name[0].upper(): f"{float(x):.3g}" for name, x in method.losses.items()}
+            self._bar.set_postfix(losses, refresh=False)
             self._bar.update(method.total_steps - self._bar.n)

@@ -76,11 +76,10 @@ class FixedNoiseSamples(TaskCallback):
             count = len(datamodule.sequence) if pictures else datamodule.num_classes
             labels = torch.arange(count).repeat_interleave(self.per_class)
             rows = len(labels) * method.noise_rows
-            noise = (
-                PictureSource(datamodule, method.device)(labels)
-                if pictures
-                else Noise(self.seed).normal(rows, noise_length(method.generator))
-            )
+            if pictures:
+                noise = PictureSource(datamodule, method.device)(labels)
+            else:
+                noise = Noise(self.seed).normal(rows, noise_length(method.generator))
             self._write(path, method.stamp, noise=noise.unflatten(0, (count, -1)))
         distributed.barrier()
         return load_stamped(path, method.stamp)["noise"].to(method.device)
@@ -102,15 +101,12 @@ class FixedNoiseSamples(TaskCallback):
         path = folder / "learnt.pt"
         learnt = [*self._learnt(path, drawn[:-1], stamp), drawn[-1]]
         self._write(path, stamp, images=learnt)
-        return [
-            {
-                "digest": digest(now),
-                "exact": digest(now) == digest(then),
-                "max_drift": float((now - then).abs().max()),
-                "mean_drift": float((now - then).abs().mean()),
-            }
-            for now, then in zip(drawn, learnt, strict=True)
-        ]
+        found = []
+        for now, then in zip(drawn, learnt, strict=True):
+            drift, same = (now - then).abs(), digest(now) == digest(then)
+            entry = {"max_drift": float(drift.max()), "mean_drift": float(drift.mean())}
+            found.append({"digest": digest(now), "exact": same} | entry)
+        return found
 
     @staticmethod
     def _learnt(path: Path, drawn: list[Tensor], stamp: Stamp) -> list[Tensor]:
@@ -131,10 +127,8 @@ class FixedNoiseSamples(TaskCallback):
     def _save(
         self, drawn: list[Tensor], classes: list[int], context: TaskContext, folder: Path
     ) -> None:
-        images = to_uint8(torch.cat(drawn))
-        stem = folder / f"task{context.task}"
-        stamp = context.method.stamp
-        self._write(stem.with_suffix(".pt"), stamp, classes=classes, images=images)
+        images, stem = to_uint8(torch.cat(drawn)), folder / f"task{context.task}"
+        self._write(stem.with_suffix(".pt"), context.method.stamp, classes=classes, images=images)
         grid = make_grid(images.flatten(0, 1).float() / 255, nrow=self.per_class, padding=1)
         with atomic_path(stem.with_suffix(".png")) as path:
             save_image(grid, path, "png")

@@ -36,12 +36,10 @@ class SelectByValidation(TaskCallback):
     """Record the test accuracy at the step of the best validation accuracy (DGM, official code).
 
     Every `every` generator steps of a task, and at its last one, the single head's accuracy on real
-    validation images is measured: arg-max over all classes seen, mean over the tasks seen. Where
-    it is better than ever in this task, the same is measured on the test images. Both use real
-    images of old classes, which a run with this callback declares. Training is not touched by it,
-    and the network does not go back to the step that was selected.
-
-    Adds `selected` to the task's row, and `accuracy_single_head_selected` to its overall numbers.
+    validation images is measured: arg-max over all classes seen, mean over the tasks seen. Where it
+    is better than ever in this task, the same is measured on the test images. Both use real images
+    of old classes, which such a run declares. Training is not touched, and the network does not go
+    back to the step that was selected.
     """
 
     declaration: ClassVar[str] = "selects by real validation data of old classes"
@@ -83,18 +81,15 @@ class SelectByValidation(TaskCallback):
         with undisturbed(pl_module, pl_module.device):
             validation = self._accuracy(pl_module, self._validation)
             if self.best is None or validation > self.best["validation_accuracy"]:
-                self.best = {
-                    "accuracy_single_head": self._accuracy(pl_module, self._test),
-                    "step": step,
-                    "validation_accuracy": validation,
-                }
+                test = self._accuracy(pl_module, self._test)
+                self.best = {"accuracy_single_head": test, "step": step}
+                self.best["validation_accuracy"] = validation
 
     def on_task_end(self, context: TaskContext) -> None:
         """Add the best step to the task's row, and log its accuracy."""
         if self.best is None:
             return
-        accuracy = self.best["accuracy_single_head"]
-        name = "accuracy_single_head_selected"
+        accuracy, name = self.best["accuracy_single_head"], "accuracy_single_head_selected"
         context.record(selected=dict(self.best))
         context.record_values(Values(overall={name: accuracy}))
         context.log({f"overall/{name}": accuracy})

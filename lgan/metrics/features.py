@@ -1,4 +1,4 @@
-"""Feature extractors: what FID, KID, precision and recall are computed on, behind one protocol.
+"""Feature extractors: what FID, KID, precision and recall are computed on.
 
 A config names a partial that is called with `classifier` (the evaluation classifier) and `device`.
 """

@@ -30,10 +30,8 @@ class KID(Metric):
     def measure(self, evidence: Evidence) -> Values:
         """Return the value per task, their mean, and that of the estimates' deviations."""
         seed = mix(evidence.evaluator.seed, "kid") % 2**32
-        found, deviations = zip(
-            *(kid(drawn, real, seed) for drawn, real in evidence.feature_pairs()), strict=True
-        )
-        name = f"kid_{evidence.evaluator.extractor.name}"
+        pairs, name = evidence.feature_pairs(), f"kid_{evidence.evaluator.extractor.name}"
+        found, deviations = zip(*(kid(*pair, seed) for pair in pairs), strict=True)
         values = Values.by_task(name, found)
         values.overall[f"{name}_deviation"] = sum(deviations) / len(deviations)
         return values

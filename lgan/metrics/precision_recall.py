@@ -24,7 +24,7 @@ class PrecisionRecall(Metric):
     def measure(self, evidence: Evidence) -> Values:
         """Return the values per task and their means."""
         name = evidence.evaluator.extractor.name
-        found = [precision_recall(drawn, real) for drawn, real in evidence.feature_pairs()]
+        found = [precision_recall(*pair) for pair in evidence.feature_pairs()]
         precision, recall = zip(*found, strict=True)
         values = Values.by_task(f"precision_{name}", precision)
         return values.add(Values.by_task(f"recall_{name}", recall))
