@@ -6,13 +6,11 @@ unconstrained ones, F^u, and np = Co - nu piggyback ones: F_t = [F_t^u, bank W_t
 bank is [F_1^u, ..., F_{t-1}^u]. A filter is a column of R(F), that is all weights of one output.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -88,7 +86,6 @@ class FilterBankLayer(LifelongLayer):
 
     def add_task(self) -> None:
         """Start a task: fresh or warm filters, mixing and bias."""
-        assert self.finished == len(self.counts), "the last task was not committed"
         sizes = self.outputs, self.per_filter, self.bank_size(self.finished)
         self.counts.append(self.settings.free_filters(*sizes))
         make = self._warm if self.settings.init == "warm" else self._random
@@ -100,7 +97,6 @@ class FilterBankLayer(LifelongLayer):
 
     def commit(self) -> None:
         """Freeze the current task's tensors; its unconstrained filters join the bank."""
-        assert self.finished < len(self.counts), "there is no task to commit"
         for name, held in (("slab", "free"), ("mixing", "mixing"), ("bias", "bias")):
             tensor = getattr(self, held)
             if tensor is not None:
@@ -166,7 +162,6 @@ class FilterBankLayer(LifelongLayer):
         return torch.cat([free, mixed], self.kernel.channel_axis)
 
     def _bank(self, task: int) -> Tensor:
-        """Return the filters of all tasks before `task`, in the layer's own layout."""
         slabs = [s for t in range(task) if (s := self._buffer("slab", t)) is not None]
         join = partial(torch.cat, slabs, self.kernel.filter_axis)
         return self._kept("bank", task, join if len(slabs) > 1 else lambda: slabs[0])
@@ -200,7 +195,6 @@ class FilterBankLayer(LifelongLayer):
         return free, mixing, None if bias is None else bias.clone()
 
     def _random(self, task: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return random F^u and W, and a bias of zeros."""
         count, bank = self.counts[task], self.bank_size(task)
         like, bias = self.get_buffer("slab0"), self._buffer("bias", 0)
         shape = list(self.shape)
@@ -217,7 +211,7 @@ class FilterBankLayer(LifelongLayer):
         self._banks.clear()
         self.execution = Execution(self.settings.execution)  # chooses anew for the new sizes
 
-    def _apply(self, *args: Any, **kwargs: Any) -> FilterBankLayer:  # noqa: ANN401
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401
         self._banks.clear()  # the slabs are about to move
         return super()._apply(*args, **kwargs)
 

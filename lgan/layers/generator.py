@@ -30,7 +30,6 @@ class TaskGenerator(nn.Module):
         self.tasks: list[Any] = []  # what each task so far is described by: its classes, at least
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        """Return what the converted network has."""
         try:
             return super().__getattr__(name)
         except AttributeError:

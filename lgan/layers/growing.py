@@ -16,7 +16,6 @@ from lgan.layers.masked import MaskedLayer, TaskHead, TaskSpecific
 from lgan.layers.masks import TaskMasks
 from lgan.layers.protocol import replace
 from lgan.networks.chain import Chain, Link, chain_of
-from lgan.networks.factory import noise_length
 from lgan.networks.heads import ClassHead, SharedHead
 
 FLOAT, INT32, INT64 = 4, 4, 8  # bytes
@@ -79,8 +78,7 @@ def _fresh_norm(width: int, classes: Sequence[int]) -> nn.Module:
     return nn.BatchNorm2d(width)
 
 
-def _newly(masks: TaskMasks) -> int:
-    """Return how many the last task reserved that no task before it had."""
+def _newly(masks: TaskMasks) -> int:  # reserved by the last task, and by no task before it
     last = masks.finished - 1
     return int((masks.of(last).cpu() & ~masks.cumulated(tasks=last)).sum())
 
@@ -93,7 +91,7 @@ class GrowingGenerator(TaskGenerator):
     def __init__(self, network: nn.Module, settings: Settings) -> None:
         super().__init__(settings.seed)
         self.chain = chain_of(network)
-        self.network, self.settings, self.z_dim = network, settings, noise_length(network)
+        self.network, self.settings = network, settings
         self.layers, self._first = dict[str, MaskedLayer](), dict[str, int]()
         self.masks: dict[str, TaskMasks] = {}  # by the name of the layer or units
         for link in self.chain.links:
@@ -157,13 +155,9 @@ class GrowingGenerator(TaskGenerator):
             task = masks.finished - 1
             new, old = masks.of(task).cpu(), masks.cumulated(tasks=task)
             units = next((k.units for k in self.chain.links if k.layer == name), name)
-            report[name] = {
-                "width": after[units],
-                "trained_size": new.numel(),
-                "reserved": int((new | old).sum()),
-                "newly": int((new & ~old).sum()),
-                "reused": int((new & old).sum()),
-            }
+            report[name] = {"width": after[units], "trained_size": new.numel()}
+            parts = {"reserved": new | old, "newly": new & ~old, "reused": new & old}
+            report[name] |= {key: int(mask.sum()) for key, mask in parts.items()}
         return report
 
     def start_task(self, task: int) -> None:

@@ -10,12 +10,10 @@ Where a U-Net concatenates, h is what comes after. The laterals start at zero, s
 starts as the plain network it was made from.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -84,13 +82,14 @@ class Columns(nn.Module):
         return output
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        """Return what columns have; of parts and methods one that runs all columns."""
         try:
             return super().__getattr__(name)
         except AttributeError:
             if name in ("columns", "_tape") or name.startswith("__"):
                 raise
-            found = getattr(self.columns[-1], name)
+            found = getattr(
+                self.columns[-1], name
+            )  # of parts and methods one that runs all columns
             return partial(self.call, name) if callable(found) else found
 
 
@@ -130,7 +129,7 @@ class ProgressiveTranslator(TaskGenerator):
         """Return what the current column makes of the inputs, z and y."""
         return self.columns(*inputs)
 
-    def train(self, mode: bool = True) -> ProgressiveTranslator:
+    def train(self, mode: bool = True) -> Self:
         """Switch the current column; those of finished tasks stay in eval mode."""
         self.training = self.columns.training = mode
         for index, column in enumerate(self.columns.columns):
@@ -148,7 +147,7 @@ class ProgressiveTranslator(TaskGenerator):
 
     @staticmethod
     def _column(network: nn.Module, older: int, tape: Tape) -> nn.Module:
-        """Put laterals before each layer but the first one of the network, or of each half."""
+        # Laterals stand before each layer but the first one of the network, or of each half.
         named = [(n, m) for n, m in network.named_modules() if isinstance(m, LINEAR)]
         halves = [n for n, m in network.named_children() if isinstance(m, Translator)]
         first = {next(n for n, _ in named if n.startswith(half)) for half in halves or [""]}

@@ -20,8 +20,7 @@ from lgan.networks.roles import Translator
 
 LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 Linear = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
-Start = Literal["first", "previous"]
-"""Whose tensors a further task starts with."""
+Start = Literal["first", "previous"]  # whose tensors a further task starts with
 
 
 class LifelongLayer(TaskLayer):

@@ -102,7 +102,5 @@ class ConvertedGenerator(Converted):
 
     def parameter_counts(self) -> dict[str, int]:
         """Count what the optimizer moved, and what is kept of all tasks, masks as bits."""
-        return super().parameter_counts() | {
-            "trained": self._trained,
-            "stored": self.generator.stored_parameters(self.task_index + 1),
-        }
+        stored = self.generator.stored_parameters(self.task_index + 1)
+        return super().parameter_counts() | {"trained": self._trained, "stored": stored}

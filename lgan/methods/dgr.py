@@ -122,11 +122,8 @@ class DGR(LifelongGAN):
         labels = known[logits[:, known].argmax(1)]
         new = 1 / (self.task_index + 1) if self.ratio is None else self.ratio
         weights = [z.new_full((count,), share / count) for share in (new, 1 - new)]
-        return {
-            "x": torch.cat([batch["x"], images]),
-            "y": torch.cat([batch["y"], labels]),
-            "weight": torch.cat(weights),
-        }
+        x, y = torch.cat([batch["x"], images]), torch.cat([batch["y"], labels])
+        return {"x": x, "y": y, "weight": torch.cat(weights)}
 
     def condition(self, labels: Tensor) -> Tensor:
         """Return the only class that the generator knows."""

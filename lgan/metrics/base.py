@@ -1,12 +1,10 @@
 """What a metric is: one module and one entry of `evaluation.metrics`."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from lgan.errors import ConfigError
 from lgan.metrics.evidence import Evidence
@@ -34,7 +32,7 @@ class Values:
         values: Mapping[int, float],
         tasks: Iterable[Sequence[int]],
         weights: Mapping[int, int] | None = None,
-    ) -> Values:
+    ) -> Self:
         """Return values by class id, with their means over each task's classes and over all.
 
         With `weights`, numbers of images by class id, means are over images.
@@ -46,12 +44,12 @@ class Values:
         )
 
     @classmethod
-    def by_task(cls, name: str, values: Sequence[float]) -> Values:
+    def by_task(cls, name: str, values: Sequence[float]) -> Self:
         """Return a value known per task, with its mean over tasks."""
         mean = sum(value / len(values) for value in values)
         return cls([{name: value} for value in values], {name: mean})
 
-    def add(self, other: Values) -> Values:
+    def add(self, other: Self) -> Self:
         """Take in what another metric measured after the same task, and return this."""
         if not self.metrics:
             self.metrics = [{} for _ in other.metrics]

@@ -4,9 +4,8 @@ Source: Zhu et al. 2017 (arXiv 1711.11586) and its PyTorch code; layers and coun
 papers/piggyback_gan.md 5 (Lifelong GAN). Every convolution has a bias, also before a norm.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +31,7 @@ class CodeBlock(nn.Module):
         outputs: int,
         inner: int,
         code_length: int,
-        submodule: CodeBlock | None,
+        submodule: Self | None,
         norm: NormKind,
         outermost: bool = False,
     ) -> None:

@@ -109,9 +109,5 @@ class MerganVGGSmall(Classifier):
 
 
 def _normed_convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, 3, padding=1),
-        nn.GroupNorm(8, outputs),
-        nn.ReLU(),
-        nn.MaxPool2d(2, ceil_mode=True),
-    ]
+    normed = [nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(8, outputs)]
+    return [*normed, nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)]

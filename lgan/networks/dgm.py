@@ -108,14 +108,9 @@ class DGMGenerator(nn.Module):
     def chain(self) -> Chain:
         """Return the layers that can be masked and widened."""
         names = ["project", *(f"convolutions.{i}" for i in range(len(self.convolutions)))]
-        sources = [None, *names[:-1]]
-        return Chain(
-            links=tuple(Link(n, s, n) for n, s in zip(names, sources, strict=True)),
-            norms={f"norms.{i}": name for i, name in enumerate(names)},
-            head="head",
-            head_source=names[-1],
-            identities={},
-        )
+        links = tuple(map(Link, names, [None, *names[:-1]], names))
+        norms = {f"norms.{i}": name for i, name in enumerate(names)}
+        return Chain(links, norms, head="head", head_source=names[-1], identities={})
 
 
 class DGMDiscriminator(ClassDiscriminator):

@@ -49,14 +49,11 @@ class DGMUpBlock(nn.Module):
 class DGMResNetGenerator(nn.Module):
     """Noise to images by residual blocks; the class overwrites the first noise entries.
 
-    364,544 weights at width 64 for 32x32 images, without norms and head; 352,256 of them act while
-    all blocks are equally wide. A head for C channels has 577 * C more parameters.
+    364,544 weights at width 64 (of every block) for 32x32 images, without norms and head; 352,256
+    of them act while all blocks are equally wide. A head for C channels has 577 * C more.
 
-    Args:
-        width: channels of every block.
-        label_length: noise entries that the one-hot class overwrites; None for `num_classes`. The
-            code has 100 for 50 classes, which leaves 28 of 128 random.
-        head_per, init: "class" and "xavier" are the code's.
+    The one-hot class overwrites `label_length` noise entries, None for `num_classes`; the code has
+    100 for 50 classes, which leaves 28 of 128 random. `head_per` and `init` are the code's.
     """
 
     def __init__(
@@ -105,8 +102,8 @@ class DGMResNetGenerator(nn.Module):
             links += [
                 Link(f"{block}.conv1", inputs, hidden),
                 Link(f"{block}.conv2", hidden, outputs),
-                Link(f"{block}.shortcut", inputs, outputs),
             ]
+            links.append(Link(f"{block}.shortcut", inputs, outputs))
             norms |= {f"{block}.norm1": inputs, f"{block}.norm2": hidden}
             identities[f"{block}.identity"] = inputs
             inputs = outputs

@@ -1,12 +1,10 @@
 """Building fresh networks, each from a seed of its own."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import nn
@@ -36,10 +34,9 @@ class NetworkFactory:
     image_shape: tuple[int, int, int]  # (C, H, W)
     num_classes: int  # of the whole sequence
     seed: int = 0
-    pretrained: tuple[Pretrained, ...] = ()
-    """What the first task's generator starts with, instead of random weights."""
+    pretrained: tuple[Pretrained, ...] = ()  # what the first task's generator starts with
 
-    def scaled(self, factor: float) -> NetworkFactory:
+    def scaled(self, factor: float) -> Self:
         """Return a factory whose generators are `factor` times as wide."""
         if factor == 1:
             return self

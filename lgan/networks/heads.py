@@ -1,7 +1,5 @@
 """The last layer of a generator, by task or by class."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -14,14 +12,8 @@ HeadPer = Literal["task", "class"]
 
 def resized(layer: Convolution, inputs: int, outputs: int) -> Convolution:
     """Return a fresh layer of the same kind with other numbers of channels, torch's own init."""
-    return type(layer)(
-        inputs,
-        outputs,
-        layer.kernel_size,  # type: ignore[arg-type]
-        stride=layer.stride,  # type: ignore[arg-type]
-        padding=layer.padding,  # type: ignore[arg-type]
-        bias=layer.bias is not None,
-    )
+    same = {key: getattr(layer, key) for key in ("kernel_size", "stride", "padding")}
+    return type(layer)(inputs, outputs, bias=layer.bias is not None, **same)
 
 
 class SharedHead(nn.Module):
@@ -35,7 +27,7 @@ class SharedHead(nn.Module):
         """Return images before the tanh from features x (B, inputs, H, W) of classes y (B,)."""
         return self.convolution(x)
 
-    def fresh(self, inputs: int, classes: Sequence[int]) -> SharedHead:
+    def fresh(self, inputs: int, classes: Sequence[int]) -> "SharedHead":
         """Return a newly initialised head for `inputs` channels."""
         return SharedHead(resized(self.convolution, inputs, self.convolution.out_channels))
 
@@ -57,7 +49,7 @@ class ClassHead(nn.Module):
         every = self.convolution(x).unflatten(1, (-1, self.channels))
         return every[torch.arange(len(y), device=y.device), self.position[y]]
 
-    def fresh(self, inputs: int, classes: Sequence[int]) -> ClassHead:
+    def fresh(self, inputs: int, classes: Sequence[int]) -> "ClassHead":
         """Return a newly initialised head for `inputs` channels and these classes."""
         convolution = resized(self.convolution, inputs, self.channels * len(classes))
         return ClassHead(convolution, classes, len(self.position))

@@ -17,21 +17,17 @@ def as_in_training(*networks: nn.Module) -> Iterator[None]:
     It is how pix2pix's code tests (papers/piggyback_gan.md 2.4), and how a network can be shown
     pictures in training that its running statistics are not to know of.
     """
-    modules = [m for network in networks for m in network.modules()]
-    norms = [(m, m.track_running_stats) for m in modules if isinstance(m, _NormBase)]
-    modes = [(m, m.training) for m in modules if isinstance(m, _DropoutNd | _NormBase)]
+    modules = [m for n in networks for m in n.modules() if isinstance(m, _DropoutNd | _NormBase)]
+    # A norm that trains and does not track neither reads nor writes running statistics.
+    wanted = {"training": True, "track_running_stats": False}
+    found = [(m, key, getattr(m, key)) for m in modules for key in wanted if hasattr(m, key)]
     try:
-        for norm, _ in norms:
-            # A norm that trains and does not track neither reads nor writes running ones.
-            norm.track_running_stats = False
-        for module, _ in modes:
-            module.training = True
+        for module, key, _ in found:
+            setattr(module, key, wanted[key])
         yield
     finally:
-        for norm, tracks in norms:
-            norm.track_running_stats = tracks
-        for module, training in modes:
-            module.training = training
+        for module, key, value in found:
+            setattr(module, key, value)
 
 
 def in_float32(device: torch.device) -> AbstractContextManager[Any]:

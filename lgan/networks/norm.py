@@ -17,9 +17,8 @@ class ClassBatchNorm2d(nn.Module):
     MeRGAN's generator is called with one class at a time, so that a class is normalised by its own
     mean and variance and nothing else in the batch can move its images. ``statistics="class"``
     gives just that for a mixed batch in one call: the result equals one class-pure call for each
-    class present. There are no running statistics, hence nothing that drifts between tasks.
-
-    Under several processes the statistics are those of each process's own part of the batch.
+    class present. There are no running statistics, hence nothing that drifts between tasks; under
+    several processes they are those of each process's own part of the batch.
 
     Args:
         conditional: a scale (from 1) and an offset (from 0) per class, tables (K, C); otherwise one

@@ -25,11 +25,8 @@ def patch_layers(inputs: int, ndf: int, n_layers: int, norm: NormKind) -> nn.Seq
     widths = [ndf * min(2**index, 8) for index in range(n_layers + 1)]
     for index, (before, after) in enumerate(pairwise(widths), 1):
         stride = 2 if index < n_layers else 1
-        layers += [
-            nn.Conv2d(before, after, 4, stride=stride, padding=1, bias=norm != "batch"),
-            make_norm(norm, after),
-            nn.LeakyReLU(LEAK, inplace=True),
-        ]
+        layer = nn.Conv2d(before, after, 4, stride=stride, padding=1, bias=norm != "batch")
+        layers += [layer, make_norm(norm, after), nn.LeakyReLU(LEAK, inplace=True)]
     return nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, stride=1, padding=1))
 
 

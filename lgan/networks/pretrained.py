@@ -45,11 +45,10 @@ def read_checkpoint(path: str | Path) -> Pretrained:
     if not file.is_file():
         raise ConfigError(f"{KEY}={path} is no file; give a checkpoint such as latest_net_G.pth.")
     try:
-        content = (
-            load_file(file)
-            if file.suffix == ".safetensors"
-            else torch.load(file, map_location="cpu", weights_only=True)
-        )
+        if file.suffix == ".safetensors":
+            content = load_file(file)
+        else:
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and safetensors raise many kinds for damaged files
         raise ConfigError(
             f"{KEY}={path} is damaged or holds more than tensors, and was not loaded "

@@ -16,8 +16,6 @@ from lgan.networks.init import initialised
 from lgan.networks.norm import EPS, ClassBatchNorm2d, Statistics
 from lgan.networks.roles import ClassDiscriminator, ImageShape, require_side
 
-Conditioning = Literal["concat", "cbn"]
-
 SIDE = 64
 
 
@@ -87,7 +85,7 @@ class Mergan64Generator(nn.Module):
         num_classes: int,
         width: Count = 64,
         z_dim: Count = 128,
-        conditioning: Conditioning = "concat",
+        conditioning: Literal["concat", "cbn"] = "concat",
         statistics: Statistics = "class",
     ) -> None:
         super().__init__()

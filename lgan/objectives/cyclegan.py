@@ -113,10 +113,8 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
 
     def make(self, generator: CycleGenerator, batch: Batch, noise: Noise) -> Made:
         """Return {"target": F(z), "source": B(x)}, both (B, C, H, W)."""
-        return {
-            "target": generator.forward_(batch["z"], batch["y"]),
-            "source": generator.backward_(batch["x"], batch["y"]),
-        }
+        target = generator.forward_(batch["z"], batch["y"])
+        return {"target": target, "source": generator.backward_(batch["x"], batch["y"])}
 
     def d_losses(
         self, discriminator: CycleDiscriminator, made: Made, batch: Batch, noise: Noise
