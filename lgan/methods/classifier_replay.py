@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lgan import distributed
-from lgan.arguments import Share, Whole
+from lgan.arguments import Count, Share, Whole
 from lgan.data.images import to_float
 from lgan.data.memory import ExemplarMemory
 from lgan.data.tasks import TaskInfo
@@ -19,7 +19,7 @@ from lgan.errors import ConfigError
 from lgan.methods.converted import Converted
 from lgan.methods.fit import Trait
 from lgan.objectives.acgan import Batch
-from lgan.seeding import Noise
+from lgan.seeding import Noise, in_rotation
 
 Draw = Callable[[Tensor, Noise], Tensor]
 
@@ -84,6 +84,9 @@ class ClassifierReplay(Converted):
             "per_class": t + 1 steps, a whole batch of each old task beside the current one (code).
         replay_source: "fly": replays are drawn when they are needed; "set": for each task a set
             is drawn once, as large per class as the current task (code).
+        replay_tasks: from how many old tasks' networks, about, a balanced batch is drawn. Of more,
+            tasks take turns of several replays each, in rounds; at the end of each round every
+            class has had as many as with all tasks in every batch.
         drawn_share: share of the current classes' rows that the generator draws, too: where only
             current pictures are real, the classifier learns that real ones are current.
         real_ratio: share of real pictures kept of old classes, r; null for none.
@@ -100,6 +103,7 @@ class ClassifierReplay(Converted):
         *,
         replay: Literal["balanced", "per_class"] = "balanced",
         replay_source: Literal["fly", "set"] = "fly",
+        replay_tasks: Count = 9,
         drawn_share: Share = 0.0,
         real_ratio: Share | None = None,
         real_total: Whole | None = None,
@@ -107,6 +111,7 @@ class ClassifierReplay(Converted):
     ) -> None:
         super().__init__(**kwargs)
         self.replay, self.replay_source, self.drawn_share = replay, replay_source, drawn_share
+        self.replay_tasks = replay_tasks
         if real_ratio is not None and real_total is not None:
             raise ConfigError(
                 f"method.real_ratio={real_ratio} and method.real_total={real_total} are both "
@@ -157,22 +162,51 @@ class ClassifierReplay(Converted):
     def balanced_batch(self, batch: Batch) -> Batch:
         """Return a batch of the same size in which every class has the same share.
 
-        A side whose share is less than half a picture gets whole ones in some steps.
+        A side whose share is less than half a picture gets whole ones in some steps; with more than
+        `replay_tasks` old tasks every part of a picture counts so.
         """
-        old, world = self.old_classes, self.noise.world
-        everyone = len(batch["y"]) * world
-        current = len(self.task_classes[self.task_index])
-        count = round(everyone * len(old) / (len(old) + current))
-        if count in (0, everyone):
-            share = everyone * current / (len(old) + current)
-            count = everyone - int((self.step + 1) * share) + int(self.step * share)
-        # The last `count` rows of the global batch are replays; of them this rank has its share.
+        everyone = len(batch["y"]) * self.noise.world
+        labels = self.balanced_replays(everyone)
+        # The last rows of the global batch are replays; of them this rank has its share.
+        count, world = len(labels), self.noise.world
         new = everyone - count
         kept = len(range(self.noise.rank, new, world))
-        labels = balanced_labels(old, count, self.step * count, self.device)
         labels = labels[(self.noise.rank - new) % world :: world]
         rows = self._partly_drawn({key: batch[key][:kept] for key in ("x", "y")}, new)
         return self._joined(rows, labels, self.noise.part(count, new))
+
+    def balanced_replays(self, everyone: int) -> Tensor:
+        """Return the classes of this step's replays in a global batch of so many rows."""
+        old, length = self.old_classes, self.round_length(everyone)
+        first = self.step - self.step % length
+        begin, start, stop, end = (
+            self._replays_until(step, everyone)
+            for step in (first, self.step, self.step + 1, first + length)
+        )
+        if length == 1:
+            return balanced_labels(old, stop - start, start, self.device)
+        # The round's replays, put in order of their tasks, of which this step has its part.
+        tasks = self.task_classes[: self.task_index]
+        turns = in_rotation(tasks, len(tasks), 0, self.seed, "replay tasks", self.task_index, first)
+        place = {label: turn for turn, classes in enumerate(turns) for label in classes}
+        labels = [old[n % len(old)] for n in range(begin, end)]
+        labels.sort(key=place.__getitem__)
+        return torch.tensor(labels[start - begin : stop - begin], device=self.device)
+
+    def round_length(self, everyone: int) -> int:
+        """Return the steps in which all old tasks have had a turn: 1 up to `replay_tasks`."""
+        if self.task_index <= self.replay_tasks or self.replay_source == "set":
+            return 1
+        images = -(-everyone // max(1, self.replay_tasks - 1))  # parts begin within a task's
+        return -(-images * self.task_index // everyone)
+
+    def _replays_until(self, step: int, everyone: int) -> int:
+        """Return how many replays the task's first `step` balanced batches have in all."""
+        old, current = len(self.old_classes), len(self.task_classes[self.task_index])
+        count = round(everyone * old / (old + current))
+        if 0 < count < everyone and self.task_index <= self.replay_tasks:
+            return step * count
+        return step * everyone - int(step * everyone * current / (old + current))
 
     def batches_per_class(self, batch: Batch) -> Iterator[Batch]:
         """Yield t + 1 batches of the current data and as much of each old task, shuffled."""

@@ -21,10 +21,12 @@ class TaskNetworks(LifelongGAN):
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images of each class from the network of its task."""
         images = z.new_empty(len(labels), *self.networks.image_shape)
-        for task, classes in enumerate(self.task_classes[: self.task_index + 1]):
-            mine = torch.isin(labels, torch.tensor(classes, device=labels.device))
-            if mine.any():
-                images[mine] = self.infer(self.network_of(task), z[mine], labels[mine])
+        known = self.task_classes[: self.task_index + 1]
+        task_of = {label: task for task, classes in enumerate(known) for label in classes}
+        tasks = [task_of[label] for label in labels.tolist()]
+        for task in sorted(set(tasks)):
+            mine = torch.tensor([each == task for each in tasks], device=labels.device)
+            images[mine] = self.infer(self.network_of(task), z[mine], labels[mine])
         return images
 
 

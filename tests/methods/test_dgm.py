@@ -158,17 +158,82 @@ def test_a_share_below_half_a_picture_is_not_none() -> None:
     assert [label in current for label in shown].count(True) == 8
 
 
+def in_last_task(tasks, **knobs):
+    """A method in the last of many tasks of no weights, whose replays are black."""
+    method = enter(make(**knobs), 0)
+    method.task_classes, method.task_index = tasks, len(tasks) - 1
+    method._draw = lambda labels, noise: torch.zeros(len(labels), 1, 8, 8)
+    return method
+
+
 def test_a_balanced_batch_shows_the_current_class_however_many_there_are() -> None:
     """30 rows and 100 classes: over 1,000 steps 300 pictures of each, the current one's too."""
-    method = enter(make(), 0)
-    method.task_classes, method.task_index = [(c,) for c in range(100)], 99
-    method._draw = lambda labels, noise: torch.zeros(len(labels), 1, 8, 8)
+    method = in_last_task([(c,) for c in range(100)], replay_tasks=99)
     counts = torch.zeros(100)
     for method.step in range(1000):
         part = method.balanced_batch(batch([99] * 30))
         counts += torch.bincount(part["y"], minlength=100)
     assert counts.sum() == 30_000 and counts[99] == 300
     assert counts.min() >= 299 and counts.max() <= 301
+
+
+@pytest.mark.parametrize("rows", [30, 32, 64, 65])
+@pytest.mark.parametrize("count", [11, 62, 200])
+def test_tasks_take_turns_in_balanced_batches(rows, count) -> None:
+    """A step calls at most nine networks; after each round all classes have had as many replays.
+
+    Within a round a class is ahead of another by what one call draws, at most.
+    """
+    method = in_last_task([(c,) for c in range(count)])
+    length, own, counts = method.round_length(rows), batch([count - 1] * rows), torch.zeros(count)
+    for method.step in range(3 * length):
+        labels = method.balanced_batch(own)["y"]
+        assert len(labels) == rows
+        old = labels[labels != count - 1]
+        assert len(old.unique()) <= 9
+        counts += torch.bincount(labels, minlength=count)
+        spread = counts[:-1].max() - counts[:-1].min()
+        assert spread <= length * rows / (count - 1) + 2
+        if (method.step + 1) % length == 0:
+            assert spread <= 1 and abs(counts[-1] - counts.mean()) <= 1
+
+
+def test_a_tasks_classes_take_their_turn_together() -> None:
+    """Twelve old tasks of one to three classes, four in a step: still as many of each class."""
+    sizes, tasks = [1, 2, 3] * 4 + [2], []
+    for size in sizes:
+        start = tasks[-1][-1] + 1 if tasks else 0
+        tasks.append(tuple(range(start, start + size)))
+    method = in_last_task(tasks, replay_tasks=4)
+    length, task_of = method.round_length(30), {c: t for t, cs in enumerate(tasks) for c in cs}
+    counts, shown = torch.zeros(26, dtype=torch.long), set()
+    for method.step in range(4 * length):
+        labels = method.balanced_replays(30)
+        counts += torch.bincount(labels, minlength=26)
+        shown.add(frozenset(task_of[label] for label in labels.tolist()))
+        assert len({task_of[label] for label in labels.tolist()}) <= 6
+    assert counts[24:].sum() == 0 and counts[:24].max() - counts[:24].min() <= 1
+    assert len(shown) > length, "rounds are in orders of their own"
+
+
+def test_turns_are_a_function_of_seed_task_and_step() -> None:
+    tasks = [(c,) for c in range(62)]
+    method = in_last_task(tasks)
+    for method.step in range(20):
+        found = method.balanced_replays(32).tolist()
+    again = in_last_task(tasks)
+    again.step = 19
+    assert again.balanced_replays(32).tolist() == found
+    again.seed = 1
+    assert again.balanced_replays(32).tolist() != found
+
+
+def test_up_to_as_many_old_tasks_are_all_replayed_in_each_step() -> None:
+    method = in_last_task([(c,) for c in range(10)])
+    assert method.round_length(32) == 1
+    assert method.balanced_replays(32).tolist() == [n % 9 for n in range(29)]
+    method = in_last_task([(c,) for c in range(62)], replay_source="set")
+    assert method.round_length(32) == 1, "a stored set calls no network"
 
 
 @pytest.mark.parametrize("share", [0.25, 1.0])
