@@ -49,17 +49,17 @@ class Noise:
     ) -> None:
         self.rank, self.world = rank, world
         self._total: int | None = None
-        self._generator = torch.Generator(device=device)
+        self.generator = torch.Generator(device=device)
         self.reseed(seed)
 
     @property
     def device(self) -> torch.device:
         """Where the tensors are drawn."""
-        return self._generator.device
+        return self.generator.device
 
     def reseed(self, *keys: int | str) -> None:
         """Restart the stream at a point named by plain values."""
-        self._generator.manual_seed(mix(*keys))
+        self.generator.manual_seed(mix(*keys))
 
     def part(self, total: int, start: int = 0) -> Noise:
         """Return this stream for a part of the global batch that need not be shared evenly.
@@ -91,5 +91,5 @@ class Noise:
 
     def _draw(self, function: Callable[..., Tensor], shape: tuple[int, ...]) -> Tensor:
         rows = shape[0] * self.world if self._total is None else self._total
-        drawn = function((rows, *shape[1:]), generator=self._generator, device=self.device)
+        drawn = function((rows, *shape[1:]), generator=self.generator, device=self.device)
         return drawn if self.world == 1 else drawn[self.rank :: self.world]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -46,6 +47,12 @@ def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
     finally:
         for parameter in live:
             parameter.requires_grad_(True)
+
+
+@lru_cache(maxsize=4096)
+def placed(classes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return classes as a tensor, made once: a step neither waits for it nor uploads it."""
+    return torch.tensor(classes, device=device)
 
 
 class LifelongGAN(Saved, Declared):
@@ -265,10 +272,16 @@ class LifelongGAN(Saved, Declared):
             place = self.noise.rank, self.task_index, self.step
             torch.manual_seed(mix(self.seed, "dropout", *place, *again))
         self._set_learning_rates()
+        self.losses = self.take_steps(batches)
+        self.step += 1
+        self.total_steps += 1
+
+    def take_steps(self, batches: list[Batch]) -> dict[str, Tensor]:
+        """Take the steps of all players; return the losses of this step, by role, on the device."""
         found = self.optimizers()  # of a single player Lightning gives no list
         listed = found if isinstance(found, list) else [found]
         optimizers = dict(zip(self.players, listed, strict=True))
-        self.losses = {}  # of this step only: not every player learns in each
+        losses = {}  # of this step only: not every player learns in each
         self.objective.turn = self.step * len(batches)
         for role, batch in self.schedule(batches):
             player = self.roles.get(role, role)
@@ -278,10 +291,9 @@ class LifelongGAN(Saved, Declared):
                 optimizers[player].zero_grad()
                 self.manual_backward(loss)
                 optimizers[player].step()
-            self.losses[role] = loss.detach()
+            losses[role] = loss.detach()
             self.objective.turn += role == "discriminator"
-        self.step += 1
-        self.total_steps += 1
+        return losses
 
     def _set_learning_rates(self) -> None:
         factor = self.rewinds.rate_factor(self.task_index, self.step)
@@ -291,7 +303,11 @@ class LifelongGAN(Saved, Declared):
             return
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+                rate = group.setdefault("initial_lr", float(group["lr"])) * factor
+                if isinstance(group["lr"], Tensor):  # read where it is (`lgan.training.graph`)
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
 
     def check_finite(self, weights: bool = False, limit: float = math.inf) -> None:
         """Raise, on every rank, if a loss or (if asked) a player's weight is not finite on any.

@@ -70,6 +70,7 @@ class DGM(ClassifierReplay):
 
     generator: GrowingGenerator
     roles: ClassVar[dict[str, str]] = {"classifier": "discriminator"}
+    varies = "its masks sharpen from step to step, and then stay"
 
     def __init__(
         self,

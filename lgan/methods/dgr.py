@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lgan.arguments import Count, Fraction
 from lgan.data.tasks import TaskInfo
-from lgan.methods.base import LifelongGAN
+from lgan.methods.base import LifelongGAN, placed
 from lgan.methods.fit import Trait
 from lgan.networks.classifiers import SmallCNN
 from lgan.networks.factory import NetworkFactory, noise_length
@@ -118,7 +118,7 @@ class DGR(LifelongGAN):
         z = self.noise.normal(count, noise_length(self.generator))
         images = self.old_generator(z, self.condition(batch["y"])).float()
         logits = self.old_solver(images)
-        known = torch.tensor(self.old_classes, device=logits.device)
+        known = placed(tuple(self.old_classes), logits.device)
         labels = known[logits[:, known].argmax(1)]
         new = 1 / (self.task_index + 1) if self.ratio is None else self.ratio
         weights = [z.new_full((count,), share / count) for share in (new, 1 - new)]
@@ -135,7 +135,7 @@ class DGR(LifelongGAN):
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images that the solver takes for `labels`, picked from len(z) images."""
         images = self.generator(z, torch.zeros(len(z), dtype=torch.long, device=z.device))
-        seen = torch.tensor(self.seen_classes, device=z.device)
+        seen = placed(tuple(self.seen_classes), z.device)
         predicted = seen[self.solver(images)[:, seen].argmax(1)]
         return images[assign_by_label(predicted, labels)]
 

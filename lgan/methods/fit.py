@@ -24,6 +24,8 @@ class Declared:
     """Whether `classify` knows all classes learnt, where tasks are classes to draw."""
     refuses: ClassVar[dict[Trait, str]] = {}
     """What the method makes no sense with: why, and what to choose instead."""
+    varies: str = ""
+    """Why a step is not the same work each time, on the same kind of batches; "": it is."""
     needs: ClassVar[tuple[str, ...]] = ()
     """What the class relies on; it does not combine with one that `lacks` any of it."""
     lacks: ClassVar[tuple[str, ...]] = ()

@@ -2,10 +2,9 @@
 
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor
 
-from lgan.methods.base import LifelongGAN
+from lgan.methods.base import LifelongGAN, placed
 from lgan.objectives.base import Batch
 
 
@@ -38,7 +37,7 @@ class Joint(LifelongGAN):
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss, a scalar, with the labels asked for."""
         if self.draws_labels:
-            seen = torch.tensor(self.seen_classes, device=batch["y"].device)
+            seen = placed(tuple(self.seen_classes), batch["y"].device)
             drawn = seen[self.noise.integers(len(seen), len(batch["y"]))]
             batch = batch | {"y" if player == "generator" else "fake_y": drawn}
         return super().loss(player, batch)

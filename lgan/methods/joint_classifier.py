@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgan.errors import RunError
-from lgan.methods.base import LifelongGAN
+from lgan.methods.base import LifelongGAN, placed
 from lgan.methods.fit import Trait
 from lgan.objectives.base import Batch
 from lgan.seeding import Noise
@@ -45,7 +44,7 @@ class JointClassifier(LifelongGAN):
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the mean cross entropy over the classes seen so far, a scalar."""
-        seen = torch.tensor(self.seen_classes, device=batch["y"].device)
+        seen = placed(tuple(self.seen_classes), batch["y"].device)
         position = (batch["y"][:, None] == seen).int().argmax(dim=1)
         return F.cross_entropy(self.classify(batch["x"]).float()[:, seen], position)
 

@@ -97,6 +97,8 @@ class Distillation(Snapshot, ConvertedGenerator):
         "two_way": "it distils one direction; choose objective=bicyclegan or pix2pix.",
     }
 
+    varies = "in each step it imitates another old task"
+
     def __init__(
         self,
         *,

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from lgan import distributed
 from lgan.arguments import Count, Share, Weight
+from lgan.data.tasks import TaskInfo
+from lgan.methods.base import placed
 from lgan.methods.classifier_replay import in_turn
 from lgan.methods.fit import Trait
 from lgan.methods.imitation import Snapshot, side_by_side
@@ -48,9 +50,15 @@ class MemoryReplay(Snapshot):
         super().__init__(**kwargs)
         self.replay_samples, self.replay_classes = replay_samples, replay_classes
 
+    def begin_task(self, info: TaskInfo) -> None:
+        """Take the snapshot; say whether old classes take turns."""
+        super().begin_task(info)
+        if len(self.old_classes) > (self.replay_classes or info.batch_size):
+            self.varies = "old classes take turns"
+
     def replay_labels(self, batch_size: int) -> Tensor:
         """Return this rank's share of the classes (m * n,) of replays, n of each replayed class."""
-        replayed = torch.tensor(self.replayed_classes(batch_size), device=self.device)
+        replayed = placed(tuple(self.replayed_classes(batch_size)), self.device)
         return distributed.share(replayed.repeat_interleave(self.replays_of_each(batch_size)))
 
     def replayed_classes(self, batch_size: int) -> list[int]:
@@ -106,6 +114,7 @@ class MeRGANJTR(MemoryReplay):
         super().__init__(**kwargs)
         self.replay_reduction, self.penalise_replay = replay_reduction, penalise_replay
         self.drawn_share = drawn_share
+        self.varies = "with method.drawn_share rows take turns" if drawn_share else ""
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss on the current batch and on replays of old classes."""
@@ -173,6 +182,8 @@ class MeRGANRA(MemoryReplay):
         super().__init__(**kwargs)
         self.alignment_weight = alignment_weight
         self.alignment, self.class_reduction = alignment, class_reduction
+        if self.objective.task_kind == "pictures":
+            self.varies = "it draws each step's dropout masks twice"
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss; the generator's with the alignment of old classes."""
@@ -216,5 +227,5 @@ class MeRGANRA(MemoryReplay):
         """Return the classes of the replays: balanced (code) or uniform over old ones (paper)."""
         if self.alignment == "code":
             return self.replay_labels(batch_size)
-        old = torch.tensor(self.old_classes, device=self.device)
+        old = placed(tuple(self.old_classes), self.device)
         return old[self.noise.integers(len(old), batch_size)]

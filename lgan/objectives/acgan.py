@@ -86,6 +86,9 @@ class ACGAN(Objective):
     """The penalty is on the first of so many steps of the discriminator, times as many: the same on
     average at less cost (lazy regularisation; Karras et al. 2020, arXiv 1912.04958, B)."""
 
+    def __post_init__(self) -> None:
+        self.varies = "with penalty_every steps take turns" if self.penalty_every > 1 else ""
+
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) for the batch's classes and noise."""
         z = batch["z"] if "z" in batch else noise.normal(len(batch["y"]), noise_length(generator))

@@ -110,6 +110,7 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
 
     def __post_init__(self) -> None:
         self.pools = {side: ImagePool(self.pool_size) for side in ("target", "source")}
+        self.varies = "its pools of older pictures fill up" if self.pool_size else ""
 
     def make(self, generator: CycleGenerator, batch: Batch, noise: Noise) -> Made:
         """Return {"target": F(z), "source": B(x)}, both (B, C, H, W)."""

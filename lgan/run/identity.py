@@ -16,7 +16,8 @@ from lgan.files import load_tensors
 from lgan.redaction import redacted
 
 LEARNT = ("seed", "preset", "data", "network", "objective", "method", "optimizer",
-          "training.rate_schedule", "training.test_mode", "trainer.precision")  # fmt: skip
+          "training.rate_schedule", "training.test_mode", "trainer.precision",
+          "trainer.compile")  # fmt: skip
 """What of a config decides what is learnt: all that is built and read, at its value.
 
 The rest of `training` only says what other keys are; one that a run does not use names no run.
@@ -50,8 +51,9 @@ def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
             value = redacted(OmegaConf.to_container(value, resolve=True))
         if value is not None:
             flat |= {key: each for key, each in flatten(value, section) if each != {}}
-    if flat.get("method.init_from") is None:  # as if the key were not there
-        flat.pop("method.init_from", None)
+    for key, unset in (("method.init_from", None), ("trainer.compile", "off")):
+        if flat.get(key) == unset:  # as if the key were not there
+            flat.pop(key, None)
     for folder in flat.get("data.splits.folders") or ():
         if isinstance(folder, dict):  # what lies there counts, not where that is
             folder.pop("root", None)

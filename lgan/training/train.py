@@ -25,7 +25,7 @@ from lgan.run.lock import run_lock
 from lgan.run.record import FILE_NAME, RunRecord
 from lgan.run.rewinds import Rewinds
 from lgan.run.wandb_logger import with_reachable_server
-from lgan.training import build, fit
+from lgan.training import build, fit, graph
 from lgan.training.provenance import check_complete, check_same, check_siblings, content_record
 from lgan.training.runner import SequenceRunner
 from lgan.training.settings import check_settings
@@ -59,7 +59,8 @@ def train(config: DictConfig) -> Path:
             fit.check_config(config, datamodule.image_shape, datamodule.num_classes)
             learner = build_learner(config, datamodule)
             make_trainer = build.build_trainer_factory(config)
-            make_trainer()  # what it refuses is refused before anything is written
+            # What it refuses is refused before anything is written.
+            graph.check_recorded(make_trainer(), learner[0])
             with run_lock(folder.path):
                 content = decided(lambda: content_record(config, datamodule))
                 record = decided(lambda: open_run(folder, config, datamodule, content, *learner))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import lightning as L
+import torch
 from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.strategies import Strategy
@@ -11,6 +12,7 @@ from lightning.pytorch.strategies import Strategy
 from lgan import distributed
 from lgan.arguments import Count, Whole
 from lgan.errors import ConfigError
+from lgan.training.graph import StepGraphs
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"]
 
@@ -21,6 +23,7 @@ def task_trainer(
     devices: Count | Literal["auto", -1] | Sequence[Whole] = 1,
     num_nodes: Count = 1,
     precision: Precision = "32-true",
+    compile: Literal["off", "graph"] = "off",
     strategy: Strategy | None = None,
     sync_batchnorm: bool = False,
     deterministic: bool | Literal["warn"] = False,
@@ -38,6 +41,7 @@ def task_trainer(
     `sync_batchnorm` lets batch norms look at the batches of all of them, on GPUs. A mixed
     `precision` is that of the networks' layers in training: weights, statistics of norms, losses
     and gradient penalties are in float32, and so is all that is drawn and measured at borders.
+    `compile` "graph" lets a task's steps be recorded and replayed (`lgan.training.graph`).
     """
     given = dict(locals())  # all of them, by the names that Lightning has for them too
     several = devices != 1 and not (isinstance(devices, Sequence) and len(devices) == 1)
@@ -57,6 +61,9 @@ def task_trainer(
     alone = distributed.world() == 1
     given["devices"] = devices if isinstance(devices, int | str) else list(devices)
     given["strategy"] = "auto" if alone or strategy is None else strategy
+    if given.pop("compile") == "graph":
+        check_graph(accelerator, several or num_nodes > 1, precision)
+        given["callbacks"] = [*(callbacks or []), StepGraphs()]
     trainer = L.Trainer(
         **given,
         plugins=[LightningEnvironment()] if alone else None,
@@ -72,3 +79,16 @@ def task_trainer(
             "instead; choose bf16-mixed or 32-true."
         )
     return trainer
+
+
+def check_graph(accelerator: str, several: bool, precision: Precision) -> None:
+    """Refuse `trainer.compile=graph` where a step cannot be recorded."""
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    reasons = {
+        f"trainer.accelerator={accelerator}: it needs a CUDA GPU": not on_gpu,
+        "several processes: what they tell each other is not recorded": several,
+        f"trainer.precision={precision}: scaling the losses asks the GPU in each step; "
+        "bf16-mixed does not": precision == "16-mixed",
+    }
+    for reason in [reason for reason, applies in reasons.items() if applies]:
+        raise ConfigError(f"trainer.compile=graph does not go with {reason}.")

@@ -40,5 +40,5 @@ def test_streams_stay_in_step_whatever_the_shares() -> None:
 def test_one_process_has_the_numbers_it_always_had() -> None:
     generator = torch.Generator().manual_seed(0)
     noise = Noise(0)
-    noise._generator.manual_seed(0)
+    noise.generator.manual_seed(0)
     assert torch.equal(noise.part(6).normal(6, 2), torch.randn(6, 2, generator=generator))
