@@ -44,19 +44,16 @@ class SequenceProgress(ProgressBar):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
         """Move the bar."""
         if pl_module.step % self.every == 0:
-            self._move_to(pl_module)
+            self.on_train_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
-        """Move the bar to the task's end."""
-        self._move_to(pl_module)
+        """Move the bar to where training is."""
+        if self._bar is not None:
+            losses = {name[0].upper(): f"{float(x):.3g}" for name, x in pl_module.losses.items()}
+            self._bar.set_postfix(losses, refresh=False)
+            self._bar.update(pl_module.total_steps - self._bar.n)
 
     def on_task_end(self, context: TaskContext) -> None:
         """Close the bar after the last task."""
         if self._bar is not None and context.task + 1 == context.datamodule.num_tasks:
             self._bar.close()
-
-    def _move_to(self, method: Any) -> None:  # noqa: ANN401
-        if self._bar is not None:
-            losses = {name[0].upper(): f"{float(x):.3g}" for name, x in method.losses.items()}
-            self._bar.set_postfix(losses, refresh=False)
-            self._bar.update(method.total_steps - self._bar.n)

@@ -136,10 +136,7 @@ class BinaryMaskLayer(LifelongLayer):
 
 
 class MaskedTranslator(LifelongGenerator):
-    """A plain generator of which later tasks mask the first one's weights.
-
-    Last layers every task has its own of, norms if the settings say so.
-    """
+    """A plain generator of which later tasks mask the first one's weights."""
 
     def __init__(self, network: nn.Module, settings: BinaryMaskSettings, seed: int = 0) -> None:
         self.settings = settings

@@ -221,11 +221,7 @@ class FilterBankLayer(LifelongLayer):
 
 
 class FactorisedTranslator(LifelongGenerator):
-    """A plain generator whose layers, but for the last ones, get banks of filters.
-
-    Norms and last layers every task has its own of. With `init="warm"` and `start="first"` a later
-    task's network equals the first task's bit for bit before its first step.
-    """
+    """A plain generator whose layers, but for the last ones, get banks of filters."""
 
     def __init__(self, network: nn.Module, settings: BankSettings, seed: int = 0) -> None:
         self.settings = settings

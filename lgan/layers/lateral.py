@@ -25,10 +25,7 @@ from lgan.networks.roles import Translator
 
 
 class Tape(dict[str, list[Tensor]]):
-    """What the columns run so far fed into their layers, by the layer's name.
-
-    A class of its own: `torch.export` would give each layer a copy of a plain dictionary.
-    """
+    """What the columns run so far fed into their layers; `torch.export` would copy a plain dict."""
 
 
 def lateral(layer: Linear) -> nn.Module:
@@ -87,9 +84,7 @@ class Columns(nn.Module):
         except AttributeError:
             if name in ("columns", "_tape") or name.startswith("__"):
                 raise
-            found = getattr(
-                self.columns[-1], name
-            )  # of parts and methods one that runs all columns
+            found = getattr(self.columns[-1], name)  # a part or method is run in all columns
             return partial(self.call, name) if callable(found) else found
 
 

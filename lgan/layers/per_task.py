@@ -114,10 +114,7 @@ def last_layers_of(network: nn.Module) -> tuple[str, ...]:
 
 
 class LifelongGenerator(TaskGenerator):
-    """A plain generator, converted in place: what tasks share is frozen once it was learnt.
-
-    `start` says whose copy norms and last layers start with, `seed` is that of new tensors.
-    """
+    """A plain generator, converted in place: what tasks share is frozen once it was learnt."""
 
     def __init__(self, network: nn.Module, start: Start = "first", seed: int = 0) -> None:
         super().__init__(seed)

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from lgan.arguments import Count, Fraction
 from lgan.data.tasks import TaskInfo
 from lgan.methods.base import LifelongGAN, placed
-from lgan.methods.fit import Trait
 from lgan.networks.classifiers import SmallCNN
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.objectives.acgan import ACGAN, Batch
@@ -54,9 +53,7 @@ class DGR(LifelongGAN):
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
     lacks: ClassVar[tuple[str, ...]] = ("a generator that is told the class",)
-    refuses: ClassVar[dict[Trait, str]] = {
-        "pictures": "its solver labels classes; choose method=mergan_ra or lifelong_gan."
-    }
+    refuses = {"pictures": "its solver labels classes; choose method=mergan_ra or lifelong_gan."}
     old_generator: nn.Module | None
     old_solver: nn.Module | None
 

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from lgan.errors import RunError
 from lgan.methods.base import LifelongGAN, placed
-from lgan.methods.fit import Trait
 from lgan.objectives.base import Batch
 from lgan.seeding import Noise
 
@@ -24,9 +23,7 @@ class JointClassifier(LifelongGAN):
     cumulative_data: ClassVar[bool] = True
     lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
     has_generator, renews_discriminator = False, True
-    refuses: ClassVar[dict[Trait, str]] = {
-        "pictures": "there are no classes to tell apart; choose method=per_task."
-    }
+    refuses = {"pictures": "there are no classes to tell apart; choose method=per_task."}
 
     @property
     def players(self) -> dict[str, nn.Module]:

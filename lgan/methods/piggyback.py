@@ -48,10 +48,7 @@ class ProgressiveNets(ConvertedGenerator):
 
 
 class SFTWithHeads(ConvertedGenerator):
-    """Sequential fine-tuning that keeps each task's last layers, as the paper's baseline does.
-
-    "Task 1" after later tasks is then the new trunk under the old last layers.
-    """
+    """Sequential fine-tuning that keeps each task's last layers, as the paper's baseline does."""
 
     def convert(self, network: nn.Module) -> TaskGenerator:
         """Return the generator with last layers for each task."""

@@ -61,7 +61,6 @@ class BicycleUnet(Translator):
     """Pictures and a code to pictures; the keys are those of BicycleGAN's `netG`.
 
     54,794,627 parameters with 8 downs, 42,145,155 with 7 (code of 8, instance norm, ngf 64).
-    `ngf` and `downs` are those of `lgan.networks.unet.UnetGenerator`.
     """
 
     last_layers = ("model.up.1",)

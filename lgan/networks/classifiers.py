@@ -1,8 +1,7 @@
 """Classifiers for evaluation: trained on real images and applied to generated ones, or vice versa.
 
 Each maps images (B, C, H, W) in [-1, 1] to logits; `features` gives the layer before the logits,
-for Fréchet distances. None has batch statistics, so that train and eval mode compute the same
-and an image's features never depend on its neighbours.
+for Fréchet distances. None has batch statistics: no image's features depend on its neighbours.
 """
 
 import math
@@ -77,8 +76,7 @@ class SmallCNN(Classifier):
 class MerganMLP(Classifier):
     """MeRGAN's classifier for MNIST: 1024-1024-512-256-128-10 with ReLU, 1,739,914 parameters.
 
-    The official code feeds raw pixels in 0..255, (1, 32, 32); here, as everywhere in lgan, they are
-    in [-1, 1].
+    The official code feeds raw pixels in 0..255, (1, 32, 32); here they are in [-1, 1].
     """
 
     def __init__(self, image_shape: ImageShape, num_classes: int) -> None:

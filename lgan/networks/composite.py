@@ -83,10 +83,7 @@ class BicycleGenerator(Translator):
 
 
 class BicycleDiscriminator(PictureDiscriminator):
-    """Two discriminators: `encoded` (netD) and `random` (netD2), by where the code comes from.
-
-    `patch(image_shape, num_classes)` makes one, not conditional.
-    """
+    """Two discriminators, by where the code is from: `encoded` (netD) and `random` (netD2)."""
 
     def __init__(
         self, image_shape: ImageShape, num_classes: int, patch: Callable[..., PictureDiscriminator]

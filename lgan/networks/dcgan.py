@@ -22,8 +22,7 @@ class Mergan32Generator(nn.Module):
     """Noise to 32x32 images; the class enters through the scales and offsets of the norms only.
 
     525,569 parameters for grey images, 527,171 for colour, at width 32 (channels of the last hidden
-    layer; those before it have 2 and 4 times as many) and ten classes. The norms average over
-    `statistics`.
+    layer; those before it have 2 and 4 times as many) and ten classes.
     """
 
     def __init__(

@@ -96,8 +96,10 @@ def load_fitting(network: nn.Module, checkpoint: Pretrained) -> None:
     biases (pix2pix has none before a batch norm) and batch norms' count of batches.
     """
     own, found = network.state_dict(), dict(checkpoint.state)
+    layers = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
+    biases = {f"{name}.bias" for name, m in network.named_modules() if isinstance(m, layers)}
     for name in own.keys() - found.keys():
-        if _may_be_zero(network, name):
+        if name in biases or name.endswith("num_batches_tracked"):
             found[name] = torch.zeros_like(own[name])
     missing = [key for key in own if key not in found]
     unexpected = [key for key in found if key not in own]
@@ -174,13 +176,6 @@ def define_g(state: State) -> dict[str, Any]:
     inputs, outputs = found["channels"]
     channels = {"input_nc": inputs, "output_nc": outputs}
     return channels | {"ngf": found["ngf"], "netG": name, "norm": found["norm"]}
-
-
-def _may_be_zero(network: nn.Module, key: str) -> bool:
-    owner, _, entry = key.rpartition(".")
-    layers = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
-    bias = entry == "bias" and isinstance(network.get_submodule(owner), layers)
-    return bias or entry == "num_batches_tracked"
 
 
 def _some(names: Sequence[str]) -> str:

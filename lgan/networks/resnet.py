@@ -70,13 +70,9 @@ class DownBlock(nn.Module):
 class Mergan64Generator(nn.Module):
     """Noise to 64x64 images by four residual blocks.
 
-    8,622,403 parameters for colour images at width 64, ten classes and `conditioning="concat"`.
-
-    Args:
-        width: channels of the last block; the first two have 8 times as many.
-        conditioning: "concat" (one-hot class beside the noise, shared scales and offsets, as the
-            code does) or "cbn" (scales and offsets per class, as the paper says).
-        statistics: what the norms average over.
+    8,622,403 parameters for colour images at width 64 (of the last block; the first two have 8
+    times as many), ten classes and the `conditioning` "concat" (one-hot class beside the noise,
+    shared scales and offsets, as the code does), not "cbn" (those per class, as the paper says).
     """
 
     def __init__(

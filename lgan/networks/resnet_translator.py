@@ -1,7 +1,6 @@
 """CycleGAN's generator: a residual network between two halvings and two doublings.
 
-Source: Zhu et al. 2017 after Johnson et al. 2016, and the PyTorch code; layers and counts in
-papers/piggyback_gan.md 2.2.
+Source: Zhu et al. 2017 after Johnson et al. 2016 and its PyTorch code; papers/piggyback_gan.md 2.2.
 """
 
 from functools import partial

@@ -53,10 +53,7 @@ class Hinge(AdversarialLoss):
 
 
 class LeastSquares(AdversarialLoss):
-    """LSGAN with targets 1 (real) and 0 (fake) (Mao et al. 2017, Eq. 9).
-
-    The squares' scale is 1/2 in the paper, 1 in CycleGAN and BicycleGAN.
-    """
+    """LSGAN, targets 1 and 0 (Mao et al. 2017, Eq. 9, scale 1/2; CycleGAN and BicycleGAN: 1)."""
 
     def __init__(self, scale: Positive = 0.5) -> None:
         self.scale = scale

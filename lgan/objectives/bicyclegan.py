@@ -16,7 +16,7 @@ gradient passes through E to the picture, and ends in G.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from lgan.arguments import Weight
@@ -33,25 +33,17 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
 
 
-def encode_with_fixed_weights(encoder: nn.Module, images: Tensor) -> Tensor:
-    """Return the code's mean (B, n); the gradient reaches the images, never the encoder."""
-    weights = {name: p.detach() for name, p in encoder.named_parameters()}
-    return functional_call(encoder, weights, (images,))[0]
-
-
 @dataclass(eq=False)
 class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     """Losses of a translator with a code, an encoder and two discriminators.
 
-    `encoded` and `random` are D and D2; each returns a map or one map per scale. The batch's keys
-    are those of `lgan.objectives.translation`; x and z are pairs, an even number of them.
+    `encoded` and `random` are D and D2; each returns a map or one map per scale. x and z are pairs,
+    an even number of them.
     """
 
     name: ClassVar[str] = "bicyclegan"
     composites = (BicycleGenerator, BicycleDiscriminator)
-    instead: ClassVar[str] = (
-        "network=bicycle256 or the like, or objective=pix2pix for a single translator"
-    )
+    instead = "network=bicycle256 or the like, or objective=pix2pix for a single translator"
     needs_pairs: ClassVar[bool] = True
     batch_multiple: ClassVar[int] = 2
 
@@ -99,6 +91,7 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
         loss = loss + self.l1_weight * mean_distance(made["encoded"], batch["x"].chunk(2)[0])
         loss = loss + made["kl"]
         if self.code_weight:
-            found = encode_with_fixed_weights(generator.encoder, made["random"])
-            loss = loss + self.code_weight * mean_distance(found, made["random_code"])
+            fixed = {name: p.detach() for name, p in generator.encoder.named_parameters()}
+            code = functional_call(generator.encoder, fixed, (made["random"],))[0]
+            loss = loss + self.code_weight * mean_distance(code, made["random_code"])
         return loss

@@ -92,10 +92,7 @@ class ImagePool:
 
 @dataclass(eq=False)
 class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
-    """Losses of two translators and two discriminators.
-
-    The batch's keys are those of `lgan.objectives.translation`; x and z need not be pairs.
-    """
+    """Losses of two translators and two discriminators; x and z need not be pairs."""
 
     name: ClassVar[str] = "cyclegan"
     composites = (CycleGenerator, CycleDiscriminator)
@@ -131,10 +128,13 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
         """Return the loss of both translators."""
         loss = self.fool(discriminator.target, made["target"])
         loss = loss + self.fool(discriminator.source, made["source"])
-        loss = loss + self.cycle_weight * self._cycles(generator, made, batch)
+        x, z, y = batch["x"], batch["z"], batch["y"]
+        back, forth = generator.backward_(made["target"], y), generator.forward_(made["source"], y)
+        loss = loss + self.cycle_weight * (mean_distance(back, z) + mean_distance(forth, x))
         if self.identity_weight:
             weight = self.cycle_weight * self.identity_weight
-            loss = loss + weight * self._identities(generator, batch)
+            target, source = generator.forward_(x, y), generator.backward_(z, y)
+            loss = loss + weight * (mean_distance(target, x) + mean_distance(source, z))
         return loss
 
     def reset(self) -> None:
@@ -150,13 +150,3 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
         """Load what `state_dict` returned."""
         for side, pool in self.pools.items():
             pool.load_state_dict(state[side])
-
-    def _cycles(self, generator: CycleGenerator, made: Made, batch: Batch) -> Tensor:
-        back = generator.backward_(made["target"], batch["y"])
-        forth = generator.forward_(made["source"], batch["y"])
-        return mean_distance(back, batch["z"]) + mean_distance(forth, batch["x"])
-
-    def _identities(self, generator: CycleGenerator, batch: Batch) -> Tensor:
-        target = generator.forward_(batch["x"], batch["y"])
-        source = generator.backward_(batch["z"], batch["y"])
-        return mean_distance(target, batch["x"]) + mean_distance(source, batch["z"])

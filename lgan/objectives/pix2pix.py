@@ -20,10 +20,7 @@ from lgan.seeding import Noise
 
 @dataclass(eq=False)
 class Pix2Pix(Translation[Translator, PictureDiscriminator]):
-    """Losses of a translator and of a discriminator of (picture, input) pairs.
-
-    The batch's keys are those of `lgan.objectives.translation`; x and z are pairs.
-    """
+    """Losses of a translator and a discriminator of (picture, input) pairs; x and z are pairs."""
 
     name: ClassVar[str] = "pix2pix"
     needs_pairs: ClassVar[bool] = True

@@ -53,7 +53,7 @@ def is_conditional(discriminator: nn.Module) -> bool:
 
 
 class Translation(Objective[G, D]):
-    """Base of the objectives of translation: real against translated pictures, and state."""
+    """Base of the objectives of translation: real against translated pictures."""
 
     task_kind: ClassVar[TaskKind] = "pictures"
     composites: ClassVar[tuple[type[nn.Module], type[nn.Module]]] = (nn.Module, nn.Module)
