@@ -5,7 +5,7 @@ code is for 32x32 images; other sides get as many layers as there are doublings.
 """
 
 import math
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Literal
 
@@ -14,18 +14,43 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from lgan.arguments import Count
-from lgan.errors import ConfigError
+from lgan.errors import ConfigError, warn
 from lgan.networks.chain import Chain, Link
 from lgan.networks.heads import HeadPer, head
 from lgan.networks.roles import ClassDiscriminator, ImageShape
 
 Init = Literal["xavier", "normal"]
+Labels = Literal["auto", "overwrite", "beside"]
 LEAK = 0.2
 
 
-def label_noise(z: Tensor, y: Tensor, num_classes: int) -> Tensor:
-    """Return the noise z (B, z_dim) with its first entries overwritten by the one-hot class."""
-    return torch.cat([F.one_hot(y, num_classes).to(z), z[:, num_classes:]], dim=1)
+def goes_beside(labels: Labels, length: int, z_dim: int) -> bool:
+    """Return whether the one-hot class, of this length, stands beside the noise, not over it.
+
+    "overwrite" is the code's way, "beside" leaves all of the noise; "auto" is the first as long as
+    half of the noise is left, and else the second.
+    """
+    if labels == "overwrite" and length >= z_dim:
+        raise ConfigError(
+            f"network.generator.z_dim={z_dim} must exceed the length of the one-hot class, "
+            f"{length}, which overwrites that many entries; or set network.generator.labels=beside."
+        )
+    if labels == "overwrite" and 2 * length > z_dim:
+        _warn_of_noise(length, z_dim)
+    return labels == "beside" or (labels == "auto" and 2 * length > z_dim)
+
+
+@cache  # networks are built again and again
+def _warn_of_noise(length: int, z_dim: int) -> None:
+    warn(
+        f"the one-hot class overwrites {length} of network.generator.z_dim={z_dim} noise entries; "
+        "network.generator.labels=beside leaves them."
+    )
+
+
+def label_noise(z: Tensor, y: Tensor, length: int, beside: bool = False) -> Tensor:
+    """Return the one-hot class and the noise z (B, z_dim), all of it or what is not overwritten."""
+    return torch.cat([F.one_hot(y, length).to(z), z if beside else z[:, length:]], dim=1)
 
 
 def init_weights(weight: Tensor, how: str) -> None:
@@ -57,7 +82,7 @@ def doublings(image_shape: ImageShape, base_side: int) -> int:
 
 
 class DGMGenerator(nn.Module):
-    """Noise to images by transposed convolutions; the class overwrites the first noise entries.
+    """Class and noise to images by transposed convolutions; `labels`: see `goes_beside`.
 
     54,912 weights at width 6 and 227,840 at width 20 for 32x32 images, without norms and head; the
     head has 16 * width * C more. The last hidden layer has `width` channels, each before it twice
@@ -74,18 +99,16 @@ class DGMGenerator(nn.Module):
         base_side: Count | None = None,
         init: Init = "xavier",
         head_per: HeadPer = "task",
+        labels: Labels = "overwrite",
     ) -> None:
         super().__init__()
         base_side = base_side or smallest_side(image_shape)
         layers = doublings(image_shape, base_side)
-        if z_dim <= num_classes:
-            raise ConfigError(
-                f"network.generator.z_dim={z_dim} must exceed the number of classes, "
-                f"{num_classes}: the one-hot class overwrites that many entries."
-            )
+        self.beside = goes_beside(labels, num_classes, z_dim)
         self.z_dim, self.num_classes = z_dim, num_classes
         widths = [width * 2 ** (layers - 1 - i) for i in range(layers)]
-        self.project = nn.ConvTranspose2d(z_dim, widths[0], base_side, bias=False)
+        inputs = z_dim + num_classes * self.beside
+        self.project = nn.ConvTranspose2d(inputs, widths[0], base_side, bias=False)
         self.convolutions = nn.ModuleList(
             nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=False)
             for i, o in pairwise(widths)
@@ -100,7 +123,7 @@ class DGMGenerator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
-        x = label_noise(z, y, self.num_classes)[:, :, None, None]
+        x = label_noise(z, y, self.num_classes, self.beside)[:, :, None, None]
         for layer, norm in zip((self.project, *self.convolutions), self.norms, strict=True):
             x = torch.relu(norm(layer(x)))
         return torch.tanh(self.head(x, y))

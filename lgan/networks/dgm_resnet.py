@@ -14,7 +14,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from lgan.arguments import Count
 from lgan.errors import ConfigError
 from lgan.networks.chain import Chain, Link
-from lgan.networks.dgm import Init, doublings, init_weights, label_noise
+from lgan.networks.dgm import Init, Labels, doublings, goes_beside, init_weights, label_noise
 from lgan.networks.heads import HeadPer, head
 from lgan.networks.roles import ClassDiscriminator, ImageShape
 
@@ -47,13 +47,14 @@ class DGMUpBlock(nn.Module):
 
 
 class DGMResNetGenerator(nn.Module):
-    """Noise to images by residual blocks; the class overwrites the first noise entries.
+    """Class and noise to images by residual blocks.
 
     364,544 weights at width 64 (of every block) for 32x32 images, without norms and head; 352,256
     of them act while all blocks are equally wide. A head for C channels has 577 * C more.
 
-    The one-hot class overwrites `label_length` noise entries, None for `num_classes`; the code has
-    100 for 50 classes, which leaves 28 of 128 random. `head_per` and `init` are the code's.
+    The one-hot class is `label_length` long, None for `num_classes`, and goes where `labels` says
+    (`lgan.networks.dgm.goes_beside`); the code has 100 for 50 classes, which overwrites all but 28
+    of 128 noise entries. `head_per` and `init` are the code's.
     """
 
     def __init__(
@@ -65,18 +66,20 @@ class DGMResNetGenerator(nn.Module):
         label_length: Count | None = None,
         head_per: HeadPer = "class",
         init: Init = "xavier",
+        labels: Labels = "overwrite",
     ) -> None:
         super().__init__()
         count = doublings(image_shape, BASE_SIDE)
         self.z_dim, self.num_classes = z_dim, num_classes
         self.label_length = num_classes if label_length is None else label_length
-        if not num_classes <= self.label_length < z_dim:
+        if self.label_length < num_classes:
             raise ConfigError(
                 f"network.generator.label_length={self.label_length} must be at least the number "
-                f"of classes, {num_classes}, and less than network.generator.z_dim={z_dim}: the "
-                "one-hot class overwrites that many noise entries."
+                f"of classes, {num_classes}."
             )
-        self.project = nn.Linear(z_dim, BASE_SIDE**2 * width, bias=False)
+        self.beside = goes_beside(labels, self.label_length, z_dim)
+        inputs = z_dim + self.label_length * self.beside
+        self.project = nn.Linear(inputs, BASE_SIDE**2 * width, bias=False)
         self.blocks = nn.ModuleList(DGMUpBlock(width, width) for _ in range(count))
         self.norm = nn.BatchNorm2d(width)
         for link in self.chain().links:
@@ -86,7 +89,7 @@ class DGMResNetGenerator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return images (B, C, H, W) in [-1, 1] from noise z (B, z_dim) and classes y (B,)."""
-        x = self.project(label_noise(z, y, self.label_length))
+        x = self.project(label_noise(z, y, self.label_length, self.beside))
         x = x.unflatten(1, (-1, BASE_SIDE, BASE_SIDE))
         for block in self.blocks:
             x = block(x)

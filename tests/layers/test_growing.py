@@ -29,6 +29,14 @@ def small_resnet():
     return DGMResNetGenerator((3, 32, 32), 5, width=6, z_dim=12)
 
 
+def beside_dcgan():
+    return DGMGenerator((1, 16, 16), 5, width=4, z_dim=12, labels="beside")
+
+
+def beside_resnet():
+    return DGMResNetGenerator((3, 32, 32), 5, width=6, z_dim=12, labels="beside")
+
+
 def make(kind, network, **knobs):
     torch.manual_seed(0)
     return kind(network(), SETTINGS, **knobs)
@@ -139,7 +147,7 @@ def test_baked_is_plain_and_shares_nothing(kind) -> None:
     assert torch.equal(images(generator.bake(0), (0,)), before)
 
 
-@pytest.mark.parametrize("network", [small_dcgan, small_resnet])
+@pytest.mark.parametrize("network", [small_dcgan, small_resnet, beside_dcgan, beside_resnet])
 @pytest.mark.parametrize("kind", [WeightMaskedGenerator, UnitMaskedGenerator])
 def test_structure_and_tensors_bring_it_back(kind, network) -> None:
     generator = make(kind, network)

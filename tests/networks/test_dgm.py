@@ -31,8 +31,8 @@ SHAPES = {
 }
 PARTS = ("conv1", "conv2", "shortcut")
 SMALL = {
-    "dcgan": lambda **knobs: DGMGenerator(RGB32, 4, width=2, z_dim=8, **knobs),
-    "resnet": lambda **knobs: DGMResNetGenerator(RGB32, 4, width=4, z_dim=8, **knobs),
+    "dcgan": lambda **knobs: DGMGenerator(RGB32, 4, **{"width": 2, "z_dim": 8} | knobs),
+    "resnet": lambda **knobs: DGMResNetGenerator(RGB32, 4, **{"width": 4, "z_dim": 8} | knobs),
 }
 each_kind = pytest.mark.parametrize("kind", SMALL)
 
@@ -110,6 +110,39 @@ def test_the_class_overwrites_the_first_noise_entries() -> None:
     z = torch.tensor([[5.0, 6, 7, 8], [1, 2, 3, 4]])
     out = label_noise(z, torch.tensor([2, 0]), 3)
     assert out.tolist() == [[0, 0, 1, 8], [1, 0, 0, 4]]
+
+
+def test_a_class_beside_the_noise_leaves_all_of_it() -> None:
+    z = torch.tensor([[5.0, 6, 7], [1, 2, 3]])
+    out = label_noise(z, torch.tensor([2, 0]), 4, beside=True)
+    assert out.tolist() == [[0, 0, 1, 0, 5, 6, 7], [1, 0, 0, 0, 1, 2, 3]]
+
+
+@pytest.mark.parametrize("kind", ["dcgan", "resnet"])
+@pytest.mark.parametrize(
+    ("labels", "z_dim", "inputs"),
+    [("auto", 8, 8), ("auto", 7, 11), ("auto", 3, 7), ("overwrite", 7, 7), ("beside", 8, 12)],
+)
+def test_auto_puts_the_class_beside_the_noise_if_it_would_take_over_half(
+    kind: str, labels: str, z_dim: int, inputs: int
+) -> None:
+    """Four classes; every noise entry counts where they stand beside it."""
+    generator = SMALL[kind](labels=labels, z_dim=z_dim).eval()
+    read = generator.project.weight.shape[1 if kind == "resnet" else 0]
+    assert (read, generator.z_dim) == (inputs, z_dim)
+    z, y = torch.randn(1, z_dim), torch.tensor([3])
+    images = generator(z, y)
+    for entry in range(z_dim):
+        moved = z.clone()
+        moved[:, entry] += 1
+        differs = not torch.equal(generator(moved, y), images)
+        assert differs is (inputs > z_dim or entry >= 4)
+
+
+def test_over_half_of_the_noise_is_overwritten_with_a_warning_only(capsys) -> None:
+    for _ in range(2):
+        SMALL["dcgan"](z_dim=6)
+    assert capsys.readouterr().err.count("4 of network.generator.z_dim=6") == 1
 
 
 @pytest.mark.parametrize(
@@ -267,7 +300,7 @@ def test_first_weights() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: DGMResNetGenerator(RGB32, 10, z_dim=10), "label_length=10 must .*z_dim=10"),
+        (lambda: DGMResNetGenerator(RGB32, 10, z_dim=10), "z_dim=10 must exceed .*labels=beside"),
         (lambda: DGMResNetGenerator(RGB32, 10, label_length=9), "label_length=9 must be at least"),
         (lambda: DGMResNetGenerator((3, 28, 28), 10), "28x28 are not 4 "),
         (lambda: DGMResNetGenerator((3, 32, 64), 10), "32x64 are not 4 "),
