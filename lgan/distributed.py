@@ -171,8 +171,7 @@ def check_equal(module: nn.Module, when: str) -> None:
     if world() == 1:
         return
     found = all_values(fingerprint(iter(module.state_dict().items())))
-    odd = [rank for rank, value in enumerate(found) if value != found[0]]
-    if odd:
+    if odd := [rank for rank, value in enumerate(found) if value != found[0]]:
         raise RunError(
             f"{when} rank {odd[0]} holds other parameters than rank 0: the run would go on with "
             "numbers that depend on the rank. The state of the last finished task is kept; please "

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import pickle
+import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,6 +92,33 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+@contextmanager
+def staged(output: Path, stale: Iterable[Path] = ()) -> Iterator[Path]:
+    """Yield an empty folder, whose files move to `output` when the block succeeds.
+
+    If it fails, `output` is as it was before, or absent if it was; the same call can go on.
+    `stale` are files of an earlier call, which are removed first.
+    """
+    made = [folder for folder in (output, *output.parents) if not folder.exists()]
+    part = output / ".unfinished"
+    try:
+        with disk_errors(output):
+            shutil.rmtree(part, ignore_errors=True)  # of a call that was killed
+            part.mkdir(parents=True)
+            yield part
+            for path in stale:
+                path.unlink(missing_ok=True)
+            for path in sorted(p for p in part.rglob("*") if p.is_file()):
+                target = output / path.relative_to(part)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        for folder in made:
+            with suppress(OSError):  # what holds a file stays
+                folder.rmdir()
+
+
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
     """Raise where a file is there, unless `overwrite` is true."""
     for path in paths:
@@ -142,11 +171,11 @@ def _digest(path: Path, count: int) -> str:
     return sha.hexdigest()
 
 
-def load_tensors(path: Path, map_location: str = "cpu") -> dict:
+def load_tensors(path: Path) -> dict:
     """Load a file of `save_tensors`; damage is noticed, and code in it is refused."""
     verify(path)
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise RunError(f"{path} cannot be loaded safely as tensors: {error}") from error
     except Exception as error:
@@ -167,20 +196,15 @@ def _finite(content: Any) -> Any:  # noqa: ANN401
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def safe_name(name: str) -> str:
-    """Return a name from outside as one that cannot leave its folder."""
-    whole = sys.getfilesystemencoding() == "utf-8"  # otherwise letters may have no file name
-    kept = (c if (c.isalnum() and (whole or c.isascii())) or c in "-_ " else "_" for c in name)
-    return "".join(kept) or "_"
-
-
 def file_names(names: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
-    """Return a safe name for each, one to one; those that would meet another's get a hash.
+    """Return a name for each that cannot leave its folder; those that would meet get a hash.
 
     So do those too long for a file system. Upper and lower case count as the same, as some file
     systems have it. Between the words of a name a NUL may stand, of which a dash is made.
     """
-    found = [safe_name(name.replace("\0", "-")) for name in names]
+    whole = sys.getfilesystemencoding() == "utf-8"  # otherwise letters may have no file name
+    unsafe = re.compile(r"[^\w -]", re.UNICODE if whole else re.ASCII)
+    found = [unsafe.sub("_", name.replace("\0", "-")) or "_" for name in names]
     count = Counter(name.casefold() for name in (*found, *taken))
     return [
         f"{safe[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -24,10 +24,9 @@ def main(
     overwrite: bool,
 ) -> None:
     """Run the console script `lgan-export`."""
-    from lgan.files import refuse_existing, write_json
+    from lgan.files import refuse_existing, staged, write_json
     from lgan.inference.export import REPORT, choose_formats, describe, export
     from lgan.inference.load import load_run
-    from lgan.inference.output import staged
     from lgan.inference.task_network import find_task, task_network
 
     method, border = load_run(run, after, trust)

@@ -59,8 +59,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         lines = [f"the classes come as {', '.join(now)}, no longer as {', '.join(before)}"]
     for name in () if lines else before:
         was, has = before[name], now[name]
-        counts = [f"{has[p]} for {was[p]} in {p}" for p in PARTS if was[p] != has[p]]
-        if counts:
+        if counts := [f"{has[p]} for {was[p]} in {p}" for p in PARTS if was[p] != has[p]]:
             lines.append(f"class {name} has other numbers of pictures ({', '.join(counts)})")
         elif was["digest"] != has["digest"]:
             lines.append(f"pictures of class {name} are others, or in other parts")

@@ -65,13 +65,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self.name = name
         self.batch_size, self.steps, self.draws, self.seed = batch_size, steps, draws, seed
         self._load = partial(splits, root=root)
-        self._cut = partial(
-            TaskSequence,
-            classes_per_task=classes_per_task,
-            class_order=class_order,
-            class_order_seed=class_order_seed,
-            num_tasks=num_tasks,
-        )
+        cut = (classes_per_task, class_order, class_order_seed, num_tasks)
+        self._cut = lambda num_classes: TaskSequence(num_classes, *cut)
         self._in_memory, self._limit = in_memory, memory_limit_mb * 2**20
         self._num_workers, self._augmentation = num_workers, augmentation
         self._info: TaskInfo | None = None
@@ -212,10 +207,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self._loader
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
-        """Turn the ``"x"`` of a step's batches into float32 in [-1, 1] on the device, and augment.
-
-        The augmentation is a function of (seed, task, step).
-        """
+        """Turn the ``"x"`` of batches into floats in [-1, 1], augmented by (seed, task, step)."""
         floats = [{**part, "x": to_float(part["x"])} for part in batch]
         if self._augmentation is None or self._loader is None or not floats:
             return floats

@@ -72,10 +72,7 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def read_classes(folders: Sequence[Path], decoder: Decoder) -> FileImages:
-    """Return the pictures of `folders`; those of the i-th folder have label i.
-
-    What Pillow does not read is left out, and a warning counts it.
-    """
+    """Return the pictures of `folders`, labelled by place; a warning counts what is none."""
     skipped: Counter[str] = Counter()
     found = [_pictures(folder, skipped) for folder in folders]
     if skipped:
@@ -113,8 +110,7 @@ def warn_of_blank(images: FileImages, names: Sequence[str]) -> None:
     pictures = images.subset(first).all().unflatten(1, (-1, images.decoder.channels))
     blank = is_blank(pictures.flatten(0, 1)).view(len(first), -1).any(1)  # either half of a pair
     labels = images.labels[first]
-    empty = [name for c, name in enumerate(names) if blank[labels == c].float().mean() > 0.5]
-    if empty:
+    if empty := [n for c, n in enumerate(names) if blank[labels == c].float().mean() > 0.5]:
         warn(
             f"the pictures of {', '.join(empty)} are empty once decoded, of one colour or nearly "
             f"so ({images.paths[int(first[blank][0])]}); look at them, and at "

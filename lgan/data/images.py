@@ -92,10 +92,7 @@ class Images(ABC):
 
 
 class TensorImages(Images):
-    """Pictures held in memory, uint8 ``(N, C, H, W)``, with labels ``(N,)`` on the CPU.
-
-    The pictures are never written to, so that several may share them.
-    """
+    """Pictures in memory, uint8 ``(N, C, H, W)``, never written to; labels ``(N,)`` on the CPU."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != len(labels):
@@ -177,14 +174,11 @@ class FileImages(Images):
 
 @dataclass(frozen=True)
 class ImageSplits:
-    """A data set in three parts, of which `validation` may be empty.
-
-    Labels are ``0 .. len(class_names) - 1`` in every part.
-    """
+    """A data set in three parts, with labels ``0 .. len(class_names) - 1``."""
 
     name: str
     train: Images
-    validation: Images
+    validation: Images  # may be empty
     test: Images
     class_names: tuple[str, ...]
 

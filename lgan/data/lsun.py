@@ -35,8 +35,7 @@ def lsun(
         )
     base, decoder = Path(root).expanduser(), Decoder(size, 3, fit)
     folders = {part: [base / name / part for name in categories] for part in ("train", "val")}
-    absent = [str(path) for part in folders.values() for path in part if not path.is_dir()]
-    if absent:
+    if absent := [str(path) for part in folders.values() for path in part if not path.is_dir()]:
         raise DataError(
             f"lsun: {absent[0]} is absent; data.root={base} must hold {layout} for each of "
             f"{', '.join(categories)}."

@@ -27,7 +27,7 @@ class ExemplarMemory:
         given = {key: value for key, value in bounds.items() if value is not None}
         if len(given) != 1:
             raise ConfigError(f"memory needs exactly one of per_class, total, ratio; got {given}.")
-        (key, bound), *_ = given.items()
+        [(key, bound)] = given.items()
         if bound <= 0 or (key == "ratio" and bound > 1):
             right = "in (0, 1]" if key == "ratio" else "a positive number of pictures"
             raise ConfigError(f"memory.{key}={bound} must be {right}.")
@@ -49,10 +49,7 @@ class ExemplarMemory:
         return sum(kept.nelement() for kept in self._kept.values())
 
     def add(self, images: Images, labels: Tensor | None = None) -> None:
-        """Choose exemplars of each class in `images`; a class held already is replaced.
-
-        `labels` ``(N,)`` are the pictures' own if left out.
-        """
+        """Choose exemplars of each class in `images`, by `labels` ``(N,)`` or their own."""
         self._all = None
         labels = images.labels if labels is None else labels
         new = labels.unique().tolist()

@@ -84,8 +84,7 @@ def photos(
     require_names(tasks, TASKS)
     train = _cut(tasks, "train", train_pairs, size, seed)
     test = _cut(tasks, "test", test_pairs, size, seed)
-    nothing = train.subset(torch.arange(0))
-    return ImageSplits("photos", train, nothing, test, tuple(tasks))
+    return ImageSplits("photos", train, train.subset(torch.arange(0)), test, tuple(tasks))
 
 
 def windows(task: str, part: str, count: int, seed: int = 0) -> list[Box]:

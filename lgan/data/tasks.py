@@ -60,7 +60,6 @@ class TaskSequence:
         class_order_seed: int = 0,
         num_tasks: int | None = None,
     ) -> None:
-        self.num_classes = num_classes
         order = _order(num_classes, class_order, class_order_seed)
         sizes = _sizes(num_classes, classes_per_task, num_tasks)
         ends = np.cumsum([0, *sizes]).tolist()

@@ -71,19 +71,10 @@ class TranslationDataModule(TaskSequenceDataModule):
             self._loaders = (UnpairedLoader, UnpairedStreamingLoader)
             augmentation = augmentation and partial(_each, augmentation)
         super().__init__(
-            splits,
-            name,
-            root,
-            num_tasks=num_tasks,
-            batch_size=batch_size,
-            steps=steps,
-            draws=draws,
-            seed=seed,
-            in_memory=in_memory,
-            memory_limit_mb=memory_limit_mb,
-            num_workers=num_workers,
-            augmentation=augmentation,
-        )
+            splits, name, root, num_tasks=num_tasks, batch_size=batch_size, steps=steps,
+            draws=draws, seed=seed, in_memory=in_memory, memory_limit_mb=memory_limit_mb,
+            num_workers=num_workers, augmentation=augmentation,
+        )  # fmt: skip
         self._test_inputs: dict[int, Tensor] = {}
 
     @property

@@ -8,8 +8,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from lgan.data.images import to_uint8
-from lgan.files import file_names, refuse_existing
-from lgan.inference.output import staged
+from lgan.files import file_names, refuse_existing, staged
 from lgan.inference.task_network import find_task
 from lgan.methods.base import LifelongGAN
 from lgan.seeding import Noise

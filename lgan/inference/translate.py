@@ -17,8 +17,7 @@ from tqdm import tqdm
 from lgan.data.decoding import BACKGROUND, open_picture, suffixes, upright_size
 from lgan.data.images import to_float, to_uint8
 from lgan.errors import ConfigError, DataError, warn
-from lgan.files import refuse_existing
-from lgan.inference.output import staged
+from lgan.files import refuse_existing, staged
 from lgan.inference.task_network import TaskNetwork
 from lgan.networks.modes import as_in_training, random_devices
 from lgan.seeding import mix
@@ -108,10 +107,7 @@ def targets(files: list[Path], output: Path, suffix: str | None) -> list[Path]:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, by name; subfolders and hidden files are left out.
-
-    So are other files, with a warning.
-    """
+    """Return the pictures of a folder, by name; a warning counts others, but hidden ones."""
     if not folder.is_dir():
         raise DataError(f"input={folder} is no folder.")
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."]

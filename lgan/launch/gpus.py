@@ -60,8 +60,7 @@ def devices_of(job: int, per_job: int, devices: Sequence[str]) -> list[str]:
 
 def gpus_per_job(config: DictConfig) -> int:
     """Return the key `gpus_per_job`, or if it is null what `trainer.devices` counts, or 1."""
-    asked = OmegaConf.select(config, "gpus_per_job")
-    if asked is not None:
+    if (asked := OmegaConf.select(config, "gpus_per_job")) is not None:
         return int(asked)
     devices = OmegaConf.select(config, "trainer.devices")
     if OmegaConf.is_list(devices):

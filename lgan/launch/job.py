@@ -36,8 +36,7 @@ def objective_value(config: DictConfig, folder: Path) -> float | None:
 
     It is a path within a row of results.json, such as `overall.accuracy_generated`, or null.
     """
-    path = OmegaConf.select(config, "objective_metric")
-    if path is None:
+    if (path := OmegaConf.select(config, "objective_metric")) is None:
         return None
     row = RunRecord.load(folder).rows[-1]
     result = value_at(row, str(path))

@@ -71,8 +71,7 @@ def needs_launch(config: DictConfig) -> bool:
 
 def join(config: DictConfig) -> None:
     """Join the run's other processes: by gloo, on GPUs by NCCL as well."""
-    gpu = on_gpu(config)
-    if gpu:
+    if gpu := on_gpu(config):
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     wait = timedelta(minutes=config.launch.timeout_minutes)
     dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=wait)

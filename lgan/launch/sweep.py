@@ -150,10 +150,7 @@ def noted(
     compose: Callable[[DictConfig], DictConfig] = lambda config: config,
     absent_is_fine: bool = False,
 ) -> Any:  # noqa: ANN401
-    """Return `function(compose(config))`; in a sweep what becomes of it is noted.
-
-    If `absent_is_fine`, a job without its data is not a failed one.
-    """
+    """Return `function(compose(config))`, noted in a sweep, where absent data may be no failure."""
     notes = current()
     if notes is None:
         return function(compose(config))

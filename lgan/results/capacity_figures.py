@@ -1,7 +1,4 @@
-"""Figures of what masks and growth do, as PNG bytes; None where no run recorded what they show.
-
-Numbers of several seeds are averaged.
-"""
+"""Figures of what masks and growth do, as PNG bytes, of means over seeds; None: not recorded."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

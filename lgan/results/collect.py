@@ -126,13 +126,11 @@ def collect(folders: str | Path | Iterable[str | Path]) -> Collection:
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
     """All runs below some folders, and a sentence for each that cannot be read."""
-    found: set[Path] = set()
+    runs, damaged = [], []
     for folder in folders:
         if not folder.is_dir():
             raise RunError(f"folder {folder} does not exist (runs={folder}).")
-        found |= {path.parent.resolve() for path in folder.rglob(FILE_NAME)}
-    runs, damaged = [], []
-    for folder in sorted(found):
+    for folder in sorted({p.parent.resolve() for f in folders for p in f.rglob(FILE_NAME)}):
         try:
             run = Run(folder, RunRecord.load(folder), read_config(folder))
             if run.config:

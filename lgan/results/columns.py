@@ -7,10 +7,10 @@ compared: distances between features get one for each extractor, number of sampl
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
@@ -109,20 +109,15 @@ def _known_metrics() -> list[type[Metric]]:
 def matrix_metrics(record: RunRecord) -> list[str]:
     """Names of the metrics whose result matrices the report shows, in alphabetical order."""
     wanted = {c.family or c.of.partition(".")[2] for c in declared(record) if c.matrix}
-    names = record.metric_names()
-    return sorted(name for name in names if any(fnmatch(name, pattern) for pattern in wanted))
+    return sorted({name for each in wanted for name in fnmatch.filter(record.metric_names(), each)})
 
 
 def _of_family(
     family: str, columns: Sequence[Column], records: Sequence[RunRecord]
 ) -> Iterator[TableColumn]:
     """Every column of a family for every extractor, number of samples and reference."""
-    sources = {
-        (name, signature(record))
-        for record in records
-        for name in record.metric_names()
-        if fnmatch(name, family)
-    }
+    sources = {(name, signature(record)) for record in records
+               for name in fnmatch.filter(record.metric_names(), family)}  # fmt: skip
     for name, source in sorted(sources, key=str):
         twins = len([other for other in sources if other[0] == name]) > 1
         suffix, shown = "_".join([name, *(source if twins else ())]), _words(name, source, twins)
@@ -156,7 +151,5 @@ def signature(record: RunRecord) -> tuple[str, ...]:
 
 def _words(metric: str, source: tuple[str, ...], with_id: bool) -> str:
     """Extractor, samples per class and reference as they stand in a column's title."""
-    extractor = metric.partition("_")[2]
-    key, samples, reference = source
-    name = f"{extractor} {key}" if with_id else extractor
-    return f"{name}, {samples} per class, {reference}"
+    extractor, (key, samples, reference) = metric.partition("_")[2], source
+    return f"{extractor}{f' {key}' if with_id else ''}, {samples} per class, {reference}"

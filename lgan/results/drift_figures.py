@@ -26,8 +26,7 @@ def drifts(group: Group, name: str = "max_drift") -> np.ndarray:
     combine = max if name == "max_drift" else np.mean
     line = np.full(group.first.num_tasks, np.nan)
     for task in range(1, len(line)):
-        values = [e[name] for record in group.records for e in of_old_tasks(record, task)]
-        if values:
+        if values := [e[name] for r in group.records for e in of_old_tasks(r, task)]:
             line[task] = combine(values)
     return line
 

@@ -96,17 +96,15 @@ def _figures(content: Any) -> Any:  # noqa: ANN401  (any YAML value)
     raise ValueError("figure should be a mapping with _target_, or several of them by name")
 
 
-def _entry(content: Any) -> Any:  # noqa: ANN401  (any YAML value)
-    return {"overrides": content} if isinstance(content, list) else content
-
-
 @dataclass(frozen=True)
 class PaperTable:
     """The content of a table's file, with the paper's numbers; cells are by column and method."""
 
     title: str
     runs: dict[str, list[str]]  # overrides of `lgan-train` for each data set, by the run's name
-    methods: dict[str, Annotated[Entry, BeforeValidator(_entry)]]
+    methods: dict[str, Annotated[
+        Entry, BeforeValidator(lambda its: {"overrides": its} if isinstance(its, list) else its)
+    ]]  # fmt: skip
     columns: list[Column]
     # Of each a `note`, `overrides`, and more of them by `methods`, by `runs` and by `cells`, which
     # are patterns as "mnist/dgm_*".

@@ -80,8 +80,7 @@ def _part(table: PaperTable, part: str, methods: Sequence[str], outcomes: Outcom
     for column in columns:
         for method in methods:
             cells = _cells(table, column, method, outcomes[column.run, method], metrics)
-            shown = cells if beside else [*cells[:-3], *cells[-1:]]
-            if shown:
+            if shown := cells if beside else [*cells[:-3], *cells[-1:]]:
                 lines.append("| " + " | ".join(map(escape_markdown, shown)) + " |")
     return lines
 

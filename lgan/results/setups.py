@@ -25,8 +25,7 @@ def setup_of(config: Mapping[str, Any]) -> dict[str, str]:
     flat = {key: value for key, value in flatten(dict(config)) if value not in (None, {})}
     found = {}
     for name, place in PARTS.items():
-        inside = [key for key in flat if f"{key}.".startswith(f"{place}.")]
-        if inside:
+        if inside := [key for key in flat if f"{key}.".startswith(f"{place}.")]:
             found[name] = _words({key[len(place) + 1 :]: flat[key] for key in inside})
     return found
 

@@ -79,8 +79,7 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
 
 def over_seeds(records: Sequence[RunRecord], column: TableColumn) -> Cell:
     """Mean ± sample standard deviation; says `n` where a number is missing for some seed."""
-    values = [value for value in map(column.read, records) if not math.isnan(value)]
-    if not values:
+    if not (values := [value for value in map(column.read, records) if not math.isnan(value)]):
         return Cell("–")
     mean = float(np.mean(values))
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None

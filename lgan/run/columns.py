@@ -9,32 +9,22 @@ TRUSTED = 0.9
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the comparison table; it is left out where no run has its number.
+    """A column of the comparison table; it is left out where no run has its number."""
 
-    Args:
-        key: its name in CSV files and for `columns=...`.
-        title: what stands above it.
-        of: where its number is found: `overall.NAME` and `row.PATH` in the last task's row,
-            `total.NAME` summed over rows, `references.NAME`, or a scalar of a metric's result
-            matrix by its name in `lgan.results.matrix` (`forgetting.NAME`).
-        better: which way is better, shown as an arrow.
-        digits: after the decimal point.
-        form: fractions in percent; counts with thousands separators.
-        hidden: whether it is shown only if `columns=...` asks for it.
-        matrix: whether the report draws the metric's result matrix.
-        family: for distances between features, the pattern (`fid_*`) of the names that stand for
-            `{name}` in key and `of`. Numbers of other extractors, numbers of samples or references
-            must not be compared: each gets its own column, and stands for `{source}` in the title.
-    """
-
-    key: str
-    title: str
+    key: str  # its name in CSV files and for `columns=...`
+    title: str  # what stands above it
+    # Where its number is found: `overall.NAME` and `row.PATH` in the last task's row, `total.NAME`
+    # summed over rows, `references.NAME`, or a scalar of a metric's result matrix by its name in
+    # `lgan.results.matrix` (`forgetting.NAME`).
     of: str
-    better: Literal["higher", "lower"] | None = None
+    better: Literal["higher", "lower"] | None = None  # shown as an arrow
     digits: int = 2
-    form: Literal["number", "percent", "count"] = "number"
-    hidden: bool = False
-    matrix: bool = False
+    form: Literal["number", "percent", "count"] = "number"  # counts with thousands separators
+    hidden: bool = False  # whether it is shown only if `columns=...` asks for it
+    matrix: bool = False  # whether the report draws the metric's result matrix
+    # For distances between features, the pattern (`fid_*`) of the names that stand for `{name}` in
+    # key and `of`. Numbers of other extractors, numbers of samples or references must not be
+    # compared: each gets its own column, and stands for `{source}` in the title.
     family: str = ""
 
 

@@ -61,8 +61,7 @@ class RunFolder:
             content = OmegaConf.to_container(config, resolve=True)
             write_atomically(self.config, OmegaConf.to_yaml(redacted(content)))
             return
-        changed = changes(self.load_config(), config)
-        if changed:
+        if changed := changes(self.load_config(), config):
             raise RunError(
                 f"{self.path} holds a run with another configuration (run -> asked): "
                 f"{'; '.join(changed)}. Give run_dir=... another folder, or ask for the run's "

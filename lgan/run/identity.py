@@ -77,8 +77,7 @@ def flatten(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noq
 
 def fingerprint(config: DictConfig) -> str:
     """Return eight hex digits that differ when anything that decides a run's numbers differs."""
-    pictures = own_pictures(config)
-    return digest_of([identity(config), *filter(None, [pictures])])
+    return digest_of([identity(config), *filter(None, [own_pictures(config)])])
 
 
 def digest_of(plain: Any) -> str:  # noqa: ANN401  (any JSON value)
@@ -162,12 +161,10 @@ def register_resolvers() -> None:
     `${lgan.fingerprint:}` names a run's folder. `${lgan.by:KEY,{VALUE:x,other:y}}` is a setting
     that depends on another key, the preset or the budget: x where that is VALUE, y elsewhere.
     """
-    for name, function in (("fingerprint", _fingerprint_of), ("by", _chosen_by)):
-        OmegaConf.register_new_resolver(f"lgan.{name}", function, replace=True)
-
-
-def _fingerprint_of(*, _root_: DictConfig) -> str:
-    return fingerprint(_root_)
+    OmegaConf.register_new_resolver("lgan.by", _chosen_by, replace=True)
+    OmegaConf.register_new_resolver(
+        "lgan.fingerprint", lambda *, _root_: fingerprint(_root_), replace=True
+    )
 
 
 def _chosen_by(key: str, choices: dict[str, Any], *, _root_: DictConfig) -> Any:  # noqa: ANN401

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from lgan.errors import ConfigError
-from lgan.files import file_names
-from lgan.inference.output import staged
+from lgan.files import file_names, staged
 from lgan.inference.task_network import find_task
 
 
