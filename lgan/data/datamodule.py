@@ -65,8 +65,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self.name = name
         self.batch_size, self.steps, self.draws, self.seed = batch_size, steps, draws, seed
         self._load = partial(splits, root=root)
-        cut = (classes_per_task, class_order, class_order_seed, num_tasks)
-        self._cut = lambda num_classes: TaskSequence(num_classes, *cut)
+        self._cut = (classes_per_task, class_order, class_order_seed, num_tasks)
         self._in_memory, self._limit = in_memory, memory_limit_mb * 2**20
         self._num_workers, self._augmentation = num_workers, augmentation
         self._info: TaskInfo | None = None
@@ -85,7 +84,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
     @cached_property
     def _loaded(self) -> tuple[ImageSplits, TaskSequence]:
         splits = self._load()
-        sequence = self._cut(len(splits.class_names))
+        sequence = TaskSequence(len(splits.class_names), *self._cut)
         for task in sequence:
             count = int(torch.isin(splits.train.labels, torch.tensor(task.classes)).sum())
             check_batch_size(self.batch_size, count, task.index, distributed.world())
