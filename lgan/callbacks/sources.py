@@ -19,19 +19,16 @@ class PictureSource:
     """The test inputs of translation tasks (the labels), one after the other, round and round."""
 
     def __init__(self, datamodule: TaskSequenceDataModule, device: torch.device) -> None:
-        self.datamodule, self.device = datamodule, device
-        self.used: dict[int, int] = {}
+        self.datamodule, self.device, self.used = datamodule, device, Counter[int]()
 
     def __call__(self, labels: Tensor) -> Tensor:
         """Return the next input (B, C, H, W) in [-1, 1] of each label's task."""
-        pictures: dict[int, Tensor] = {}
-        for label in labels.unique().tolist():
-            inputs, first = self.datamodule.test_inputs(label), self.used.get(label, 0)
-            places = (labels == label).nonzero().flatten().tolist()
-            self.used[label] = first + len(places)
-            taken = inputs[torch.arange(first, first + len(places)) % len(inputs)]
-            pictures.update(zip(places, taken, strict=True))
-        return to_float(torch.stack([pictures[i] for i in range(len(labels))]).to(self.device))
+        inputs = {label: self.datamodule.test_inputs(label) for label in labels.unique().tolist()}
+        taken = []
+        for label in labels.tolist():
+            taken.append(inputs[label][self.used[label] % len(inputs[label])])
+            self.used[label] += 1
+        return to_float(torch.stack(taken).to(self.device))
 
 
 class ClassNoise:

@@ -105,10 +105,6 @@ class FilterBankLayer(LifelongLayer):
         self.finished += 1
         self._forget()
 
-    def structure(self) -> dict[str, Any]:
-        """Return the unconstrained filters of each task and the number of finished tasks."""
-        return {"unconstrained": list(self.counts), "finished": self.finished}
-
     def forward(self, x: Tensor) -> Tensor:
         """Compute as the current task, or as the last one if that is finished."""
         last = len(self.counts) - 1
@@ -234,5 +230,6 @@ class FactorisedTranslator(LifelongGenerator):
     def structure(self) -> dict[str, Any]:
         """Return classes, finished tasks, and unconstrained filters by layer and task."""
         named = self.network.named_modules()
-        banks = {name: m.structure() for name, m in named if isinstance(m, FilterBankLayer)}
-        return super().structure() | {"layers": banks}
+        banks = {name: m for name, m in named if isinstance(m, FilterBankLayer)}
+        held = {n: {"unconstrained": [*m.counts], "finished": m.finished} for n, m in banks.items()}
+        return super().structure() | {"layers": held}

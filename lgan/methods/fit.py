@@ -18,14 +18,12 @@ class Declared:
 
     name: str
     test_mode: str
-    has_generator: bool = True
-    """Whether there is a generator; without one, `generator` is an empty module."""
+    has_generator: bool = True  # without one, `generator` is an empty module
     classifies: ClassVar[bool] = True
     """Whether `classify` knows all classes learnt, where tasks are classes to draw."""
     refuses: ClassVar[dict[Trait, str]] = {}
     """What the method makes no sense with: why, and what to choose instead."""
-    varies: str = ""
-    """Why a step is not the same work each time, on the same kind of batches; "": it is."""
+    varies: str = ""  # why a step is not the same work each time, on like batches; "": it is
     needs: ClassVar[tuple[str, ...]] = ()
     """What the class relies on; it does not combine with one that `lacks` any of it."""
     lacks: ClassVar[tuple[str, ...]] = ()

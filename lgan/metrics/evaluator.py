@@ -8,7 +8,7 @@ import torch
 
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.distributed import is_main
-from lgan.errors import warn
+from lgan.errors import RunError, warn
 from lgan.metrics.accuracy_reverse import When
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import TrainedClassifier
@@ -82,6 +82,8 @@ class Evaluator(Reference):
         self, make_sampler: Callable[[], Sampler] | None, head: Head | None, task: int
     ) -> Values:
         """Measure tasks 0..task; see `Evidence` for the arguments."""
+        if not self.references:
+            raise RunError("Evaluator.prepare must be called before Evaluator.evaluate.")
         evidence = Evidence(self, task, make_sampler, head)
         values = Values([{} for _ in evidence.tasks])
         for metric in self.metrics:

@@ -52,7 +52,6 @@ class ClassifierFeatures:
             )
         self.fingerprint, self._features, self._device = classifier.key, features, device
 
-    @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features (B, D) of uint8 images (B, C, H, W)."""
         return self._features(to_float(images.to(self._device))).float()
@@ -89,7 +88,6 @@ class InceptionFeatures:
             ) from error
         self._module = module.to(device)
 
-    @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features (B, 2048) of uint8 images (B, 1 or 3, H, W)."""
         return self._module(_colour(images).to(self._device))[0]
@@ -121,7 +119,6 @@ class EfficientNetLite0Features:
         module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self._module, self._device = module.eval().to(device), device
 
-    @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Return float32 features (B, 1280) of uint8 images (B, 1 or 3, H, W)."""
         scaled = (_colour(images.to(self._device)).float() - 127) / 128

@@ -36,9 +36,6 @@ class PairedDistances(Metric):
 
 
 def paired_distances(outputs: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return mean absolute error and structural similarity (at most 1; Wang et al. 2004).
-
-    Of pictures (N, C, H, W) in [-1, 1] from their targets, the error in units of that range.
-    """
+    """Return mean error and SSIM (Wang et al. 2004) of (N, C, H, W) in [-1, 1] to their targets."""
     similarity = cast(Tensor, structural_similarity_index_measure(outputs, targets, data_range=2.0))
     return {"l1": float((outputs - targets).abs().mean()), "ssim": float(similarity)}

@@ -26,7 +26,7 @@ def fans(layer: L) -> tuple[float, float]:
 
 @torch.no_grad()
 def initialised(layer: L, gain: float = 2.0) -> L:
-    """Fill weights uniformly with variance ``2 * gain / (fan_in + fan_out)``, the bias with 0.
+    """Fill weights uniformly, with variance ``2 * gain / (fan_in + fan_out)``, the bias with 0.
 
     The gain is 2 for layers followed by a ReLU ("He"), 1 for the others (Glorot).
     """

@@ -126,12 +126,9 @@ def advice(state: State) -> str:
     network, channels = found.pop("network"), found.pop("channels", (3, 3))
     settings = " ".join(f"{k}={str(v).lower()}" for k, v in found.items())
     said = f"It fits {network} with {settings} (keys of network.generator)."
-    inputs, outputs = channels
-    if inputs == outputs == 3:
-        return said
-    if inputs == outputs == 1:
-        return f"{said} Its pictures are grey: data.splits.channels=1."
-    return f"{said} It makes {outputs} channels of {inputs}; pairs have 1 or 3 on both sides."
+    known = {(3, 3): "", (1, 1): " Its pictures are grey: data.splits.channels=1."}
+    odd = f" It makes {channels[1]} channels of {channels[0]}; pairs have 1 or 3 on both sides."
+    return said + known.get(channels, odd)
 
 
 def recognise(state: State) -> dict[str, Any]:
@@ -164,8 +161,7 @@ def recognise(state: State) -> dict[str, Any]:
 def define_g(state: State) -> dict[str, Any]:
     """Return the arguments of pix2pix's `define_G` whose network a state loads into; {} if none.
 
-    Its code gives convolutions biases with a norm of instances alone, and has U-Nets of 7 and 8
-    halvings and ResNets of 6 and 9 blocks.
+    Its code gives convolutions biases with a norm of instances alone.
     """
     found = recognise(state)
     kinds = {("downs", 7): "unet_128", ("downs", 8): "unet_256", ("blocks", 6): "resnet_6blocks",
