@@ -65,7 +65,7 @@ class FixedNoiseSamples(TaskCallback):
         if distributed.is_main():
             self._save_targets(context.datamodule, folder, method.stamp)
             context.record(retention=self._compare(drawn, folder, method.stamp))
-            self._save(drawn, [c for task in tasks for c in task.classes], context, folder)
+            self._save(drawn, context, folder)
 
     def _noise(self, method: Learner, datamodule: TaskSequenceDataModule, folder: Path) -> Tensor:
         """Return noise (classes, rows, z_dim) or first test inputs (tasks, per_class, C, H, W)."""
@@ -124,9 +124,8 @@ class FixedNoiseSamples(TaskCallback):
     def _write(path: Path, stamp: Stamp, **content: Tensor | list) -> None:
         save_tensors(path, content | {"stamp": stamp})
 
-    def _save(
-        self, drawn: list[Tensor], classes: list[int], context: TaskContext, folder: Path
-    ) -> None:
+    def _save(self, drawn: list[Tensor], context: TaskContext, folder: Path) -> None:
+        classes = list(context.datamodule.sequence.seen(context.task))
         images, stem = to_uint8(torch.cat(drawn)), folder / f"task{context.task}"
         self._write(stem.with_suffix(".pt"), context.method.stamp, classes=classes, images=images)
         grid = make_grid(images.flatten(0, 1).float() / 255, nrow=self.per_class, padding=1)

@@ -169,13 +169,10 @@ class GrowingGenerator(TaskGenerator):
             inputs = now if link.source is None else widths[link.source]
             layer.grow(inputs, widths[link.units] * link.per_unit, self.settings.fill)
             layer.add_task(start)
-        for name, units in self.chain.norms.items():
-            self._specific(name).add_task(widths[units], classes, False)
-        width = widths[self.chain.head_source]
-        self._specific(self.chain.head).add_task(width, classes, True)
-
-    def _specific(self, name: str) -> TaskSpecific:
-        return cast(TaskSpecific, self.network.get_submodule(name))
+        norms = [(name, units, False) for name, units in self.chain.norms.items()]
+        for name, units, again in [*norms, (self.chain.head, self.chain.head_source, True)]:
+            specific = cast(TaskSpecific, self.network.get_submodule(name))
+            specific.add_task(widths[units], classes, again)
 
 
 class WeightMaskedGenerator(GrowingGenerator):

@@ -79,8 +79,8 @@ class MaskedLayer(TaskLayer):
         raise NotImplementedError
 
     def unprotected(self) -> Tensor:
-        """Return 1 where a weight may change and 0 where older tasks use it."""
-        raise NotImplementedError
+        """Return 1 where a weight may change and 0 where older tasks use it, 1 - m_old."""
+        return self.mask(lambda masks: cast(Tensor, masks.free))
 
 
 class WeightMaskedLayer(MaskedLayer):
@@ -102,11 +102,6 @@ class WeightMaskedLayer(MaskedLayer):
     def mask(self, values: Callable[[TaskMasks], Tensor]) -> Tensor:
         """Return the values of the weight's own mask."""
         return values(self.masks)
-
-    def unprotected(self) -> Tensor:
-        """Return 1 - m_old, in the weight's shape."""
-        assert self.masks.free is not None
-        return self.masks.free
 
 
 class UnitMaskedLayer(MaskedLayer):

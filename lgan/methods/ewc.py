@@ -68,8 +68,7 @@ class EWCGAN(LifelongGAN):
         fisher_samples: generated images that the Fisher information is estimated from.
         fisher_batch: images per batch (batch statistics are over these); of a translator never
             more than training.batch_size, as its statistics are of so many in training.
-        per_sample: square each sample's gradient (the Fisher information's definition) or the
-            batch's mean gradient (cheaper, common, and biased).
+        per_sample: square each sample's gradient (by definition), or the mean (cheap, biased).
         accumulate: "last": only the last task's F and weights; "online": F = decay * F + F_new,
             anchored at the latest weights (cost constant in the number of tasks); "separate": one
             F and anchor for each task.

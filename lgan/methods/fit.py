@@ -21,8 +21,7 @@ class Declared:
     has_generator: bool = True  # without one, `generator` is an empty module
     classifies: ClassVar[bool] = True
     """Whether `classify` knows all classes learnt, where tasks are classes to draw."""
-    refuses: ClassVar[dict[Trait, str]] = {}
-    """What the method makes no sense with: why, and what to choose instead."""
+    refuses: ClassVar[dict[Trait, str]] = {}  # what makes no sense with it: why, what instead
     varies: str = ""  # why a step is not the same work each time, on like batches; "": it is
     needs: ClassVar[tuple[str, ...]] = ()
     """What the class relies on; it does not combine with one that `lacks` any of it."""

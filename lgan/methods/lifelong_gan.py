@@ -88,8 +88,7 @@ class Distillation(Snapshot, ConvertedGenerator):
         beta: weight of the distillation; with 0 it is fine-tuning.
         auxiliary: "montage", "swap" or both, whose pictures are then put together.
         patch: side of the montage's tiles in pixels.
-        last_layers: "per_task", as the baselines of Piggyback GAN's paper, or "shared": one
-            network for all tasks, as Lifelong GAN's own.
+        last_layers: "per_task", as Piggyback GAN's baselines, or "shared", as Lifelong GAN's own.
     """
 
     refuses: ClassVar[dict[Trait, str]] = {

@@ -26,6 +26,7 @@ from lgan.seeding import mix
 log = logging.getLogger(__name__)
 
 ClassifierFactory = Callable[[tuple[int, int, int], int], nn.Module]
+Head = Callable[[Tensor], Tensor]  # images (B, C, H, W) in [-1, 1] to logits (B, num_classes)
 RESIDENT_BYTES = 2 * 1024**3  # larger sets are read batch by batch
 
 
@@ -132,10 +133,7 @@ def trained_once(
 
 
 def predict(
-    classify: Callable[[Tensor], Tensor],
-    images: Images,
-    device: torch.device | str,
-    among: Sequence[int] | None = None,
+    classify: Head, images: Images, device: torch.device | str, among: Sequence[int] | None = None
 ) -> Tensor:
     """Return the most likely class of each image, int64 (N,) on the CPU; see `rank`."""
     return rank(classify, images, device, among, most=1).flatten()
@@ -143,7 +141,7 @@ def predict(
 
 @torch.no_grad()
 def rank(
-    classify: Callable[[Tensor], Tensor],
+    classify: Head,
     images: Images,
     device: torch.device | str,
     among: Sequence[int] | None = None,
@@ -152,8 +150,7 @@ def rank(
 ) -> Tensor:
     """Return each image's most likely classes, best first, int64 (N, min(most, K)) on the CPU.
 
-    `classify` maps images (B, C, H, W) in [-1, 1] to logits (B, num_classes). Chosen is among K
-    classes, None meaning all; of equal logits the class that comes first wins.
+    Chosen is among K classes, None meaning all; of equal logits the class that comes first wins.
     """
     found = [torch.empty(0, dtype=torch.int64)]
     for indices in torch.arange(len(images)).split(batch_size):

@@ -12,11 +12,10 @@ from torch import Tensor
 from lgan import distributed
 from lgan.data.images import Images, TensorImages, to_uint8
 from lgan.errors import DataError, TrainingDivergedError
-from lgan.metrics.classifier_training import predict
+from lgan.metrics.classifier_training import Head, predict
 from lgan.metrics.features import extract
 from lgan.metrics.reference import Reference
 
-Head = Callable[[Tensor], Tensor]
 Sampler = Callable[[Tensor], Tensor]
 
 
@@ -31,7 +30,7 @@ class Evidence:
     evaluator: Reference  # has the real images, and the networks that look at images
     task: int  # that has just ended, from 0
     make_sampler: Callable[[], Sampler] | None
-    head: Head | None  # the method's own classifier, images (B, C, H, W) to logits (B, num_classes)
+    head: Head | None  # the method's own classifier
 
     def __post_init__(self) -> None:
         self.tasks = self.evaluator.tasks[: self.task + 1]  # the classes of each so far

@@ -28,8 +28,7 @@ class Reference:
     Args:
         classifier: makes the evaluation classifier from `(image_shape, num_classes)`.
         classifier_training: of it, and of the classifiers of `accuracy_reverse`.
-        extractor: `(classifier=TrainedClassifier, device=...) -> FeatureExtractor`; None leaves
-            out every metric that needs features.
+        extractor: `(classifier=, device=) -> FeatureExtractor`; None: no metric of features.
         cache_dir: where classifiers and features of real images are kept.
         samples_per_class: generated images.
         batch_per_class: images of each class in one call of the generator.
