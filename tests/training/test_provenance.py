@@ -207,19 +207,35 @@ def test_another_first_network_is_refused(configure, tmp_path) -> None:
 # Files of a run that are not its own.
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """Return a folder of runs by seed, each of which is trained when it is first asked for."""
+    return tmp_path_factory.mktemp("trained")
+
+
 @pytest.fixture
-def whole(configure, tmp_path) -> Path:
-    folder = train(configure(*QUICK, f"run_dir={tmp_path}/run"))
+def whole(configure, tmp_path, trained) -> Path:
+    folder = run_of(0, trained, configure, tmp_path / "run")
     stopped(folder)
     return folder
+
+
+@pytest.fixture
+def other(configure, tmp_path, trained) -> Path:
+    return run_of(1, trained, configure, tmp_path / "other")
+
+
+def run_of(seed: int, trained: Path, configure, to: Path) -> Path:
+    if not (trained / f"{seed}").exists():
+        train(configure(*QUICK, f"seed={seed}", f"run_dir={trained}/{seed}"))
+    return Path(shutil.copytree(trained / f"{seed}", to))
 
 
 def again(configure, folder: Path) -> Path:
     return train(configure(*QUICK, f"run_dir={folder}"))
 
 
-def test_borders_that_were_exchanged_are_refused(configure, whole, tmp_path) -> None:
-    other = train(configure(*QUICK, "seed=1", f"run_dir={tmp_path}/other"))
+def test_borders_that_were_exchanged_are_refused(configure, whole, other, tmp_path) -> None:
     border, kept = whole / "checkpoints/task1.pt", tmp_path / "kept.pt"
     shutil.copy(border, kept)
     for source, message in (
@@ -269,10 +285,14 @@ def test_a_border_that_does_not_fit_ends_in_a_sentence(configure, whole, spoil) 
     ],
 )
 def test_a_checkpoint_of_elsewhere_is_refused(
-    configure, tmp_path, monkeypatch, change, message
+    configure, tmp_path, trained, monkeypatch, change, message
 ) -> None:
-    config = configure(*QUICK, "callbacks.checkpoint.every=1", f"run_dir={tmp_path}/run")
-    folder = break_off(monkeypatch, config, task=1, step=2)
+    every = [*QUICK, "callbacks.checkpoint.every=1"]
+    if not (trained / "broken").exists():
+        broken = configure(*every, f"run_dir={trained}/broken")
+        break_off(monkeypatch, broken, task=1, step=2)
+    folder = Path(shutil.copytree(trained / "broken", tmp_path / "run"))
+    config = configure(*every, f"run_dir={folder}")
     last = folder / "checkpoints/last.ckpt"
     content = load_tensors(last)
     save_tensors(last, content | {"lgan": content["lgan"] | change})
@@ -282,8 +302,7 @@ def test_a_checkpoint_of_elsewhere_is_refused(
     assert RunRecord.load(train(config)).complete
 
 
-def test_a_record_of_another_run_is_refused(configure, whole, tmp_path) -> None:
-    other = train(configure(*QUICK, "seed=1", f"run_dir={tmp_path}/other"))
+def test_a_record_of_another_run_is_refused(configure, whole, other, tmp_path) -> None:
     shutil.copy(other / "results.json", whole / "results.json")
     for use in (lambda: again(configure, whole), lambda: load_run(whole)):
         with pytest.raises(RunError, match=r"not of the same run .*seed: 1 -> 0"):
@@ -308,8 +327,7 @@ def test_borders_that_are_all_gone_are_not_trained_again_in_silence(configure, w
         again(configure, whole)
 
 
-def test_samples_say_whose_they_are(configure, whole, tmp_path) -> None:
-    other = train(configure(*QUICK, "seed=1", f"run_dir={tmp_path}/other"))
+def test_samples_say_whose_they_are(configure, whole, other, tmp_path) -> None:
     stamp = RunRecord.load(whole).stamp
     for path in (whole / "samples").glob("*.pt"):
         assert load_tensors(path)["stamp"] == stamp, path
