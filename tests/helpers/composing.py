@@ -1,9 +1,9 @@
 """Hydra, which composes the groups of conf/ once per choice of them, and parses no text twice.
 
 Reading and merging twenty files takes two tenths of a second, for every test and every command that
-composes a config. Here what they say is kept for each choice of groups, and a copy of it is handed
-to Hydra, which sets single values in it as ever. Other folders than conf/ are read every time, and
-a choice that Hydra refuses is refused every time.
+composes a config. Here what a file says, and what all of a choice of groups say, is kept, and a
+copy of it is handed to Hydra, which sets single values in it as ever. Other folders than conf/ are
+read every time, and a choice that Hydra refuses is refused every time.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 import omegaconf.base
 from hydra import compose, initialize_config_dir
 from hydra._internal import config_loader_impl as loader
-from hydra._internal.config_repository import IConfigRepository
+from hydra._internal.config_repository import ConfigRepository, IConfigRepository
 from hydra._internal.defaults_list import DefaultsList
 from hydra.core.override_parser.types import Override
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 
 from lgan.launch.compose import config_path
@@ -27,8 +28,29 @@ CONF = f"file://{config_path()}"
 
 _lists: dict[tuple[Any, ...], DefaultsList] = {}
 _contents: dict[int, bytes] = {}
+_files: dict[tuple[str, ...], bytes] = {}
+_load = ConfigRepository.load_config
 _create_list = loader.create_defaults_list
 _merge = loader.ConfigLoaderImpl._compose_config_from_defaults_list
+
+
+def places_of(repo: IConfigRepository) -> tuple[str, ...]:
+    return tuple(source.full_path() for source in repo.get_sources())
+
+
+def are_kept(places: tuple[str, ...]) -> bool:
+    return all(place == CONF or not place.startswith("file:") for place in places)
+
+
+def load_config(self: ConfigRepository, config_path: str) -> ConfigResult | None:
+    """Stand in for Hydra's method: a copy of what a file says."""
+    places = places_of(self)
+    if not are_kept(places):
+        return _load(self, config_path)
+    key = (config_path, *places)
+    if key not in _files:
+        _files[key] = pickle.dumps(_load(self, config_path))
+    return pickle.loads(_files[key])
 
 
 def create_defaults_list(
@@ -43,13 +65,13 @@ def create_defaults_list(
     for override in overrides_list:
         chosen = repo.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
         (groups if chosen or override.is_sweep_override() else values).append(override)
-    places = tuple(source.full_path() for source in repo.get_sources())
+    places = places_of(repo)
     key = (config_name, prepend_hydra, skip_missing, places, *(o.input_line for o in groups))
     if key in _lists:
         found = _lists[key]
     else:
         found = _create_list(repo, config_name, groups, prepend_hydra, skip_missing)
-        if all(place == CONF or not place.startswith("file:") for place in places):
+        if are_kept(places):
             _lists[key] = found
     return DefaultsList(found.defaults, found.defaults_tree, values, found.overrides)
 
@@ -65,6 +87,7 @@ def compose_config(
     return pickle.loads(_contents[id(defaults)])
 
 
+ConfigRepository.load_config = load_config
 loader.create_defaults_list = create_defaults_list
 loader.ConfigLoaderImpl._compose_config_from_defaults_list = compose_config
 omegaconf.base.parse = cache(omegaconf.base.parse)  # interpolations, which are only read
