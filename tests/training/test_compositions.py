@@ -79,13 +79,17 @@ def composed(*overrides: str) -> DictConfig:
 
 
 TRIED: set[str] = set()
-"""The networks and objectives of which a step was tried: with another method it is the same."""
+"""The networks and objectives of which a step was tried, on one picture or on more.
+
+With another method, or with yet more pictures, it is the same.
+"""
 
 
 def refusal(config: DictConfig) -> str:
     """Return why a config is refused, or an empty text."""
     method: Any = locate(config, "method")
-    parts = [config.network, config.objective, config.data.batch_size, pictures_of(config)]
+    few = config.data.batch_size == 1
+    parts = [config.network, config.objective, few, pictures_of(config)]
     step = repr([*parts, method.has_generator])
     known = patch.object(fit, "try_out") if step in TRIED else nullcontext()
     try:

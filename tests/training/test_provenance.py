@@ -158,6 +158,7 @@ def test_a_sweep_over_folders_trains_each(tmp_path, cache) -> None:
 # What goes on only with its own.
 
 
+@pytest.mark.slow
 def test_changed_pictures_in_the_same_folder_are_refused(own, tmp_path) -> None:
     pictures(tmp_path / "a")
     folder = train(own("a"))
@@ -192,6 +193,7 @@ def test_classes_that_come_or_go_between_stop_and_resume(
     assert RunRecord.load(tmp_path / "run").tasks[0]["class_names"] == ["a"]
 
 
+@pytest.mark.slow
 def test_another_first_network_is_refused(configure, tmp_path) -> None:
     folder = train(configure(*QUICK, f"run_dir={tmp_path}/first"))
     state = load_run(folder)[0].generator.state_dict()
@@ -356,6 +358,7 @@ def test_older_runs_go_on_with_a_warning(configure, whole, capsys) -> None:
 # Tables.
 
 
+@pytest.mark.slow
 def test_tables_average_over_the_same_pictures_only(own, tmp_path) -> None:
     pictures(tmp_path / "a")
     pictures(tmp_path / "b", seed=1)
