@@ -79,7 +79,7 @@ def composed(*overrides: str) -> DictConfig:
 
 
 TRIED: set[str] = set()
-"""The networks and objectives of which a step was tried, on one picture or on more.
+"""The networks and objectives of which a step was tried, on how many pictures up to four.
 
 With another method, or with yet more pictures, it is the same.
 """
@@ -88,8 +88,8 @@ With another method, or with yet more pictures, it is the same.
 def refusal(config: DictConfig) -> str:
     """Return why a config is refused, or an empty text."""
     method: Any = locate(config, "method")
-    few = config.data.batch_size == 1
-    parts = [config.network, config.objective, few, pictures_of(config)]
+    size = min(config.data.batch_size, 4)
+    parts = [config.network, config.objective, size, pictures_of(config)]
     step = repr([*parts, method.has_generator])
     known = patch.object(fit, "try_out") if step in TRIED else nullcontext()
     try:
