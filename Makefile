@@ -46,7 +46,8 @@ format: setup ## repair what ruff can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-PYTEST := OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -q -n $(WORKERS)
+# Compiled modules are kept, as hundreds of processes read them.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 WANDB_MODE=offline $(BIN)/python -m pytest -q -n $(WORKERS)
 
 test: setup ## run the tests on all cores; nothing is downloaded
 	$(PYTEST) $(ARGS)

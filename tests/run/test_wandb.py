@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from short_runs import SHORT
@@ -12,9 +13,10 @@ from wandb_server import WandbServer, wandb_server
 
 from lgan.run.record import RunRecord
 
-pytestmark = pytest.mark.slow
-
-pytest.importorskip("wandb")
+pytestmark = [  # not imported for that, which takes a second
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("wandb") is None, reason="needs lgan[wandb]"),
+]
 
 
 def train(server: WandbServer, tmp_path, cache, *overrides: str) -> subprocess.CompletedProcess:
