@@ -53,6 +53,7 @@ def serve(client: Path) -> None:
 
 def prepare() -> None:
     """Import libraries, and all of lgan but what is run by `-m`."""
+    gc.disable()  # it would look through all that is imported again and again
     for library in LIBRARIES:
         with suppress(ModuleNotFoundError):  # some are optional
             importlib.import_module(library)
@@ -63,6 +64,7 @@ def prepare() -> None:
     assert threading.active_count() == 1, "a thread does not survive a fork"
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def compose_once() -> None:
