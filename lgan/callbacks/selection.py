@@ -103,8 +103,6 @@ class SelectByValidation(TaskCallback):
         self.best = state_dict["best"]
 
     def _accuracy(self, method: Learner, tasks: Sequence[Images]) -> float:
-        total = 0.0
-        for images in tasks:
-            found = predict(method.classify, images, method.device, self._classes)
-            total += (found == images.labels).double().mean().item()
-        return total / len(tasks)
+        found = [predict(method.classify, images, method.device, self._classes) for images in tasks]
+        right = [f == images.labels for f, images in zip(found, tasks, strict=True)]
+        return sum(r.double().mean().item() for r in right) / len(tasks)

@@ -25,8 +25,7 @@ class BinaryMaskSettings:
     threshold: Weight = 5e-3  # tau; a weight whose m is not above it is off
     value: Number = 1e-2  # m of all weights before training; above tau all start as on
     ternary: bool = False  # m < 0 flips the weight's sign, 0 <= m <= tau switches it off
-    scaling: Literal["none", "weight", "layer"] = "none"
-    """Of m's gradient: by 1 / |w| ("weight") or by 1 / mean |w| ("layer")."""
+    scaling: Literal["none", "weight", "layer"] = "none"  # of m's gradient: 1/|w|, 1/mean |w|
     norms: Literal["task", "frozen"] = "task"  # "frozen": the first task's serve all, in eval mode
     start: Start = "first"  # whose norms and last layers a task starts with
 

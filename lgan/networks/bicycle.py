@@ -118,7 +118,6 @@ class BicycleEncoder(nn.Module):
 
     2,590,032 parameters with 5 blocks, 1,344,080 with 4 (code of 8, ndf 64). The last maps are
     averaged over all places, which is the code's average over 8x8 at 256 and at 128 pixels.
-
     `ndf` channels are behind the first convolution; 2, 3, 4, 4 ... times as many follow. `blocks`
     are halvings, the first convolution counted: 5 for 256 pixels, 4 for 128, 3 for 64.
     """

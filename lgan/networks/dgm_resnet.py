@@ -105,8 +105,8 @@ class DGMResNetGenerator(nn.Module):
             links += [
                 Link(f"{block}.conv1", inputs, hidden),
                 Link(f"{block}.conv2", hidden, outputs),
+                Link(f"{block}.shortcut", inputs, outputs),
             ]
-            links.append(Link(f"{block}.shortcut", inputs, outputs))
             norms |= {f"{block}.norm1": inputs, f"{block}.norm2": hidden}
             identities[f"{block}.identity"] = inputs
             inputs = outputs

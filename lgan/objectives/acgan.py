@@ -78,7 +78,6 @@ class ACGAN(Objective):
 
     task_kind: ClassVar[TaskKind] = "classes"
     name: ClassVar[str] = "acgan"
-
     adversarial: AdversarialLoss
     class_weight: Weight = 1.0  # lambda_CLS; 0 makes the GAN unconditional
     penalty_weight: Weight = 10.0  # lambda_GP

@@ -46,7 +46,6 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     instead = "network=bicycle256 or the like, or objective=pix2pix for a single translator"
     needs_pairs: ClassVar[bool] = True
     batch_multiple: ClassVar[int] = 2
-
     adversarial: AdversarialLoss  # in BicycleGAN least squares without a half
     l1_weight: Weight = 10.0
     kl_weight: Weight = 0.01

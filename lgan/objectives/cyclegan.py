@@ -98,7 +98,6 @@ class CycleGAN(Translation[CycleGenerator, CycleDiscriminator]):
     composites = (CycleGenerator, CycleDiscriminator)
     instead: ClassVar[str] = "network=cycle_resnet6 or the like, or objective=pix2pix for pairs"
     order: ClassVar[tuple[str, ...]] = ("generator", "discriminator")
-
     adversarial: AdversarialLoss  # in CycleGAN least squares without a half
     cycle_weight: Weight = 10.0  # lambda
     identity_weight: Weight = 0.5  # lambda_idt; 0 saves two passes

@@ -24,7 +24,6 @@ class Pix2Pix(Translation[Translator, PictureDiscriminator]):
 
     name: ClassVar[str] = "pix2pix"
     needs_pairs: ClassVar[bool] = True
-
     adversarial: AdversarialLoss  # in pix2pix binary cross entropy
     l1_weight: Weight = 100.0
     d_weight: Weight = 0.5  # the half slows D down against G, as in pix2pix
