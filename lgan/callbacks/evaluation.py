@@ -56,7 +56,7 @@ class EvaluateTasks(TaskCallback):
         method.eval()
         head = method.classify if method.has_classifier else None
         make_sampler = (lambda: self._sampler(context)) if method.has_generator else None
-        values = self.evaluator.evaluate(make_sampler, head, context.task)
+        values = self.evaluator.evaluate(make_sampler, head, context.task, method.draws_jointly)
         context.record(evaluation_seconds=time.perf_counter() - began)
         context.record_values(values, self.evaluator.columns)
         context.references |= self.evaluator.references

@@ -29,6 +29,7 @@ from lgan.methods.fit import Declared, check_fit
 from lgan.methods.saving import Saved
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.networks.modes import as_in_training, random_devices
+from lgan.networks.norm import looks_at_batch
 from lgan.networks.roles import Translator
 from lgan.objectives.base import Batch, Objective
 from lgan.objectives.schedule import DataClock, Schedule
@@ -141,6 +142,11 @@ class LifelongGAN(Saved, Declared):
     def rules_broken(self) -> list[str]:
         """Return the rules of the protocol that the method breaks."""
         return []
+
+    @property
+    def draws_jointly(self) -> bool:
+        """Whether an image depends on what else is drawn in the same call of `generate`."""
+        return looks_at_batch(self.generator)
 
     @property
     def declaration(self) -> str:

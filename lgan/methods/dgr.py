@@ -136,6 +136,11 @@ class DGR(LifelongGAN):
         predicted = seen[self.solver(images)[:, seen].argmax(1)]
         return images[assign_by_label(predicted, labels)]
 
+    @property
+    def draws_jointly(self) -> bool:
+        """Images are picked for their labels among all that a call draws."""
+        return True
+
     def classify(self, images: Tensor) -> Tensor:
         """Return the solver's logits."""
         return self.solver(images)

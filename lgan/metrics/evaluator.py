@@ -79,12 +79,16 @@ class Evaluator(Reference):
                 )
 
     def evaluate(
-        self, make_sampler: Callable[[], Sampler] | None, head: Head | None, task: int
+        self,
+        make_sampler: Callable[[], Sampler] | None,
+        head: Head | None,
+        task: int,
+        jointly: bool = True,
     ) -> Values:
         """Measure tasks 0..task; see `Evidence` for the arguments."""
         if not self.references:
             raise RunError("Evaluator.prepare must be called before Evaluator.evaluate.")
-        evidence = Evidence(self, task, make_sampler, head)
+        evidence = Evidence(self, task, make_sampler, head, jointly)
         values = Values([{} for _ in evidence.tasks])
         for metric in self.metrics:
             if all(map(evidence.has, metric.needs)):

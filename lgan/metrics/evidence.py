@@ -17,6 +17,8 @@ from lgan.metrics.features import extract
 from lgan.metrics.reference import Reference
 
 Sampler = Callable[[Tensor], Tensor]
+LARGEST_CALL = 2048
+"""Images that one call of a generator draws at most, but one of each class."""
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Evidence:
     task: int  # that has just ended, from 0
     make_sampler: Callable[[], Sampler] | None
     head: Head | None  # the method's own classifier
+    jointly: bool = True  # whether an image depends on what else its call draws
 
     def __post_init__(self) -> None:
         self.tasks = self.evaluator.tasks[: self.task + 1]  # the classes of each so far
@@ -55,15 +58,18 @@ class Evidence:
     def calls(self) -> list[Tensor]:
         """Return the labels of each call of the generator.
 
-        Every call asks for as many images of every class, so that a generator whose norms use the
-        statistics of a batch sees the same composition each time. Pictures are translated task by
-        task, as they are by a user.
+        Classes are drawn one by one, and pictures translated task by task, as they are by a user:
+        what a call takes does not grow with the tasks. If images depend on each other, every call
+        asks for as many of every class, so that the composition is the same each time.
         """
         by, seen = self.evaluator, self.classes
         each, device = by.batch_per_class, by.device
         if by.data.task_kind == "classes":
-            call = torch.tensor(seen, device=device).repeat_interleave(each)
-            return [call] * math.ceil(by.samples_per_class / each)
+            if self.jointly:
+                each = min(each, max(1, LARGEST_CALL // len(seen)))
+            every = torch.tensor(seen, device=device).repeat_interleave(each)
+            calls = [every] if self.jointly else every.split(each)
+            return [call for call in calls for _ in range(math.ceil(by.samples_per_class / each))]
         tasks = [torch.full((by.samples_of(task),), task, device=device) for task in seen]
         return [part for labels in tasks for part in labels.split(each)]
 

@@ -5,10 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.nn.modules.batchnorm import _BatchNorm
 
 Statistics = Literal["class", "batch"]
 
 EPS = 1e-5
+LARGEST = 2**21
+"""Most numbers that statistics by class hold at once, beside their inputs and results."""
 
 
 class ClassBatchNorm2d(nn.Module):
@@ -59,8 +62,9 @@ class ClassBatchNorm2d(nn.Module):
     @staticmethod
     def _class_mean(values: Tensor, share: Tensor, y: Tensor) -> Tensor:
         """Replace each row of values (B, C) by the mean over the rows of its class."""
-        means = (share.unsqueeze(2) * values.unsqueeze(1)).sum(0)
-        return F.embedding(y, means)
+        parts = values.split(max(1, LARGEST // max(1, share.numel())), dim=1)
+        means = [(share.unsqueeze(2) * part.unsqueeze(1)).sum(0) for part in parts]
+        return F.embedding(y, torch.cat(means, dim=1))
 
     def _by_batch(self, x: Tensor, y: Tensor) -> Tensor:
         flat = x.float()
@@ -77,3 +81,12 @@ class ClassBatchNorm2d(nn.Module):
         if not self.conditional:
             return self.scale.unsqueeze(0), self.offset.unsqueeze(0)
         return F.embedding(y, self.scale), F.embedding(y, self.offset)
+
+
+def looks_at_batch(network: nn.Module) -> bool:
+    """Return whether norms in eval mode use the statistics of all that is in the batch."""
+    return any(
+        (isinstance(m, ClassBatchNorm2d) and m.statistics == "batch")
+        or (isinstance(m, _BatchNorm) and not m.track_running_stats)
+        for m in network.modules()
+    )

@@ -31,6 +31,7 @@ class Measuring(TaskCallback):
 def context() -> TaskContext:
     method = SimpleNamespace(
         total_steps=7, has_generator=False, has_classifier=False, device="cpu",
+        draws_jointly=False,
         eval=lambda: None, parameter_counts=lambda: {"trained": 3},
     )  # fmt: skip
     return TaskContext(method, SimpleNamespace(reading=lambda _: nullcontext()), 1, Path())
