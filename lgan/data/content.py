@@ -14,8 +14,7 @@ from lgan.data.pairs import PairFiles, UnpairedImages
 from lgan.errors import RunError
 from lgan.files import write_json
 
-LARGE = 4 * 2**30
-"""Bytes of files above which names and sizes stand for the files' bytes."""
+LARGE = 4 * 2**30  # bytes of files above which names and sizes stand for their bytes
 PARTS = ("train", "validation", "test")
 
 

@@ -37,10 +37,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
         augmentation: applied on the device to training batches in [-1, 1], or None.
     """
 
-    task_kind: ClassVar[TaskKind] = "classes"
-    """Whether a task is classes to draw, or a translation of pictures."""
-    paired: bool = False
-    """Whether each picture of a translation has its target."""
+    task_kind: ClassVar[TaskKind] = "classes"  # classes to draw, or pictures to translate
+    paired: bool = False  # whether each picture of a translation has its target
     _loaders: tuple[type[BatchLoader], type[StreamingLoader]] = (BatchLoader, StreamingLoader)
 
     def __init__(

@@ -41,12 +41,9 @@ def to_uint8(images: Tensor) -> Tensor:
 class Images(ABC):
     """A fixed, ordered collection of labelled pictures of one shape."""
 
-    labels: Tensor
-    """int64 ``(N,)``, the data set's own class ids."""
-    shape: tuple[int, int, int]
-    """``(C, H, W)`` of every picture."""
-    in_files: bool = False
-    """Whether pictures are decoded when they are taken."""
+    labels: Tensor  # int64 ``(N,)``, the data set's own class ids
+    shape: tuple[int, int, int]  # ``(C, H, W)`` of every picture
+    in_files: bool = False  # whether pictures are decoded when they are taken
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -34,10 +34,9 @@ def paired_folders(
     Where both exist, val is the validation part and test the test part; otherwise the one that
     exists is the test part. Nothing is held out of train.
 
-    `folders` are the tasks in order, each ``{name, root, direction, fetch}``; see `task_folders`.
-    `tasks` names some of them, in the order in which they are learned; None: all, as they stand.
-    Both pictures of a pair become ``(channels, size, size)`` as `Decoder` says. The limit keeps
-    the first so many training pairs of each task, in the order of their paths.
+    For `folders` and `tasks` see `task_folders`. Both pictures of a pair become ``(channels, size,
+    size)`` as `Decoder` says. The limit keeps the first so many training pairs of each task, in the
+    order of their paths.
     """
     decoder = Decoder(size, channels, fit, background)
     chosen = task_folders(folders, tasks, root, _LAYOUT, ("train",))

@@ -1,10 +1,9 @@
 """Four translation tasks cut from scikit-learn's two photographs: real pictures, no download.
 
-Each task has a subject of its own, so that tasks differ in what they show as well as in what they
-ask for. A crop is a square window of one of the task's boxes, resized. The boxes of the test part
-lie in an upright band of each photograph that no training box of any task touches; inputs are made
-from the crop alone. Training and test pictures therefore share no pixel, though neighbours look
-alike, as two halves of one flower do.
+Each task has a subject of its own. A crop is a square window of one of the task's boxes, resized.
+The boxes of the test part lie in an upright band of each photograph that no training box of any
+task touches; inputs are made from the crop alone. Training and test pictures share no pixel, though
+neighbours look alike.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +25,7 @@ from lgan.seeding import mix
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom: pixels of a photograph of 640 x 427
 
-TEST_BANDS = {"china": (226, 450), "flower": (320, 480)}
-"""Columns of each photograph that only test pictures are cut from."""
+TEST_BANDS = {"china": (226, 450), "flower": (320, 480)}  # columns of test pictures alone
 
 _FLAT = 18.0  # of 255: a crop whose grey values deviate less is sky or shadow, and is left out
 

@@ -10,8 +10,7 @@ from lgan.data.images import Images
 from lgan.errors import ConfigError
 from lgan.seeding import mix
 
-TaskKind = Literal["classes", "pictures"]
-"""Whether a task is classes to draw from noise, or the translation of pictures."""
+TaskKind = Literal["classes", "pictures"]  # to draw from noise, or to translate
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ class TaskSequence:
 
     `classes_per_task` is one number for all tasks, or a list with one number per task;
     `class_order` is "natural", "random" or a list of all class ids. `class_order_seed`, of the
-    random order, is independent of the run's seed on purpose, so that runs with several seeds see
-    the same tasks.
+    random order, is not the run's seed, so that runs with several seeds see the same tasks.
     """
 
     def __init__(

@@ -90,9 +90,9 @@ def svhn(
 ) -> ImageSplits:
     """SVHN's cropped digits: 73,257 / 26,032 RGB pictures of 32x32, without the extra part.
 
-    `root` is a folder with ``train_32x32.mat`` and ``test_32x32.mat``; None for the cache. About
-    `validation` training pictures are held out, the same share of each class, by a `seed` that is
-    independent of the run's; MeRGAN trains on all of them, hence 0.
+    `root` is a folder with ``train_32x32.mat`` and ``test_32x32.mat``. About `validation` training
+    pictures are held out, the same share of each class, by a `seed` that is independent of the
+    run's; MeRGAN trains on all of them, hence 0.
     """
     return _splits(_SVHN, root, validation, train_limit_per_class, seed=seed)
 

@@ -139,14 +139,13 @@ def write(picture: Picture, image: Tensor) -> None:
 
 def check_output(pictures: list[Picture], overwrite: bool) -> None:
     """Refuse to write over the inputs, or, without `overwrite`, over other files."""
-    sources = {picture.source.resolve() for picture in pictures}
-    for picture in pictures:
-        if picture.target.resolve() in sources:
-            raise ConfigError(
-                f"output={picture.target.parent} would take the place of the pictures of input; "
-                "choose another folder."
-            )
-    refuse_existing((picture.target for picture in pictures), overwrite)
+    written = [picture.target for picture in pictures]
+    if {picture.source.resolve() for picture in pictures} & {path.resolve() for path in written}:
+        raise ConfigError(
+            f"output={written[0].parent} would take the place of the pictures of input; choose "
+            "another folder."
+        )
+    refuse_existing(written, overwrite)
 
 
 def _sizes(network: TaskNetwork, file: Path, fit: str) -> tuple[tuple[int, int], tuple[int, int]]:

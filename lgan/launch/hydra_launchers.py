@@ -23,8 +23,7 @@ EXTRAS = {
     "hydra_optuna_sweeper": "optuna",
 }
 """The extra of lgan that brings each plugin."""
-OWN_CHOICES = ("joblib", "submitit_local", "submitit_slurm")
-"""The plugins' own choices of `hydra/launcher`."""
+OWN_CHOICES = ("joblib", "submitit_local", "submitit_slurm")  # the plugins' `hydra/launcher`
 DEFAULTS: dict[str, dict[str, Any]] = {
     # Jobs sent out one by one: several would go together, to one process, after a few skipped ones.
     JOBLIB: {"batch_size": "1"},

@@ -39,11 +39,10 @@ def make_plan(
     dry_run: bool,
 ) -> Plan:
     """Return a plan; the arguments are the keys of conf/paper.yaml."""
-    path = Path(table)
-    content = PaperTable.load(path)
+    content = PaperTable.load(Path(table))
     root = None if data_root is None else Path(data_root).expanduser()
-    chosen = content.choose(methods, budget)
-    return Plan(content, path.stem, budget, chosen, seeds, Path(runs), root, overrides)
+    chosen, stem = content.choose(methods, budget), Path(table).stem
+    return Plan(content, stem, budget, chosen, seeds, Path(runs), root, overrides)
 
 
 def sweep_mode(*, _root_: DictConfig) -> str:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-TRUSTED = 0.9
-"""Accuracy on real images below which an evaluation classifier is warned of."""
+TRUSTED = 0.9  # accuracy on real images below which a classifier is warned of
 
 
 @dataclass(frozen=True)

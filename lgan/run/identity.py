@@ -10,7 +10,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from lgan.arguments import check_section
+from lgan.arguments import check_section, plain
 from lgan.errors import ConfigError, RunError, warn
 from lgan.files import load_tensors
 from lgan.redaction import redacted
@@ -29,14 +29,10 @@ ELSEWHERE = ("data.root", "data.in_memory", "data.memory_limit_mb", "data.num_wo
              *(f"callbacks.{name}" for name in
                ("guard", "losses", "progress", "parameters", "checkpoint", "stop")))  # fmt: skip
 """Keys within these sections that say where or how fast, not what, or that repeat others."""
-WATCHER = "callbacks.watch_"
-"""So begins the name of a callback of one's own that changes no number of the run."""
-RUN = "<run>"
-"""Stands for the run's own folder in values that name it."""
-FETCHED = "lgan.data.torchvision_sets."
-"""Where data sets are read that are the same wherever they lie."""
-Stamp = Mapping[str, str]
-"""Digests of a run's identity and data (`RunRecord.stamp`); empty: the run is an older one."""
+WATCHER = "callbacks.watch_"  # begins names of a user's callbacks that change no number
+RUN = "<run>"  # stands for the run's own folder in values that name it
+FETCHED = "lgan.data.torchvision_sets."  # data sets that are the same wherever they lie
+Stamp = Mapping[str, str]  # of identity and data (`RunRecord.stamp`); empty: of an older run
 
 
 def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
@@ -120,15 +116,11 @@ def changes(old: DictConfig, new: DictConfig) -> list[str]:
 
     A key of `training` that says what another key is stands in its place.
     """
-    typed = differences(*(_training(config) for config in (old, new)))
+    sections = (plain(config.get("training") or {}) for config in (old, new))
+    typed = differences(*(dict(flatten(section, "training")) for section in sections))
     names = {line.partition(": ")[2]: line for line in reversed(typed)}
     found = differences(identity(old), identity(new))
     return list(dict.fromkeys(names.get(line.partition(": ")[2], line) for line in found))
-
-
-def _training(config: DictConfig) -> dict[str, Any]:
-    section = OmegaConf.to_container(config.get("training") or OmegaConf.create(), resolve=True)
-    return dict(flatten(section, "training"))
 
 
 def check_stamp(path: Path, content: dict[str, Any], stamp: Stamp) -> None:

@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-ECHO = 1.0
-"""Seconds in which a further signal is the same wish: a terminal and a launcher both send one."""
+ECHO = 1.0  # seconds: a terminal and a launcher both send the same wish
 
 
 class StopBySignal(SystemExit):

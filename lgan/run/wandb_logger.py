@@ -15,8 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import warn
 
-PATIENCE = 5.0
-"""Seconds that W&B's server is given to answer."""
+PATIENCE = 5.0  # seconds that W&B's server is given to answer
 _LONGEST = 128  # characters of a name or group that W&B takes
 
 

@@ -37,8 +37,7 @@ SETTINGS: dict[str, Any] = {
     "optimizer.betas": tuple[PartShare, PartShare],
 }
 """Keys whose values nothing that is built says the range of."""
-ENTRIES = ("callbacks", "evaluation.metrics")
-"""Groups of named entries, each of which builds something."""
+ENTRIES = ("callbacks", "evaluation.metrics")  # named entries that each build something
 
 
 def check_settings(config: DictConfig) -> None:

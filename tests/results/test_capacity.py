@@ -13,8 +13,7 @@ from PIL import Image
 from lgan.results import capacity_figures, drift_figures
 from lgan.results.collect import Collection, Group, Run, collect
 from lgan.results.columns import default_columns
-from lgan.results.report import render, save_figures
-from lgan.results.report_capacity import disk_table, retention_table
+from lgan.results.report import disk_table, render, retention_table, save_figures
 from lgan.run.record import value_at
 
 

@@ -17,8 +17,7 @@ from lgan.files import save_tensors
 from lgan.results import grids
 from lgan.results.collect import Run, collect
 from lgan.results.columns import default_columns
-from lgan.results.report import render
-from lgan.results.report_capacity import parameter_table
+from lgan.results.report import parameter_table, render
 from lgan.results.tables import comparison_tables
 from lgan.run.record import RunRecord
 
