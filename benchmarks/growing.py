@@ -63,7 +63,7 @@ def without_masks(method: DGM) -> Callable[[], None]:
     plain.masks, plain.committed = {}, 0  # type: ignore[assignment]
     plain.set_scale = lambda scale: None  # type: ignore[assignment]
     twin.generator, twin.sparsity_weight = cast(GrowingGenerator, plain), 0.0
-    twin._record_masks = lambda: twin.evolution.append([])  # type: ignore[method-assign]
+    twin._record_masks = lambda: twin.evolution.append(torch.empty(0))  # type: ignore[method-assign]
     return method_steps(twin, iter(datamodule.train_dataloader()))
 
 

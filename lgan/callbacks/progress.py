@@ -49,7 +49,8 @@ class SequenceProgress(ProgressBar):
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:  # noqa: ANN401
         """Move the bar to where training is."""
         if self._bar is not None:
-            losses = {name[0].upper(): f"{float(x):.3g}" for name, x in pl_module.losses.items()}
+            read = pl_module.read_losses()
+            losses = {name[0].upper(): f"{x:.3g}" for name, x in read.items()}
             self._bar.set_postfix(losses, refresh=False)
             self._bar.update(pl_module.total_steps - self._bar.n)
 

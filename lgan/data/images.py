@@ -33,6 +33,12 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0)
 
 
+@lru_cache(maxsize=4096)
+def placed(numbers: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return whole numbers, such as classes or rows, on a device, sent there once: do not write."""
+    return torch.tensor(numbers, dtype=torch.int64, device=device)
+
+
 def to_uint8(images: Tensor) -> Tensor:
     """Map float in [-1, 1] to uint8, the inverse of `to_float`; values outside are clipped."""
     return images.detach().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
@@ -44,6 +50,7 @@ class Images(ABC):
     labels: Tensor  # int64 ``(N,)``, the data set's own class ids
     shape: tuple[int, int, int]  # ``(C, H, W)`` of every picture
     in_files: bool = False  # whether pictures are decoded when they are taken
+    device: torch.device = torch.device("cpu")  # where pictures are taken, indices kept ready
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -97,7 +104,7 @@ class TensorImages(Images):
                 f"need uint8 (N, C, H, W) and (N,) labels, got {images.dtype} "
                 f"{tuple(images.shape)} and {tuple(labels.shape)}"
             )
-        self.images = images
+        self.images, self.device = images, images.device
         self.labels = labels.to("cpu", torch.int64)
         self.shape = (images.shape[1], images.shape[2], images.shape[3])
 

@@ -49,6 +49,8 @@ class BatchLoader:
         check_batch_size(self.batch_size, len(self.images), self.task, self.world)
         self.step = 0
         self._permutation: tuple[Any, Tensor] = (None, torch.empty(0, dtype=torch.int64))
+        # Held where the pictures are: a step sends nothing.
+        self._labels = self.images.labels.to(self.images.device)
         self.again: Again = first_attempt
 
     def __len__(self) -> int:
@@ -83,13 +85,13 @@ class BatchLoader:
         start = position * self.batch_size
         again = self.again(self.task, draw // self.draws)
         rows = self._epoch(epoch, *again)[start : start + self.batch_size][self.rank :: self.world]
-        return {"x": self.images.take(rows), "y": self.images.labels[rows]}
+        return {"x": self.images.take(rows), "y": self._labels[rows]}
 
     def _epoch(self, epoch: int, *again: str | int) -> Tensor:
         if self._permutation[0] != (epoch, *again):
             seed = mix(self.seed, "data", self.task, epoch, *again)
             order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(seed))
-            self._permutation = ((epoch, *again), order)
+            self._permutation = ((epoch, *again), order.to(self.images.device))
         return self._permutation[1]
 
 

@@ -1,9 +1,11 @@
 """A bounded memory of real training pictures (exemplars) for methods that declare one."""
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor
 
-from lgan.data.images import Images, TensorImages
+from lgan.data.images import Images, TensorImages, placed
 from lgan.errors import ConfigError
 from lgan.seeding import Noise, mix
 
@@ -68,23 +70,25 @@ class ExemplarMemory:
             self._kept = {label: kept[:room].clone() for label, kept in self._kept.items()}
 
     def draw_of(self, labels: Tensor, noise: Noise) -> Tensor:
-        """Draw an exemplar of each class in `labels` (B,), with replacement, on the CPU."""
-        if missing := set(labels.tolist()) - set(self._kept):
+        """Draw an exemplar of each class in `labels` (B,), with replacement, where the noise is."""
+        wanted, counts = labels.tolist(), self.counts
+        if missing := set(wanted) - set(counts):
             raise ValueError(f"the memory holds no pictures of the classes {sorted(missing)}")
-        ends = torch.tensor([0, *self.counts.values()]).cumsum(0)
-        places = {label: place for place, label in enumerate(self._kept)}
-        where = torch.tensor([places[label] for label in labels.tolist()])
+        starts = dict(zip(counts, accumulate([0, *counts.values()]), strict=False))
+        start = placed(tuple(starts[label] for label in wanted), noise.device)
+        count = placed(tuple(counts[label] for label in wanted), noise.device)
         # 2^31 divided by a class's few thousand pictures: the bias of the remainder is nothing.
-        rows = noise.integers(2**31 - 1, len(labels)).cpu() % (ends[where + 1] - ends[where])
-        return self.images().take(ends[where] + rows)
+        rows = noise.integers(2**31 - 1, len(labels)) % count
+        return self.images(noise.device).take(start + rows)
 
-    def images(self) -> TensorImages:
-        """Return all exemplars, class after class."""
+    def images(self, device: torch.device | str = "cpu") -> TensorImages:
+        """Return all exemplars, class after class, on a device where they then stay."""
         if not self._kept:
             raise ValueError("the memory is empty: add a finished task's pictures first")
         if self._all is None:
             labels = [torch.full((count,), label) for label, count in self.counts.items()]
             self._all = TensorImages(torch.cat([*self._kept.values()]), torch.cat(labels))
+        self._all = self._all.to(device)
         return self._all
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -97,6 +97,8 @@ class UnpairedImages(Images):
         channels, height, width = targets.shape
         self.shape = (2 * channels, height, width)
         self.in_files = inputs.in_files or targets.in_files
+        self.device = inputs.device
+        self._rows = self.rows.to(self.device)
 
     @property
     def num_bytes(self) -> int:
@@ -105,7 +107,7 @@ class UnpairedImages(Images):
 
     def take(self, indices: Tensor) -> Tensor:
         """Return the items at int64 `indices` ``(B,)`` as uint8 ``(B, 2 C, H, W)``."""
-        inputs, targets = self.rows[indices].unbind(1)
+        inputs, targets = self._rows[indices.to(self.device)].unbind(1)
         return torch.cat((self.inputs.take(inputs), self.targets.take(targets)), 1)
 
     def subset(self, indices: Tensor) -> UnpairedImages:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -48,12 +47,6 @@ def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
     finally:
         for parameter in live:
             parameter.requires_grad_(True)
-
-
-@lru_cache(maxsize=4096)
-def placed(classes: tuple[int, ...], device: torch.device) -> Tensor:
-    """Return classes as a tensor, made once: a step neither waits for it nor uploads it."""
-    return torch.tensor(classes, device=device)
 
 
 class LifelongGAN(Saved, Declared):
@@ -315,15 +308,20 @@ class LifelongGAN(Saved, Declared):
                 else:
                     group["lr"] = rate
 
+    def read_losses(self) -> dict[str, float]:
+        """Return this step's losses by role; the host waits for the device, once for all."""
+        if not self.losses:
+            return {}
+        return dict(zip(self.losses, torch.stack([*self.losses.values()]).tolist(), strict=True))
+
     def check_finite(self, weights: bool = False, limit: float = math.inf) -> None:
         """Raise, on every rank, if a loss or (if asked) a player's weight is not finite on any.
 
         A loss whose size is beyond `limit` counts as not finite.
         """
-        losses = {name: float(loss) for name, loss in self.losses.items()}
         bad = [
             f"loss of the {name} is {loss:g}"
-            for name, loss in losses.items()
+            for name, loss in self.read_losses().items()
             if not (math.isfinite(loss) and abs(loss) <= limit)
         ]
         if weights:

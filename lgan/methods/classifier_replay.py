@@ -12,16 +12,18 @@ from torch import Tensor
 
 from lgan import distributed
 from lgan.arguments import Count, Share, Whole
-from lgan.data.images import to_float
+from lgan.data.images import placed, to_float
 from lgan.data.memory import ExemplarMemory
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.converted import Converted
 from lgan.methods.fit import Trait
+from lgan.networks.factory import noise_length
 from lgan.objectives.acgan import Batch
 from lgan.seeding import Noise, in_rotation
 
 Draw = Callable[[Tensor, Noise], Tensor]
+"""Labels (B,), on the CPU where the device is not to be waited for, and noise to images."""
 
 
 def in_turn(share: float, step: int, total: int, noise: Noise) -> Tensor:
@@ -34,10 +36,9 @@ def in_turn(share: float, step: int, total: int, noise: Noise) -> Tensor:
     return ((places + 1) * share).floor() > (places * share).floor()
 
 
-def balanced_labels(classes: Sequence[int], count: int, start: int, device: torch.device) -> Tensor:
+def balanced_labels(classes: Sequence[int], count: int, start: int) -> Tensor:
     """Return `count` labels (count,) that go round the classes, the next call's from `start` on."""
-    places = torch.arange(start, start + count, device=device) % max(1, len(classes))
-    return torch.tensor(classes, device=device)[places]
+    return torch.tensor(classes)[torch.arange(start, start + count) % max(1, len(classes))]
 
 
 class StoredReplay:
@@ -57,7 +58,7 @@ class StoredReplay:
         """Return an image of the set for each label (B,)."""
         rows = noise.integers(self.images.shape[1], len(labels))
         places = [self.classes.index(label) for label in labels.tolist()]
-        return self.images[torch.tensor(places, device=rows.device), rows]
+        return self.images[placed(tuple(places), rows.device), rows]
 
 
 @dataclass
@@ -72,7 +73,7 @@ class MixedReplay:
         """Return an image (B, C, H, W) for each label (B,)."""
         images = self.draw(labels, noise)
         real = noise.uniform(len(labels)) < self.share
-        stored = to_float(self.memory.draw_of(labels, noise).to(images.device))
+        stored = to_float(self.memory.draw_of(labels, noise))
         return torch.where(real[:, None, None, None], stored, images)
 
 
@@ -176,7 +177,7 @@ class ClassifierReplay(Converted):
         return self._joined(rows, labels, self.noise.part(count, new))
 
     def balanced_replays(self, everyone: int) -> Tensor:
-        """Return the classes of this step's replays in a global batch of so many rows."""
+        """Return the classes of this step's replays in a global batch of so many rows (CPU)."""
         old, length = self.old_classes, self.round_length(everyone)
         first = self.step - self.step % length
         begin, start, stop, end = (
@@ -184,14 +185,14 @@ class ClassifierReplay(Converted):
             for step in (first, self.step, self.step + 1, first + length)
         )
         if length == 1:
-            return balanced_labels(old, stop - start, start, self.device)
+            return balanced_labels(old, stop - start, start)
         # The round's replays, put in order of their tasks, of which this step has its part.
         tasks = self.task_classes[: self.task_index]
         turns = in_rotation(tasks, len(tasks), 0, self.seed, "replay tasks", self.task_index, first)
         place = {label: turn for turn, classes in enumerate(turns) for label in classes}
         labels = [old[n % len(old)] for n in range(begin, end)]
         labels.sort(key=place.__getitem__)
-        return torch.tensor(labels[start - begin : stop - begin], device=self.device)
+        return torch.tensor(labels[start - begin : stop - begin])
 
     def round_length(self, everyone: int) -> int:
         """Return the steps in which all old tasks have had a turn: 1 up to `replay_tasks`."""
@@ -212,7 +213,7 @@ class ClassifierReplay(Converted):
         """Yield t + 1 batches of the current data and as much of each old task, shuffled."""
         size = len(batch["y"]) * self.noise.world
         labels = [
-            balanced_labels(classes, size, self.step * size, self.device)
+            balanced_labels(classes, size, self.step * size)
             for classes in self.task_classes[: self.task_index]
         ]
         batch = self._partly_drawn(batch, size)
@@ -244,10 +245,12 @@ class ClassifierReplay(Converted):
             return batch
         drawn = in_turn(self.drawn_share, self.step, total, self.noise)[:, None, None, None]
         self.generator.eval()  # as it draws for evaluation, and the replays
-        images = self.draw_generated(batch["y"], self.noise.part(total))
+        z = self.noise.part(total).normal(len(batch["y"]), noise_length(self.generator))
+        with torch.no_grad():
+            images = self.infer(self.network_of(self.task_index), z, batch["y"])
         self.generator.train()
         return {"x": torch.where(drawn, images, batch["x"]), "y": batch["y"]}
 
     def _joined(self, batch: Batch, labels: Tensor, noise: Noise) -> Batch:
-        images = self._draw(labels, noise)
-        return {"x": torch.cat([batch["x"], images]), "y": torch.cat([batch["y"], labels])}
+        images, classes = self._draw(labels, noise), placed(tuple(labels.tolist()), self.device)
+        return {"x": torch.cat([batch["x"], images]), "y": torch.cat([batch["y"], classes])}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.callbacks.masks import ExpandLayers, FreezeFilterBank
+from lgan.data.images import placed
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.layers.generator import TaskGenerator
@@ -19,14 +20,20 @@ class TaskNetworks(LifelongGAN):
     lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
 
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return images of each class from the network of its task."""
+        """Return images of each class from the network of its task.
+
+        Labels on the CPU save a wait for the device.
+        """
         images = z.new_empty(len(labels), *self.networks.image_shape)
         known = self.task_classes[: self.task_index + 1]
         task_of = {label: task for task, classes in enumerate(known) for label in classes}
-        tasks = [task_of[label] for label in labels.tolist()]
+        numbers = labels.tolist()
+        tasks = [task_of[label] for label in numbers]
         for task in sorted(set(tasks)):
-            mine = torch.tensor([each == task for each in tasks], device=labels.device)
-            images[mine] = self.infer(self.network_of(task), z[mine], labels[mine])
+            mine = [row for row, each in enumerate(tasks) if each == task]
+            rows = placed(tuple(mine), z.device)
+            classes = placed(tuple(numbers[row] for row in mine), z.device)
+            images[rows] = self.infer(self.network_of(task), z[rows], classes)
         return images
 
 

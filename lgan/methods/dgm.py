@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lgan.arguments import Number, PartShare, Positive, Weight
 from lgan.callbacks.masks import CumulateMasks, ExpandLayers
+from lgan.data.images import placed
 from lgan.data.tasks import TaskInfo
 from lgan.layers import growing
 from lgan.layers.growing import GrowingGenerator, Settings, code_rule, disk_bytes, paper_rule
@@ -102,7 +103,7 @@ class DGM(ClassifierReplay):
         self.generator = self.convert(self.generator, settings)
         self._start_size = self._size()
         self.top, self.task_steps = 1.0, 1
-        self.evolution: list[list[float]] = []
+        self.evolution: list[Tensor] = []
 
     def convert(self, network: nn.Module, settings: Settings) -> GrowingGenerator:
         """Return a plain generator under masks."""
@@ -166,9 +167,9 @@ class DGM(ClassifierReplay):
         As in a head that is widened at each task, they are in no softmax and get no gradient.
         """
         score, logits = self.discriminator(images)
-        mask = torch.full((logits.shape[1],), -torch.inf)
-        mask[self.seen_classes] = 0.0
-        return score, logits + mask.to(logits.device)
+        seen = placed(tuple(self.seen_classes), logits.device)
+        mask = torch.full(logits.shape[1:], -torch.inf, device=logits.device)
+        return score, logits + mask.index_fill_(0, seen, 0.0)
 
     def alpha(self) -> float:
         """Return alpha, the size of the generator now over its size at the start."""
@@ -187,12 +188,12 @@ class DGM(ClassifierReplay):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what was recorded of the masks."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["lgan"]["evolution"] = self.evolution
+        checkpoint["lgan"]["evolution"] = [fractions.tolist() for fractions in self.evolution]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Load what was recorded of the masks."""
         super().on_load_checkpoint(checkpoint)
-        self.evolution = checkpoint["lgan"]["evolution"]
+        self.evolution = [*map(torch.tensor, checkpoint["lgan"]["evolution"])]
 
     def parameter_counts(self) -> dict[str, int]:
         """Count the maskable weights, and the norms and heads of all tasks, apart."""
@@ -206,14 +207,15 @@ class DGM(ClassifierReplay):
 
     def report(self) -> dict[str, Any]:
         """Return capacity, disk space and the course of the masks over the task."""
+        course = [fractions.tolist() for fractions in self.evolution]
         return super().report() | {
             "capacity": self.generator.capacity(),
             "disk": disk_bytes(self.generator),
             "mask_evolution": {
-                "epochs": list(range(len(self.evolution))),
+                "epochs": list(range(len(course))),
                 "edges": [i / BINS for i in range(BINS + 1)],
-                "fractions": self.evolution,
-                "nonzero": [sum(fractions[BINS // 2 :]) for fractions in self.evolution],
+                "fractions": course,
+                "nonzero": [sum(fractions[BINS // 2 :]) for fractions in course],
             },
         }
 
@@ -240,7 +242,7 @@ class DGM(ClassifierReplay):
     def _record_masks(self) -> None:
         values = torch.cat([m.soft().flatten() for m in self.generator.masks.values()])
         counts = torch.histc(values.float(), BINS, 0.0, 1.0)
-        self.evolution.append((counts / counts.sum()).tolist())
+        self.evolution.append(counts / counts.sum())
 
 
 class DGMw(DGM):

@@ -15,8 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lgan.arguments import Count, Fraction
+from lgan.data.images import placed
 from lgan.data.tasks import TaskInfo
-from lgan.methods.base import LifelongGAN, placed
+from lgan.methods.base import LifelongGAN
 from lgan.networks.classifiers import SmallCNN
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.objectives.acgan import ACGAN, Batch

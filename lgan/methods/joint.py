@@ -4,7 +4,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from lgan.methods.base import LifelongGAN, placed
+from lgan.data.images import placed
+from lgan.methods.base import LifelongGAN
 from lgan.objectives.base import Batch
 
 

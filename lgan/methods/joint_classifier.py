@@ -6,8 +6,9 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgan.data.images import placed
 from lgan.errors import RunError
-from lgan.methods.base import LifelongGAN, placed
+from lgan.methods.base import LifelongGAN
 from lgan.objectives.base import Batch
 from lgan.seeding import Noise
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from lgan import distributed
 from lgan.arguments import Count, Share, Weight
+from lgan.data.images import placed
 from lgan.data.tasks import TaskInfo
-from lgan.methods.base import placed
 from lgan.methods.classifier_replay import in_turn
 from lgan.methods.fit import Trait
 from lgan.methods.imitation import Snapshot, side_by_side
