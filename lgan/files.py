@@ -14,8 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lgan.errors import ConfigError, DamagedFileError, RunError
 from lgan.redaction import redacted
 
@@ -130,6 +128,8 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
 
 def save_tensors(path: Path, content: dict) -> None:
     """Save tensors and plain data, sealed, such as `load_tensors` (weights only) reads back."""
+    import torch  # here, as below: commands that load no tensors answer at once
+
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
         seal(temporary)
@@ -173,6 +173,8 @@ def _digest(path: Path, count: int) -> str:
 
 def load_tensors(path: Path) -> dict:
     """Load a file of `save_tensors`; damage is noticed, and code in it is refused."""
+    import torch
+
     verify(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

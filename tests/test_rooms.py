@@ -63,3 +63,20 @@ def test_importing_lgan_imports_nothing_heavy() -> None:
     code = f"import sys, lgan; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("script", ["train", "sample", "table", "paper"])
+def test_help_waits_for_nothing_heavy(script) -> None:
+    """Importing torch alone takes longer than all that a script needs to answer."""
+    heavy = "[m for m in ('torch', 'lightning', 'matplotlib') if m in sys.modules]"
+    code = f"""
+import sys
+from lgan.cli.{script} import main
+sys.argv = ["lgan-{script}", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+print({heavy})"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]" and "lgan" in done.stdout
