@@ -27,3 +27,14 @@ def test_it_is_switched_off_and_on_as_lightnings(monkeypatch, shown) -> None:
     method = SimpleNamespace(name="sft")
     bar.on_task_start(SimpleNamespace(datamodule=data, method=method, step=0, task=0))
     assert asked == [not shown]
+
+
+def test_it_shows_each_loss_by_its_first_letter_and_goes_where_training_is() -> None:
+    bar, said = SequenceProgress(), []
+    bar._bar = SimpleNamespace(
+        n=3, set_postfix=lambda losses, refresh: said.append(losses), update=said.append
+    )
+    losses = {"generator": 0.12345, "discriminator": 2.0}
+    method = SimpleNamespace(step=20, total_steps=7, losses=losses)
+    bar.on_train_batch_end(None, method)
+    assert said == [{"G": "0.123", "D": "2"}, 4]

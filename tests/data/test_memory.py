@@ -47,8 +47,11 @@ def test_total_is_shared_and_old_classes_give_up_some(make_images: Make) -> None
     memory.add(images.of_classes([1, 2]))
     assert memory.counts == {0: 2, 1: 2, 2: 2} and memory.bytes <= 7 * 16
     assert {row for row in kept(memory) if row < 8} < first
-    with pytest.raises(ConfigError, match="memory.total=1 must be at least 3"):
-        ExemplarMemory(total=1).add(images)
+    with pytest.raises(ConfigError, match="memory.total=2 must be at least 3"):
+        ExemplarMemory(total=2).add(images)
+    memory = ExemplarMemory(total=3)
+    memory.add(images)
+    assert memory.counts == {0: 1, 1: 1, 2: 1}
 
 
 def test_ratio(make_images: Make) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import pickle
 import shutil
+import socket
 import struct
 import tarfile
 import urllib.error
@@ -33,6 +34,7 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     asked = []
 
     def refuse(request: urllib.request.Request, *_: object, **__: object) -> None:
+        assert socket.getdefaulttimeout(), "would wait for ever"
         asked.append(request.full_url)
         raise urllib.error.URLError("no network")
 
@@ -152,6 +154,7 @@ def test_offline_and_absent(tmp_path: Path, offline: list[str], name: str, with_
     assert f"no complete {name} in {root if with_root else cache_dir()} " in message
     assert expected in message and "data=digits" in message and "\n" not in message
     assert len(offline) <= 2, "no long retry"
+    assert socket.getdefaulttimeout() is None, "nobody else's connections are cut"
 
 
 def test_a_cache_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,6 +282,12 @@ def test_two_evaluators_agree_and_share_the_cache(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 2  # one classifier, one set of features
 
 
+def test_what_has_no_values_by_task_yet_takes_them_in() -> None:
+    values = Values(overall={"kept": 1.0}).add(Values.by_task("fid", [3.0, 5.0]))
+    assert values.metrics == [{"fid": 3.0}, {"fid": 5.0}]
+    assert values.overall == {"kept": 1.0, "fid": 4.0}
+
+
 def test_a_class_without_test_images_is_nan_and_does_not_spoil_the_mean() -> None:
     row = Values.by_class("a", {0: 0.5, 1: math.nan}, [(0, 1)], {0: 4, 1: 0})
     assert row.metrics == [{"a": 0.5}] and row.overall == {"a": 0.5}
