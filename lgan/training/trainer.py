@@ -45,24 +45,15 @@ def task_trainer(
     """
     given = dict(locals())  # all of them, by the names that Lightning has for them too
     several = devices != 1 and not (isinstance(devices, Sequence) and len(devices) == 1)
-    if strategy is None and (several or num_nodes > 1):
-        raise ConfigError(
-            f"trainer.devices={devices} and trainer.num_nodes={num_nodes} ask for several "
-            "processes, which need trainer=ddp."
-        )
-    if precision.endswith("true") and precision != "32-true":
-        raise ConfigError(
-            f"trainer.precision={precision} would keep the weights in a precision in which nothing "
-            "is measured, saved or drawn from later; choose 32-true, bf16-mixed or, on a GPU, "
-            "16-mixed."
-        )
+    several = several or num_nodes > 1
+    check_trainer(several and strategy is None, devices, num_nodes, precision)
     # Lightning would take a single process in a Slurm job for one of several, and hear Slurm's
     # signals itself.
     alone = distributed.world() == 1
     given["devices"] = devices if isinstance(devices, int | str) else list(devices)
     given["strategy"] = "auto" if alone or strategy is None else strategy
     if given.pop("compile") == "graph":
-        check_graph(accelerator, several or num_nodes > 1, precision)
+        check_graph(accelerator, several, precision)
         given["callbacks"] = [*(callbacks or []), StepGraphs()]
     trainer = L.Trainer(
         **given,
@@ -79,6 +70,21 @@ def task_trainer(
             "instead; choose bf16-mixed or 32-true."
         )
     return trainer
+
+
+def check_trainer(several: bool, devices: Any, num_nodes: int, precision: Precision) -> None:  # noqa: ANN401
+    """Refuse several processes without a strategy for them, and a true precision but 32 bits."""
+    if several:
+        raise ConfigError(
+            f"trainer.devices={devices} and trainer.num_nodes={num_nodes} ask for several "
+            "processes, which need trainer=ddp."
+        )
+    if precision.endswith("true") and precision != "32-true":
+        raise ConfigError(
+            f"trainer.precision={precision} would keep the weights in a precision in which nothing "
+            "is measured, saved or drawn from later; choose 32-true, bf16-mixed or, on a GPU, "
+            "16-mixed."
+        )
 
 
 def check_graph(accelerator: str, several: bool, precision: Precision) -> None:
