@@ -8,8 +8,7 @@ combine, as in `class Both(EWCGAN, MeRGANRA)`.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -27,26 +26,13 @@ from lgan.errors import RunError, TrainingDivergedError
 from lgan.methods.fit import Declared, check_fit
 from lgan.methods.saving import Saved
 from lgan.networks.factory import NetworkFactory, noise_length
-from lgan.networks.modes import as_in_training, random_devices
+from lgan.networks.modes import as_in_training, frozen, random_devices
 from lgan.networks.norm import looks_at_batch
 from lgan.networks.roles import Translator
 from lgan.objectives.base import Batch, Objective
 from lgan.objectives.schedule import DataClock, Schedule
 from lgan.run.rewinds import Rewinds
 from lgan.seeding import Noise, mix
-
-
-@contextmanager
-def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
-    """Switch gradients of the networks' parameters off, and those that were on, on again."""
-    live = [p for network in networks for p in network.parameters() if p.requires_grad]
-    for parameter in live:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in live:
-            parameter.requires_grad_(True)
 
 
 class LifelongGAN(Saved, Declared):

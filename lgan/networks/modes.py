@@ -1,6 +1,6 @@
 """Computing as in training, whatever mode a network is in, without its noticing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -28,6 +28,19 @@ def as_in_training(*networks: nn.Module) -> Iterator[None]:
     finally:
         for module, key, value in found:
             setattr(module, key, value)
+
+
+@contextmanager
+def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Switch gradients of the networks' parameters off, and those that were on, on again."""
+    live = [p for network in networks for p in network.parameters() if p.requires_grad]
+    for parameter in live:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in live:
+            parameter.requires_grad_(True)
 
 
 def in_float32(device: torch.device) -> AbstractContextManager[Any]:

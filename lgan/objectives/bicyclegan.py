@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
-from torch.func import functional_call
 
 from lgan.arguments import Weight
 from lgan.errors import ConfigError
 from lgan.networks.composite import BicycleDiscriminator, BicycleGenerator
+from lgan.networks.modes import frozen
 from lgan.objectives.adversarial import AdversarialLoss
 from lgan.objectives.base import Batch
 from lgan.objectives.translation import Made, Translation, mean_distance
@@ -90,7 +90,7 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
         loss = loss + self.l1_weight * mean_distance(made["encoded"], batch["x"].chunk(2)[0])
         loss = loss + made["kl"]
         if self.code_weight:
-            fixed = {name: p.detach() for name, p in generator.encoder.named_parameters()}
-            code = functional_call(generator.encoder, fixed, (made["random"],))[0]
+            with frozen([generator]):
+                code = generator.encoder(made["random"])[0]
             loss = loss + self.code_weight * mean_distance(code, made["random_code"])
         return loss

@@ -7,10 +7,10 @@ import torch
 from borders import begin, end
 
 from lgan.errors import RunError, TrainingDivergedError
-from lgan.methods.base import frozen
 from lgan.methods.joint import Joint
 from lgan.methods.per_task import PerTask
 from lgan.methods.sft import SFT
+from lgan.networks.modes import frozen
 from lgan.run.rewinds import Rewinds
 
 

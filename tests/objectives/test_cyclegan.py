@@ -12,9 +12,9 @@ from torch import nn
 
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
-from lgan.methods.base import frozen
 from lgan.methods.fit import check_networks
 from lgan.networks.composite import CycleDiscriminator, CycleGenerator
+from lgan.networks.modes import frozen
 from lgan.networks.roles import PictureDiscriminator, Translator
 from lgan.objectives.adversarial import LeastSquares
 from lgan.objectives.cyclegan import CycleGAN

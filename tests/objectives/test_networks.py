@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lgan.methods.base import frozen
+from lgan.networks.modes import frozen
 from lgan.objectives.adversarial import BinaryCrossEntropy, LeastSquares
 from lgan.objectives.bicyclegan import BicycleGAN
 from lgan.objectives.cyclegan import CycleGAN

@@ -125,7 +125,7 @@ WHOLE = [
     "classes: mergan_ra preset=paper", "classes: dgm_a method.replay=per_class",
     "classes: dgm_a method.replay_source=set method.drawn_share=0.5", "cross entropy: dgr",
     "pix2pix: mergan_ra", "pix2pix: piggyback_gan", "pix2pix: piggyback_mask",
-    "pix2pix: progressive", "bicyclegan: lifelong_gan", "cyclegan: mergan_ra",
+    "bicyclegan: progressive", "bicyclegan: lifelong_gan", "cyclegan: mergan_ra",
 ]  # fmt: skip
 
 
