@@ -76,6 +76,12 @@ def test_montage_of_whole_pictures_draws_pictures() -> None:
     assert torch.equal(a, pictures[[2, 2, 0]])
 
 
+def test_montage_of_single_pixels() -> None:
+    pictures = numbered(1, 1, 2)
+    a, _ = montage(pictures, pictures, 1, Scripted([0] * 4, [1, 1, 0, 0], [1, 0, 1, 0]))
+    assert torch.equal(a, pictures.flip(2, 3))
+
+
 @pytest.mark.parametrize("patch", [0, 5])
 def test_montage_refuses_a_patch_that_does_not_fit(patch) -> None:
     with pytest.raises(ConfigError, match=f"method.patch={patch}"):
@@ -354,6 +360,11 @@ def test_test_mode_is_for_translators(make_method, make_translator, mode) -> Non
         make_method(SFT, test_mode=mode)
     with pytest.raises(ConfigError, match="training.test_mode=train"):
         make_translator(SFT, test_mode="train")
+
+
+def test_a_classifier_is_there_where_classes_are_drawn(make_method, make_translator) -> None:
+    kinds = (make_method(SFT), make_translator(SFT), make_method(PerTask))
+    assert [method.has_classifier for method in kinds] == [True, False, False]
 
 
 def test_beta_is_the_one_found_for_the_data() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from lgan import distributed
 from lgan.data.images import TensorImages, to_float
 from lgan.errors import ConfigError, DataError, RunError, TrainingDivergedError
 from lgan.metrics.accuracy_generated import AccuracyGenerated
@@ -280,6 +281,23 @@ def test_two_evaluators_agree_and_share_the_cache(tmp_path: Path) -> None:
         rows.append(evaluator.evaluate(FreshSampler(), None, 1))
     assert rows[0] == rows[1]
     assert len(list(tmp_path.glob("*/*.safetensors"))) == 2  # one classifier, one set of features
+
+
+def test_calls_of_other_ranks_are_passed_over_in_their_turn(monkeypatch) -> None:
+    made = []
+
+    class Turns:
+        def __call__(self, labels: Tensor) -> Tensor:
+            made.append(("drawn", labels.item()))
+            return torch.zeros(1, 1, 1, 1)
+
+        def skip(self, labels: Tensor) -> None:
+            made.append(("passed over", labels.item()))
+
+    monkeypatch.setattr(distributed, "share", lambda calls: calls[1::2])
+    monkeypatch.setattr(distributed, "dealt", lambda own, total: own)
+    generate(Turns(), [torch.tensor([c]) for c in range(3)], {0: 1}, (1, 1, 1))
+    assert made == [("passed over", 0), ("drawn", 1), ("passed over", 2)]
 
 
 def test_what_has_no_values_by_task_yet_takes_them_in() -> None:
