@@ -71,7 +71,9 @@ def synthetic(
     return ImageSplits("synthetic", draw(per_class), draw(1), draw(1), names)
 
 
-def compose(overrides: Sequence[str], size: int, per_class: int) -> DictConfig:
+def compose(
+    overrides: Sequence[str], size: int, per_class: int, num_classes: int = 10
+) -> DictConfig:
     """Return lgan-train's config on the CPU, with synthetic data in place of the data set's."""
     config = compose_run(["trainer=cpu", "trust=[benchmarks]", *overrides])
     config.data.splits = OmegaConf.create(
@@ -80,6 +82,7 @@ def compose(overrides: Sequence[str], size: int, per_class: int) -> DictConfig:
             "_partial_": True,
             "size": size,
             "per_class": per_class,
+            "num_classes": num_classes,
         }
     )
     return config

@@ -21,11 +21,11 @@ MERGAN = 525_569
 """Parameters of MeRGAN's generator on MNIST, the size that DGMw is to stay below."""
 
 
-def reserve(generator: GrowingGenerator, source: torch.Generator) -> None:
+def reserve(generator: GrowingGenerator, source: torch.Generator, share: float = RESERVED) -> None:
     """Let the current task take its share of the free elements, and commit."""
     for masks in generator.masks.values():
         assert masks.embedding is not None
-        taken = torch.rand(masks.shapes[-1], generator=source) < RESERVED
+        taken = torch.rand(masks.shapes[-1], generator=source) < share
         masks.embedding.data = taken.float() * 2 - 1
     generator.commit()
 

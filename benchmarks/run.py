@@ -15,6 +15,7 @@ from benchmarks.checkpointing import checkpoint_rows
 from benchmarks.common import peak_memory, render
 from benchmarks.growing import growing_rows
 from benchmarks.loading import loading_rows
+from benchmarks.many_tasks import many_task_rows
 from benchmarks.scaling import scaling_rows
 from benchmarks.steps import framework_rows, task_rows, use_one_thread
 from benchmarks.translation import translation_rows
@@ -24,6 +25,10 @@ PARTS = (
     ("Training step: lgan / bare PyTorch loop", framework_rows),
     ("Step in the last task / in the second (ten tasks, mergan32, batch 64)", task_rows),
     ("DGM: masks, growth and replay (MNIST's networks, batch 64)", growing_rows),
+    (
+        "Many tasks: last step / the second task's, what is kept (8x8, batch 64)",
+        many_task_rows,
+    ),
     ("Translation: Piggyback GAN, exported networks, lgan's loop (batch 1)", translation_rows),
     ("Checkpoints inside a task, default interval: share of training time", checkpoint_rows),
     ("Several processes: efficiency (speed of N / N times the speed of one)", scaling_rows),

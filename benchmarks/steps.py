@@ -17,7 +17,8 @@ from benchmarks.common import Row, compose, spread
 from lgan.callbacks.base import TaskContext, announce
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_float
-from lgan.methods.base import LifelongGAN, frozen
+from lgan.methods.base import LifelongGAN
+from lgan.networks.modes import held, moved_by_others
 from lgan.objectives.acgan import Batch
 from lgan.results.paper import quote
 from lgan.run import loggers
@@ -217,7 +218,7 @@ def method_steps(
         method.objective.turn = method.step * len(batches)
         for role, batch in method.schedule(batches):
             player = method.roles.get(role, role)
-            with frozen(network for key, network in method.players.items() if key != player):
+            with held(moved_by_others(optimizers, player)):
                 loss = method.loss(role, batch)
                 optimizers[player].zero_grad()
                 loss.backward()

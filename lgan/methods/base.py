@@ -26,7 +26,7 @@ from lgan.errors import RunError, TrainingDivergedError
 from lgan.methods.fit import Declared, check_fit
 from lgan.methods.saving import Saved
 from lgan.networks.factory import NetworkFactory, noise_length
-from lgan.networks.modes import as_in_training, frozen, random_devices
+from lgan.networks.modes import as_in_training, held, moved_by_others, random_devices
 from lgan.networks.norm import looks_at_batch
 from lgan.networks.roles import Translator
 from lgan.objectives.base import Batch, Objective
@@ -270,8 +270,7 @@ class LifelongGAN(Saved, Declared):
         self.objective.turn = self.step * len(batches)
         for role, batch in self.schedule(batches):
             player = self.roles.get(role, role)
-            others = [network for name, network in self.players.items() if name != player]
-            with frozen(others):
+            with held(moved_by_others(optimizers, player)):
                 loss = self.loss(role, batch)
                 optimizers[player].zero_grad()
                 self.manual_backward(loss)

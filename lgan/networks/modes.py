@@ -1,6 +1,6 @@
 """Computing as in training, whatever mode a network is in, without its noticing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -31,9 +31,9 @@ def as_in_training(*networks: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
-    """Switch gradients of the networks' parameters off, and those that were on, on again."""
-    live = [p for network in networks for p in network.parameters() if p.requires_grad]
+def held(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Switch gradients of parameters off, and those that were on, on again."""
+    live = [p for p in parameters if p.requires_grad]
     for parameter in live:
         parameter.requires_grad_(False)
     try:
@@ -41,6 +41,18 @@ def frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
     finally:
         for parameter in live:
             parameter.requires_grad_(True)
+
+
+def frozen(networks: Iterable[nn.Module]) -> AbstractContextManager[None]:
+    """Switch gradients of all parameters of networks off, and those that were on, on again."""
+    return held(p for network in networks for p in network.parameters())
+
+
+def moved_by_others(optimizers: Mapping[str, Any], player: str) -> Iterator[nn.Parameter]:
+    """Yield what the other players' optimizers move: networks also hold what old tasks left."""
+    for name, optimizer in optimizers.items():
+        if name != player:
+            yield from (p for group in optimizer.param_groups for p in group["params"])
 
 
 def in_float32(device: torch.device) -> AbstractContextManager[Any]:
