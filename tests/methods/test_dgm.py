@@ -284,7 +284,8 @@ def test_replays_are_the_old_tasks_binary_networks() -> None:
 
 def test_the_course_of_the_masks_is_told_from_its_bins() -> None:
     method = enter(make(), 0)
-    method.evolution = [[0.0] * 5 + [1.0] + [0.0] * 4, [0.75] + [0.0] * 8 + [0.25]]
+    course = [[0.0] * 5 + [1.0] + [0.0] * 4, [0.75] + [0.0] * 8 + [0.25]]
+    method.evolution = [*map(torch.tensor, course)]
     course = method.report()["mask_evolution"]
     assert course["epochs"] == [0, 1] and course["fractions"] == method.evolution
     assert course["edges"] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
