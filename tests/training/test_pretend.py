@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from every_method import CASES, EXACT
+from every_method import CASES, EXACT, WHOLE
 from pretend import DEVICE, OnDevice, Pretend
 from torch import nn
 
@@ -118,34 +118,16 @@ def test_the_device_has_a_random_state_of_its_own(device: Pretend) -> None:
     assert noise.device == DEVICE and noise.normal(3).tolist() == same.normal(3).tolist()
 
 
-WHOLE = [
-    "classes: per_task", "classes: joint_classifier", "classes: joint method.fake_labels=uniform",
-    "classes: ewc_gan method.fisher_samples=4", "classes: dgm_w method.real_ratio=0.1",
-    "classes: mergan_jtr method.drawn_share=0.5 method.penalise_replay=true",
-    "classes: mergan_ra preset=paper", "classes: dgm_a method.replay=per_class",
-    "classes: dgm_a method.replay_source=set method.drawn_share=0.5", "cross entropy: dgr",
-    "pix2pix: mergan_ra", "pix2pix: piggyback_gan", "pix2pix: piggyback_mask",
-    "bicyclegan: progressive", "bicyclegan: lifelong_gan", "cyclegan: mergan_ra",
-]  # fmt: skip
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
 def test_every_method_and_objective(name: str, configure, steps: Steps) -> None:
-    """Two tasks, their borders and samples; what a step needs stands ready on the device.
-
-    Only the order of an epoch's pictures is sent as the epoch begins.
-    """
+    """Two tasks, their borders and samples; what a step needs stands ready on the device."""
     folder = train(configure(*CASES[name], *ON_DEVICE, *NO_LOOKS, "training.steps=3"))
     record = RunRecord.load(folder)
     assert record.complete and steps.crossed.keys() == {(t, s) for t in (0, 1) for s in (2, 3)}
     if name in EXACT:
         assert record.rows[-1]["retention"][0]["exact"]
-    crossed = [event for events in steps.crossed.values() for event in events]
-    assert [what for kind, what in crossed if kind == "read"] == []
-    sent = [what for kind, what in crossed if kind == "upload"]
-    assert [what for what in sent if "data/" not in what] == []
-    assert len(sent) <= 4 * (name.split(":")[0].endswith(("pix2pix", "gan")))
+    assert [event for events in steps.crossed.values() for event in events] == []
 
 
 @pytest.mark.slow
