@@ -9,33 +9,31 @@ wait for the device, and what is sent to it, is noted with the line of lgan that
         loss = model(x.to(DEVICE))
     print(device.reads, device.uploads)
 
-A run is trained on it by `trust=[pretend] trainer._target_=pretend.pretend_trainer`, inside a
-`Pretend()`. Not pretended: autocast, pinned memory, streams, several devices.
+`pretend_run` trains on it. Not pretended: autocast, pinned memory, streams, several devices.
 """
 
 from __future__ import annotations
 
-import traceback
+import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar
 from unittest.mock import patch
 
-import lightning as L
 import torch
-from lightning.pytorch.accelerators import Accelerator
-from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.backend_registration import (
     _DummyBackendModule,
     _setup_privateuseone_for_python_backend,
 )
 
-from lgan.training.trainer import task_trainer
+import lgan
 
+LGAN = f"{Path(lgan.__file__).parent}/"
 CPU = torch.device("cpu")
 aten: Any = torch.ops.aten
 COPIES = {aten._to_copy.default, aten.copy_.default, aten._copy_from.default}
@@ -183,9 +181,10 @@ _active: Pretend | None = None
 def _note(kind: str, what: str) -> None:
     if _active is None:
         return
-    stack = reversed(traceback.extract_stack())
-    place = next((f for f in stack if "/lgan/" in f.filename and "/tests/" not in f.filename), None)
-    where = f"{place.filename.split('/lgan/')[-1]}:{place.lineno}" if place else "?"
+    frame: FrameType | None = sys._getframe()
+    while frame and not frame.f_code.co_filename.startswith(LGAN):
+        frame = frame.f_back
+    where = f"{frame.f_code.co_filename.removeprefix(LGAN)}:{frame.f_lineno}" if frame else "?"
     _active.events.append((kind, f"{what} {where}"))
 
 
@@ -207,7 +206,7 @@ def _is_here(device: Any) -> bool:
 
 def _call(func: Any, args: Any, kwargs: Any) -> Any:
     """Compute on the CPU what is asked of the device, as CUDA would allow it."""
-    flat = tree_flatten((args, kwargs))[0]
+    flat = [*_leaves((args, kwargs))]
     here = [a for a in flat if isinstance(a, OnDevice)]
     there = [a for a in flat if isinstance(a, Tensor) and not isinstance(a, OnDevice)]
     device = kwargs.get("device")
@@ -224,7 +223,7 @@ def _call(func: Any, args: Any, kwargs: Any) -> Any:
     with ExitStack() as stack:
         if torch.Tag.nondeterministic_seeded in func.tags and kwargs.get("generator") is None:
             stack.enter_context(_MODULE.drawing())
-        out = func(*tree_map(_raw, args), **tree_map(_raw, kwargs))
+        out = func(*_mapped(_raw, args), **_mapped(_raw, kwargs))
     if not made_here:
         return out
     known = {id(a.raw): a for a in here}  # what is changed in place comes back as it is
@@ -234,7 +233,25 @@ def _call(func: Any, args: Any, kwargs: Any) -> Any:
             return made
         return known[id(made)] if id(made) in known else OnDevice(made)
 
-    return tree_map(wrapped, out)
+    return _mapped(wrapped, out)
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        yield value
+        return
+    for each in value:
+        yield from _leaves(each)
+
+
+def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _mapped(change, each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([_mapped(change, each) for each in value])
+    return change(value)
 
 
 def _raw(value: Any) -> Any:
@@ -278,7 +295,7 @@ def _count(
 ) -> None:
     name = func.overloadpacket.__name__
     if func in INDEXING:
-        indices = [i for i in tree_flatten(args[1])[0] if isinstance(i, Tensor)]
+        indices = [i for i in _leaves(args[1]) if isinstance(i, Tensor)]
         if any(i.dtype == torch.bool for i in indices):
             _note("read", f"boolean {name}")
         if any(not isinstance(i, OnDevice) for i in indices):
@@ -289,53 +306,5 @@ def _count(
             _note("read", name)
         elif not isinstance(source, OnDevice) and made_here:
             _note("upload", name)
-    elif func.overloadpacket in WAITS or _repeats_by_tensor(func, args):
+    elif func.overloadpacket in WAITS or func is aten.repeat_interleave.Tensor:
         _note("read", name)
-
-
-def _repeats_by_tensor(func: Any, args: Any) -> bool:
-    return func is aten.repeat_interleave.Tensor
-
-
-class PretendAccelerator(Accelerator):
-    """What Lightning needs to know of the device."""
-
-    def setup_device(self, device: torch.device) -> None:
-        assert device == DEVICE
-
-    def teardown(self) -> None: ...
-
-    def get_device_stats(self, device: Any) -> dict[str, Any]:
-        return {}
-
-    @staticmethod
-    def parse_devices(devices: Any) -> int:
-        return 1
-
-    @staticmethod
-    def get_parallel_devices(devices: int) -> list[torch.device]:
-        return [DEVICE]
-
-    @staticmethod
-    def auto_device_count() -> int:
-        return 1
-
-    @staticmethod
-    def is_available() -> bool:
-        return True
-
-    @staticmethod
-    def name() -> str:
-        return "pretend"
-
-
-def pretend_trainer(**settings: Any) -> L.Trainer:
-    """Return lgan's Trainer, on the device."""
-    plain = L.Trainer
-
-    def made(**arguments: Any) -> L.Trainer:
-        place = SingleDeviceStrategy(device=DEVICE)
-        return plain(**arguments | {"accelerator": PretendAccelerator(), "strategy": place})
-
-    with patch.object(L, "Trainer", made):
-        return task_trainer(**settings)

@@ -22,7 +22,7 @@ from lgan.seeding import Noise
 from lgan.training import train as training
 from lgan.training.train import train
 
-ON_DEVICE = ["trainer._target_=pretend.pretend_trainer", "trust=[pretend]"]
+ON_DEVICE = ["trainer._target_=pretend_run.pretend_trainer", "trust=[pretend_run]"]
 NO_LOOKS = ["callbacks.guard.every=1000", "callbacks.losses.every=1000"]
 
 
