@@ -284,10 +284,11 @@ def test_replays_are_the_old_tasks_binary_networks() -> None:
 
 def test_the_course_of_the_masks_is_told_from_its_bins() -> None:
     method = enter(make(), 0)
-    course = [[0.0] * 5 + [1.0] + [0.0] * 4, [0.75] + [0.0] * 8 + [0.25]]
-    method.evolution = [*map(torch.tensor, course)]
+    method.generator.commit()
+    fractions = [[0.0] * 5 + [1.0] + [0.0] * 4, [0.75] + [0.0] * 8 + [0.25]]
+    method.evolution = [*map(torch.tensor, fractions)]
     course = method.report()["mask_evolution"]
-    assert course["epochs"] == [0, 1] and course["fractions"] == method.evolution
+    assert course["epochs"] == [0, 1] and course["fractions"] == fractions
     assert course["edges"] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1])
     assert course["nonzero"] == [1.0, 0.25], "as a mask of 1/2 and more will be binarised to one"
 
