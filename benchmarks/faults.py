@@ -59,6 +59,7 @@ class FaultAt(TaskCallback):
         cut: SIGXFSZ, which nothing catches, in the middle of the next write beyond `limit` bytes.
         full: that write fails, as it does on a full disk.
         before_rename, after_rename: SIGKILL around the next renaming onto a file called `file`.
+        before_removal: SIGKILL before the next removal of a file that matches `file`.
         evaluation: SIGKILL in the middle of the next evaluation.
         poison: the first trained weight becomes NaN.
 
@@ -71,7 +72,7 @@ class FaultAt(TaskCallback):
         trigger: task_start, before_step, after_step, fit_end (before consolidation) or task_end
             (after evaluation).
         rank: the process that is hit; all of them write their marker.
-        file: of the actions that wait for a renaming.
+        file: of the actions that wait for a renaming or a removal.
         limit: bytes of the actions that wait for a write.
 
     Raises:
@@ -173,6 +174,17 @@ def _around_rename(before: bool) -> Callable[[FaultAt], None]:
     return act
 
 
+def _removal(fault: FaultAt) -> None:
+    unlink = os.unlink
+
+    def dying(path: Any, **own: Any) -> None:  # noqa: ANN401
+        if Path(path).match(fault.file):
+            die()
+        unlink(path, **own)
+
+    os.unlink = dying
+
+
 def _evaluation(fault: FaultAt) -> None:
     """Kill at the second call of a sampler or classifier, or at the end if there is one only."""
     evaluate = Evaluator.evaluate
@@ -212,6 +224,7 @@ ACTIONS: dict[str, Callable[[FaultAt], None]] = {
     "full": _limit,
     "before_rename": _around_rename(True),
     "after_rename": _around_rename(False),
+    "before_removal": _removal,
     "evaluation": _evaluation,
     "poison": _poison,
 }

@@ -110,7 +110,7 @@ class Campaign:
 
     def _reference(self, plan: Plan) -> tuple[Path, Pace]:
         """Return an undisturbed run, made once, and its pace; rows that need it wait for it."""
-        name = "reference-nan" if plan.poison else "reference"
+        name = "-".join(["reference", *(o.partition("=")[0] for o in plan.overrides[:1])])
         with self._lock:
             if name not in self._references:
                 folder = self._fresh(name)

@@ -205,6 +205,15 @@ def border(c: Configuration, pace: Pace, source: random.Random, points: int) -> 
     return Plan([Injection(1, s, "kill", damage=Damage(file, kind)) for s, kind, file in places])
 
 
+def collecting(c: Configuration, pace: Pace, source: random.Random, points: int) -> Plan:
+    """SIGKILL while old borders are removed, and while tensors are that no border names then."""
+    removal = "before_removal", "task_end"
+    return Plan(
+        [Injection(1, c.steps, *removal, "task0.pt"), Injection(2, c.steps, *removal, "tensors/*")],
+        overrides=("keep=last", "data.num_tasks=3"),
+    )
+
+
 def full(c: Configuration, pace: Pace, source: random.Random, points: int) -> Plan:
     """The disk is full when a checkpoint is written, and when a border is."""
     own = {"codes": (1,), "says": "could not write", "lost": c.every}
@@ -250,8 +259,8 @@ def parent(c: Configuration, pace: Pace, source: random.Random, points: int) -> 
 
 PLANS: dict[str, Planner] = {
     function.__name__: function
-    for function in (kill, aimed, sigterm, sigint, checkpoint, border, full, nan, twice, rank,
-                     parent)
+    for function in (kill, aimed, sigterm, sigint, checkpoint, border, collecting, full, nan, twice,
+                     rank, parent)
 }  # fmt: skip
 TITLES = {
     "kill": "SIGKILL, random moments",
@@ -260,6 +269,7 @@ TITLES = {
     "sigint": "SIGINT",
     "checkpoint": "checkpoint damaged",
     "border": "border file damaged",
+    "collecting": "SIGKILL, collecting",
     "full": "disk full",
     "nan": "NaN, rewind, SIGKILL",
     "twice": "started twice at once",

@@ -132,6 +132,9 @@ class SequenceRunner:
         if start:
             path = self.folder.border(start - 1)
             checkpoints.restore(self.method, path, load_border(path))
+            if distributed.is_main():  # a process may have been killed before it came to that
+                older = [task for task in self.folder.borders() if task < start]
+                thin_out(self.folder.checkpoints, older, self.keep)
         self.method.stamp = self.record.stamp
         del self.record.rows[start:]
         return start
