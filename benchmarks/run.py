@@ -26,7 +26,7 @@ PARTS = (
     ("Step in the last task / in the second (ten tasks, mergan32, batch 64)", task_rows),
     ("DGM: masks, growth and replay (MNIST's networks, batch 64)", growing_rows),
     (
-        "Many tasks: last step / the second task's, what is kept (8x8, batch 64)",
+        "Many tasks: last step / the second task's, what is kept (batch 64)",
         many_task_rows,
     ),
     ("Translation: Piggyback GAN, exported networks, lgan's loop (batch 1)", translation_rows),
