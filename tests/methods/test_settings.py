@@ -1,13 +1,18 @@
-"""Settings of methods and callbacks that make no sense are refused by what is annotated."""
+"""Settings of methods and callbacks: those refused by what is annotated, and the defaults."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
-from lgan.arguments import check_section
+from lgan.arguments import check_section, plain
+from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 
 REFUSED = {
@@ -90,3 +95,39 @@ def test_a_senseless_setting_is_refused_by_its_key(
         check_section(config, section)
     shown = "nan" if value != value else OmegaConf.to_container(config)[section][name]
     assert str(caught.value) == f"{section}.{name}={shown} must be {right}."
+
+
+SHIPPED = [
+    Path(config_path(), "callbacks/default.yaml"),
+    *Path(config_path()).glob("method/*.yaml"),
+]
+OTHERS = {"sparsity_weight", "new_weights", "alignment_weight", "solver"}
+"""What configs say otherwise: it is for the shipped networks, or for MNIST."""
+
+
+def targets(section: Any) -> Iterator[Any]:
+    if OmegaConf.is_dict(section):
+        keys = [
+            k for k in section if k not in OTHERS and not OmegaConf.is_interpolation(section, k)
+        ]
+        if "_target_" in section:
+            yield OmegaConf.masked_copy(section, keys)
+        for key in keys:
+            yield from targets(section[key])
+
+
+def defaults(kind: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__[:-1]):
+        if base.__module__.startswith("lgan."):
+            found |= {n: p.default for n, p in inspect.signature(base.__init__).parameters.items()}
+    return {name: value for name, value in found.items() if value is not inspect.Parameter.empty}
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda path: path.stem)
+def test_without_a_config_a_class_does_what_its_config_says(file: Path) -> None:
+    for section in targets(OmegaConf.load(file)):
+        known = defaults(locate(section._target_))
+        said = {key: plain(section[key]) for key in section if key in known}
+        does = {k: list(v) if isinstance(v, tuple) else v for k, v in known.items() if k in said}
+        assert said == does, section._target_
