@@ -26,7 +26,7 @@ from lgan.errors import RunError, TrainingDivergedError
 from lgan.methods.fit import Declared, check_fit
 from lgan.methods.saving import Saved
 from lgan.networks.factory import NetworkFactory, noise_length
-from lgan.networks.modes import as_in_training, held, moved_by_others, random_devices
+from lgan.networks.modes import as_in_training, held, moved_by_others, random_devices, repeatable
 from lgan.networks.norm import looks_at_batch
 from lgan.networks.roles import Translator
 from lgan.objectives.base import Batch, Objective
@@ -158,11 +158,12 @@ class LifelongGAN(Saved, Declared):
             noise = Noise(self.seed, z.device)
             noise.reseed(self.seed, "codes")
             inputs += (noise.normal(len(z), self.code_length),)
-        if self.test_mode == "eval":
-            return network(*inputs).float()
-        with torch.random.fork_rng(random_devices(z.device)), as_in_training(network):
-            torch.manual_seed(mix(self.seed, "inference"))
-            return network(*inputs).float()
+        with repeatable():
+            if self.test_mode == "eval":
+                return network(*inputs).float()
+            with torch.random.fork_rng(random_devices(z.device)), as_in_training(network):
+                torch.manual_seed(mix(self.seed, "inference"))
+                return network(*inputs).float()
 
     def network_of(self, task: int) -> nn.Module:
         """Return the network that draws a task's images: called as (z, labels), in eval mode."""

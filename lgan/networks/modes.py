@@ -55,6 +55,18 @@ def moved_by_others(optimizers: Mapping[str, Any], player: str) -> Iterator[nn.P
             yield from (p for group in optimizer.param_groups for p in group["params"])
 
 
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Let cuDNN compute the same from the same; its fastest transposed convolutions do not."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
 def in_float32(device: torch.device) -> AbstractContextManager[Any]:
     """Compute in float32 where mixed precision is on around (`trainer.precision`)."""
     kind = device.type

@@ -163,3 +163,12 @@ def test_a_rewind_changes_the_noise_and_the_rates_from_its_first_step_on(make_me
         noise.append(drawn)
     assert [a == b for a, b in zip(*noise, strict=True)] == [True, False, False]
     assert rates == [[1e-2] * 2] * 4 + [[5e-3] * 2] * 2
+
+
+def test_images_are_drawn_by_ways_that_repeat(make_method) -> None:
+    """On a GPU cuDNN's fastest transposed convolutions add in any order."""
+    method, seen, cudnn = make_method(SFT), [], torch.backends.cudnn
+    method.generator.register_forward_hook(lambda *_: seen.append(cudnn.deterministic))
+    before = cudnn.deterministic, cudnn.benchmark
+    method.generate(torch.randn(2, method.generator.z_dim), torch.tensor([0, 1]))
+    assert seen == [True] and (cudnn.deterministic, cudnn.benchmark) == before
