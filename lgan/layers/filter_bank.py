@@ -3,50 +3,24 @@
 Source: Zhai et al. 2020 (Piggyback GAN, arXiv 2104.11939); equations as in
 papers/piggyback_gan.md, 1.1. Task 1 has free filters only. A later task t has nu = lambda Co
 unconstrained ones, F^u, and np = Co - nu piggyback ones: F_t = [F_t^u, bank W_t] (5), where the
-bank is [F_1^u, ..., F_{t-1}^u]. A filter is a column of R(F), that is all weights of one output.
+bank is [F_1^u, ..., F_{t-1}^u], or of bounded size. A filter is a column of R(F), that is all
+weights of one output.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, Self, cast
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
-from lgan.arguments import Share
-from lgan.layers.execution import Execution, Mode, Work, kernel_of
-from lgan.layers.per_task import LifelongGenerator, LifelongLayer, Linear, Start
+from lgan.errors import warn
+from lgan.layers.bank import BankSettings
+from lgan.layers.execution import Execution, Work, kernel_of
+from lgan.layers.per_task import LifelongGenerator, LifelongLayer, Linear
 
 STD = 0.02  # the spread of fresh filters, pix2pix's
-
-
-@dataclass(frozen=True)
-class BankSettings:
-    """How tasks after the first get their filters."""
-
-    unconstrained: Share = 0.25
-    """lambda, the share of a layer's filters that are free: 0 is pure factorisation, 1 a model of
-    its own for each task."""
-    rounding: Literal["round", "ceil"] = "round"  # of lambda * Co; "round": half up
-    init: Literal["warm", "normal", "scaled"] = "warm"
-    """"warm": the filters of the task that `start` names, to the bit if it is the first; "normal":
-    F^u and W from N(0, 0.02); "scaled": W from N(0, 1 / sqrt(B)), which keeps the spread of the
-    bank's filters."""
-    start: Start = "first"  # whose filters, norms and last layers a task starts with
-    factorise: Literal["all", "auto"] = "all"
-    """"auto": only where a piggyback filter is cheaper than a free one, kh * kw * Ci > B;
-    elsewhere each task has its own."""
-    execution: Mode = "auto"
-
-    def free_filters(self, outputs: int, per_filter: int, bank: int) -> int:
-        """Return nu of a layer with Co `outputs` when its bank has `bank` filters."""
-        if self.factorise == "auto" and per_filter <= bank:
-            return outputs
-        exact = self.unconstrained * outputs
-        # Products such as 0.1 * 30 may lie a rounding error above the whole number meant.
-        return math.ceil(exact - 1e-9) if self.rounding == "ceil" else math.floor(exact + 0.5)
 
 
 class FilterBankLayer(LifelongLayer):
@@ -54,7 +28,8 @@ class FilterBankLayer(LifelongLayer):
 
     The current task's tensors are parameters: `free` (its unconstrained filters, in the layer's
     own layout), `mixing` (W, of shape (B, np)) and `bias`. A finished task's are buffers:
-    `slab0`, `mixing1`, `bias1`, ...; the slabs together are the bank.
+    `slab0`, `mixing1`, `bias1`, ...; the slabs together are the bank. Which of their filters a
+    full bank of the most used ones holds are buffers, too: `chosen13`, int32 (B,), ascending.
     """
 
     free: nn.Parameter | None
@@ -76,18 +51,27 @@ class FilterBankLayer(LifelongLayer):
 
     def bank_size(self, task: int) -> int:
         """Return B, the number of filters in the bank when `task` is trained."""
-        return sum(self.counts[:task])
+        return self.settings.bank_size(sum(self.counts[:task]), self.outputs)
+
+    def bank_of(self, task: int) -> list[int]:
+        """Return which filters the bank of a task holds, counted over all tasks, ascending."""
+        if (chosen := self._buffer("chosen", task)) is not None:
+            return cast(list[int], chosen.tolist())
+        return self.settings.held(sum(self.counts[:task]), self.outputs)
 
     def numbers_of(self, task: int) -> dict[str, int]:
         """Return how many numbers a task added: unconstrained, mixing, bias."""
         mixed = self.bank_size(task) * (self.outputs - self.counts[task])
         bias = 0 if self.bias_of(task) is None else self.outputs
-        return {"unconstrained": self.counts[task] * self.per_filter, "mixing": mixed, "bias": bias}
+        free, chosen = self.counts[task] * self.per_filter, self._buffer("chosen", task)
+        held = {"unconstrained": free, "mixing": mixed, "bias": bias}
+        return held if chosen is None else held | {"chosen": len(chosen)}
 
     def add_task(self) -> None:
         """Start a task: fresh or warm filters, mixing and bias."""
         sizes = self.outputs, self.per_filter, self.bank_size(self.finished)
         self.counts.append(self.settings.free_filters(*sizes))
+        self._choose(self.finished)
         make = self._warm if self.settings.init == "warm" else self._random
         free, mixing, bias = make(self.finished)
         self.free = nn.Parameter(free) if free.numel() else None
@@ -158,9 +142,33 @@ class FilterBankLayer(LifelongLayer):
         return torch.cat([free, mixed], self.kernel.channel_axis)
 
     def _bank(self, task: int) -> Tensor:
-        slabs = [s for t in range(task) if (s := self._buffer("slab", t)) is not None]
-        join = partial(torch.cat, slabs, self.kernel.filter_axis)
-        return self._kept("bank", task, join if len(slabs) > 1 else lambda: slabs[0])
+        return self._kept("bank", task, lambda: self._joined(task))
+
+    def _joined(self, task: int) -> Tensor:
+        """Return the filters of a task's bank, slab by slab, in the layer's own layout."""
+        rows, axis, start, parts = self.bank_of(task), self.kernel.filter_axis, 0, []
+        for older, count in enumerate(self.counts[:task]):
+            end = start + count
+            mine = [r - start for r in rows[bisect_left(rows, start) : bisect_left(rows, end)]]
+            if mine:
+                slab = self.get_buffer(f"slab{older}")
+                parts.append(slab if len(mine) == count else _selected(slab, axis, mine))
+            start = end
+        return torch.cat(parts, axis) if len(parts) > 1 else parts[0]
+
+    def _choose(self, task: int) -> None:
+        """Record which filters a full bank of the most used ones holds."""
+        learnt, size = sum(self.counts[:task]), self.bank_size(task)
+        if self.settings.keep != "used" or size == learnt or self.counts[task] == self.outputs:
+            return
+        mixing, newest = self.get_buffer(f"mixing{task - 1}"), learnt - self.counts[task - 1]
+        use = mixing[self.outputs :].norm(dim=1)
+        room = max(0, size - self.outputs - (learnt - newest))
+        best = use.argsort(descending=True, stable=True)[:room].tolist()
+        last = self.bank_of(task - 1)[self.outputs :]
+        rows = sorted([*range(self.outputs), *(last[i] for i in best), *range(newest, learnt)])
+        chosen = torch.tensor(rows[:size], dtype=torch.int32, device=mixing.device)
+        self.register_buffer(f"chosen{task}", chosen)
 
     def _matrix(self, task: int) -> Tensor:
         """Return R(bank)^T, (B, kh * kw * Ci), one row per filter."""
@@ -183,7 +191,10 @@ class FilterBankLayer(LifelongLayer):
         mixing = weight.new_zeros(bank, self.outputs - count)
         older = self._buffer("mixing", source)
         if older is not None and older.shape[1] == mixing.shape[1]:
-            mixing[: older.shape[0]] = older
+            place = {row: i for i, row in enumerate(self.bank_of(task))}
+            stay = [(i, place[r]) for i, r in enumerate(self.bank_of(source)) if r in place]
+            rows, places = torch.tensor(stay, device=weight.device).T
+            mixing[places] = older[rows]
         else:  # one-hot columns select the first task's filters nu .. Co - 1
             columns = torch.arange(self.outputs - count, device=weight.device)
             mixing[columns + count, columns] = 1.0
@@ -216,12 +227,31 @@ class FilterBankLayer(LifelongLayer):
         super()._load_from_state_dict(*args, **kwargs)
 
 
+def _selected(slab: Tensor, axis: int, rows: list[int]) -> Tensor:
+    if rows[-1] - rows[0] == len(rows) - 1:  # without an upload
+        return slab.narrow(axis, rows[0], len(rows))
+    return slab.index_select(axis, torch.tensor(rows, device=slab.device))
+
+
 class FactorisedTranslator(LifelongGenerator):
     """A plain generator whose layers, but for the last ones, get banks of filters."""
 
     def __init__(self, network: nn.Module, settings: BankSettings, seed: int = 0) -> None:
-        self.settings = settings
+        self.settings, self._warned = settings, False
         super().__init__(network, settings.start, seed)
+
+    def add_task(self, classes: Sequence[int] = ()) -> None:
+        """Start a task; warn of the first one that adds more than a network of its own would."""
+        super().add_task(classes)
+        task = len(self.tasks) - 1
+        added, full = self.new_parameters(task), self.new_parameters(0)
+        if added > full and not self._warned:
+            self._warned = True
+            warn(
+                f"method.bank.factorise={self.settings.factorise}: task {task} adds {added:,} "
+                f"numbers, a network of its own would add {full:,}; method.bank.factorise=auto "
+                "never adds more, a smaller method.bank.size adds less."
+            )
 
     def convert_layer(self, layer: Linear) -> LifelongLayer:
         """Return the layer with a bank."""
