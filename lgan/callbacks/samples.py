@@ -13,13 +13,14 @@ from lgan.arguments import Count, Whole
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import PictureSource
 from lgan.data.datamodule import TaskSequenceDataModule
-from lgan.data.images import to_uint8
+from lgan.data.images import to_float, to_uint8
 from lgan.data.ledger import Reader
 from lgan.errors import DamagedFileError, warn
 from lgan.files import atomic_path, save_tensors, verify
 from lgan.networks.factory import noise_length
 from lgan.run.identity import Stamp, load_stamped
 from lgan.run.loggers import log_image
+from lgan.run.samples import shows_all
 from lgan.seeding import Noise
 
 
@@ -40,11 +41,12 @@ def is_whole(path: Path) -> bool:
 class FixedNoiseSamples(TaskCallback):
     """After each task, draw `per_class` images of every class so far from noise fixed by `seed`.
 
-    Writes `samples/noise.pt`, and per task t `samples/task{t}.pt` (uint8 images by class) and
-    `samples/task{t}.png` (a row per class); for paired translations also `samples/targets.pt`, the
-    uint8 targets (tasks, per_class, C, H, W) of the inputs in `noise.pt`. Adds to the record, for
-    every task so far, a digest of its images in eval mode and how far they have drifted since the
-    task was learnt: the same digest is a proof of exact retention. Needs a generator.
+    Writes `samples/noise.pt` (of translations uint8 test inputs), and per task t its own images
+    `samples/learnt{t}.pt`, and of the tasks that `lgan.run.samples` tells uint8 images by class,
+    `samples/task{t}.pt`, and a row per class, `samples/task{t}.png`; for paired translations also
+    `samples/targets.pt`, the uint8 targets (tasks, per_class, C, H, W) of the inputs. Adds to the
+    record, for every task so far, a digest of its images in eval mode and how far they have drifted
+    since the task was learnt: the same digest is a proof of exact retention. Needs a generator.
     """
 
     reads: ClassVar[Reader] = "evaluation"
@@ -77,12 +79,13 @@ class FixedNoiseSamples(TaskCallback):
             labels = torch.arange(count).repeat_interleave(self.per_class)
             rows = len(labels) * method.noise_rows
             if pictures:
-                noise = PictureSource(datamodule, method.device)(labels)
+                noise = to_uint8(PictureSource(datamodule, method.device)(labels))
             else:
                 noise = Noise(self.seed).normal(rows, noise_length(method.generator))
             self._write(path, method.stamp, noise=noise.unflatten(0, (count, -1)))
         distributed.barrier()
-        return load_stamped(path, method.stamp)["noise"].to(method.device)
+        noise = load_stamped(path, method.stamp)["noise"].to(method.device)
+        return noise if noise.is_floating_point() else to_float(noise)
 
     def _save_targets(self, datamodule: TaskSequenceDataModule, folder: Path, stamp: Stamp) -> None:
         path = folder / "targets.pt"
@@ -98,35 +101,38 @@ class FixedNoiseSamples(TaskCallback):
         return images.unflatten(0, (len(classes), self.per_class)).float().cpu()
 
     def _compare(self, drawn: list[Tensor], folder: Path, stamp: Stamp) -> list[dict]:
-        path = folder / "learnt.pt"
-        learnt = [*self._learnt(path, drawn[:-1], stamp), drawn[-1]]
-        self._write(path, stamp, images=learnt)
+        self._write(folder / f"learnt{len(drawn) - 1}.pt", stamp, images=drawn[-1])
         found = []
-        for now, then in zip(drawn, learnt, strict=True):
-            drift, same = (now - then).abs(), digest(now) == digest(then)
+        for task, now in enumerate(drawn):
+            then = self._learnt(folder, task, stamp)
+            drift = torch.tensor(torch.nan) if then is None else (now - then).abs()
+            same = then is not None and digest(now) == digest(then)
             entry = {"max_drift": float(drift.max()), "mean_drift": float(drift.mean())}
             found.append({"digest": digest(now), "exact": same} | entry)
         return found
 
     @staticmethod
-    def _learnt(path: Path, drawn: list[Tensor], stamp: Stamp) -> list[Tensor]:
-        """Return what older tasks showed; not-a-number where that was lost."""
-        lost = [torch.full_like(images, torch.nan) for images in drawn]
-        if not drawn:
-            return lost
+    def _learnt(folder: Path, task: int, stamp: Stamp) -> Tensor | None:
+        """Return what a task showed when it was learnt; None, and a warning, where that is lost."""
+        path = folder / f"learnt{task}.pt"
         try:
-            return (load_stamped(path, stamp)["images"] + lost)[: len(drawn)]
+            if path.exists():
+                return load_stamped(path, stamp)["images"]
+            older = load_stamped(folder / "learnt.pt", stamp)["images"]  # of earlier lgans: all
+            return older[task] if task < len(older) else None
         except (DamagedFileError, FileNotFoundError):
-            warn(f"{path} is damaged or gone: how far older tasks have drifted is not known.")
-            return lost
+            warn(f"{path} is damaged or gone: how far task {task} has drifted is not known.")
+        return None
 
     @staticmethod
     def _write(path: Path, stamp: Stamp, **content: Tensor | list) -> None:
         save_tensors(path, content | {"stamp": stamp})
 
     def _save(self, drawn: list[Tensor], context: TaskContext, folder: Path) -> None:
-        classes = list(context.datamodule.sequence.seen(context.task))
-        images, stem = to_uint8(torch.cat(drawn)), folder / f"task{context.task}"
+        task, tasks = context.task, context.datamodule.sequence.tasks
+        shown = 0 if shows_all(task) or task + 1 == len(tasks) else task  # the first task shown
+        classes = [c for each in tasks[shown : task + 1] for c in each.classes]
+        images, stem = to_uint8(torch.cat(drawn[shown:])), folder / f"task{task}"
         self._write(stem.with_suffix(".pt"), context.method.stamp, classes=classes, images=images)
         grid = make_grid(images.flatten(0, 1).float() / 255, nrow=self.per_class, padding=1)
         with atomic_path(stem.with_suffix(".png")) as path:

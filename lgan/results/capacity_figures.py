@@ -1,5 +1,6 @@
 """Figures of what masks and growth do, as PNG bytes, of means over seeds; None: not recorded."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +13,16 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from lgan.results.collect import Group
-from lgan.results.figures import MARKERS, TaskLines, mean_of_known, plain, png, task_axis
+from lgan.results.figures import (
+    MANY,
+    MARKERS,
+    TaskLines,
+    mean_of_known,
+    plain,
+    png,
+    spread_markers,
+    task_axis,
+)
 from lgan.run.record import value_at, walk
 
 WEIGHTS, REST = "parameters.masked_weights", "parameters.norms_heads"
@@ -123,13 +133,16 @@ def reuse_shares(groups: Sequence[Group]) -> bytes | None:
             axes.set_ylim(0, 1.05)
             axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
             task_axis(axes, group.first.num_tasks)
+            if group.first.num_tasks > MANY:
+                spread_markers(axes, group.first.num_tasks)
     return png(figure)
 
 
 def _reuse_bars(axes: Axes, reused: np.ndarray, newly: np.ndarray, reserved: np.ndarray) -> None:
-    steps = np.arange(1, len(reused) + 1)
-    axes.bar(steps, reused, color=OLD, alpha=0.75, label="reused, of the mask")
-    axes.bar(steps, newly, bottom=reused, color=NEW, alpha=0.75, label="new")
+    steps, width = np.arange(1, len(reused) + 1), 0.8 if len(reused) <= MANY else 1.0
+    style: dict[str, Any] = {"alpha": 0.75, "width": width, "linewidth": 0}
+    axes.bar(steps, reused, color=OLD, label="reused, of the mask", **style)
+    axes.bar(steps, newly, bottom=reused, color=NEW, label="new", **style)
     axes.plot(steps, reserved, color=LINE, marker="o", label="reserved, of all elements")
     axes.set_ylabel("share")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=8, frameon=False)
@@ -144,7 +157,7 @@ def _layer_lines(axes: Axes, layers: dict[str, dict[str, np.ndarray]]) -> None:
                   label=plain(name))  # fmt: skip
     axes.set_ylabel("reserved / trained")
     axes.grid(alpha=0.25)
-    columns = 1 + (len(layers) > MOST_LAYERS)
+    columns = math.ceil(len(layers) / MOST_LAYERS)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), ncols=columns, fontsize=7,
                 frameon=False)  # fmt: skip
 

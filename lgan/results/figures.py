@@ -7,14 +7,17 @@ import io
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from itertools import count
+from typing import Any, cast
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Normalize
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from lgan.results.collect import Group, judges
 from lgan.run.columns import TRUSTED
@@ -23,10 +26,12 @@ from lgan.run.columns import TRUSTED
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 MARKERS = "osD^vP*X<>h"  # not as many as colours: pairs of both repeat only after 88
 MAX_TICKS = 12
+MANY = 10  # with more tasks markers are sparse, and lines are named at their ends
+LINE_HEIGHT = 0.17  # inches of a line of small print
 
 
 class TaskLines:
-    """A panel of lines over the tasks, with the legend beside it; a `share` goes from 0 to 1."""
+    """A panel of lines over the tasks, named beside it; a `share` goes from 0 to 1."""
 
     def __init__(
         self, label: str, share: bool = False, size: tuple[float, float] = (7.5, 4.2)
@@ -64,7 +69,14 @@ class TaskLines:
         task_axis(self.axes, self.tasks)
         self.axes.set_xlabel(label)
         self.axes.grid(alpha=0.25)
-        self.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+        names = "".join(f"{name}\n" for name in self.axes.get_legend_handles_labels()[1])
+        needed = LINE_HEIGHT * names.count("\n")
+        self.figure.set_figheight(max(self.figure.get_figheight(), needed + 0.4))
+        if self.tasks > MANY:
+            spread_markers(self.axes, self.tasks)
+            _label_ends(self.axes, self.figure.get_figheight())
+        else:
+            self.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
         return png(self.figure, note)
 
 
@@ -104,10 +116,17 @@ def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> 
 def task_curves(group: Group, metric: str = "accuracy_generated") -> bytes | None:
     """Forgetting curves of one method: each task's value from when it was learnt to the end."""
     matrix = mean_matrix(group, metric)
-    chart = TaskLines(metric, is_share(metric), (5.2, 3.4))
-    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(matrix)))
+    chart, size = TaskLines(metric, is_share(metric), (5.2, 3.4)), len(matrix)
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, size))
     for task, colour in enumerate(colours):
-        chart.add(matrix[task:, task], f"task {task + 1}", colour, first=task + 1)
+        name = f"task {task + 1}" if size <= MANY else None
+        chart.add(matrix[task:, task], name, colour, first=task + 1)
+    if size > MANY:
+        for line in chart.axes.lines:
+            line.set(linewidth=0.8, marker="")
+        chart.axes.scatter(range(1, size + 1), matrix.diagonal(), s=3, c=colours)
+        scale = ScalarMappable(Normalize(1, size), ListedColormap(colours))
+        chart.figure.colorbar(scale, ax=chart.axes, ticks=_ticks(size), label="task")
     return chart.png(note=judge_note([group], metric))
 
 
@@ -170,8 +189,49 @@ def plain(text: str) -> str:
     return shown.replace("$", r"\$").replace(" (", "\n(")
 
 
+def spread_markers(axes: Axes, size: int) -> None:
+    """Leave few markers on each line, no two lines' at the same tasks: none hides another then."""
+    every = math.ceil(size / MANY)
+    marked = [line for line in axes.lines if line.get_marker() not in ("", "None", None)]
+    for index, line in enumerate(marked):
+        line.set_markevery((every * index // len(marked), every))
+
+
+def _label_ends(axes: Axes, height: float) -> None:
+    """Write the lines' names beside their ends, pushed apart where ends meet."""
+    ends = []
+    lines, names = cast(tuple[list[Line2D], list[str]], axes.get_legend_handles_labels())
+    for line, name in zip(lines, names, strict=True):
+        points = (line.get_transform() - axes.transAxes).transform(line.get_xydata())
+        for x, y in points[np.isfinite(points).all(axis=1)][-1:]:
+            ends.append((y, x, name.strip(), line.get_color()))
+    ends.sort(key=lambda end: end[0])
+    line_height = LINE_HEIGHT / (0.8 * height)  # of the panel's height
+    sizes = np.array([line_height * (1 + name.count("\n")) for _, _, name, _ in ends])
+    places = _apart(np.array([y for y, *_ in ends]), sizes)
+    for (y, x, name, colour), place in zip(ends, places, strict=True):
+        axes.annotate(name, (x, y), (1.04, place), "axes fraction", "axes fraction", fontsize=8,
+                      va="center", arrowprops={"arrowstyle": "-", "color": colour})  # fmt: skip
+
+
+def _apart(places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Move ordered places on [0, 1] until things of these sizes stand clear of each other."""
+    moved = places.copy()
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + (sizes[i - 1] + sizes[i]) / 2)
+    above = 1.0
+    for i in reversed(range(len(moved))):
+        moved[i] = min(moved[i], above - sizes[i] / 2)
+        above = moved[i] - sizes[i] / 2
+    return moved
+
+
 def _ticks(size: int) -> list[int]:
-    return list(range(1, size + 1, math.ceil(size / MAX_TICKS)))
+    """The first task, the last and round numbers between; all where there are few."""
+    if size <= MAX_TICKS:
+        return list(range(1, size + 1))
+    step = next(n * 10**k for k in count() for n in (1, 2, 5) if n * 10**k * MANY >= size)
+    return [1, *(t for t in range(step, size, step) if t > 1 and size - t > step / 2), size]
 
 
 def _write_values(axes: Axes, matrix: np.ndarray, norm: Normalize, percent: bool) -> None:

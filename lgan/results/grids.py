@@ -1,11 +1,12 @@
-"""Grids of what generators show after each task, as PNG bytes.
+"""Grids of what generators show after tasks (`lgan.run.samples`), as PNG bytes.
 
 Small images are enlarged by a whole factor, nearest neighbour, so that every pixel is seen; images
-too large for the page are reduced.
+too large for the page are reduced, and rows too many for it thinned.
 """
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,11 @@ from lgan.errors import RunError
 from lgan.results.collect import Run
 from lgan.results.figures import png
 from lgan.run.identity import Stamp, load_stamped
+from lgan.run.samples import shows_all
 
 SMALLEST_IMAGE = 48
 WIDEST_GRID = 1600
+MOST_ROWS = 64
 GAP = 6
 PAIRED_HEADS = ("input", "target")
 
@@ -39,35 +42,39 @@ def translates(run: Run) -> bool:
 def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
     """Samples from the fixed noise: rows = classes, columns = after task t; None without any.
 
-    `samples/task{t}.pt` hold `classes` and uint8 `images` (K, n, C, H, W). At most `per_cell`
+    `samples/task{t}.pt` holds `classes` and uint8 `images` (K, n, C, H, W). At most `per_cell`
     images of a class stand side by side; fewer if the grid grows wide.
     """
-    if (columns := _columns(run)) is None:
+    heads, columns = _columns(run)
+    if not heads:
         return None
     height, width, channels = next(iter(columns[-1].values())).shape[1:]
     available = min(len(images) for column in columns for images in column.values())
     per_cell, scale = _fit(len(columns), min(per_cell, available), height, width)
-    classes = list(columns[-1])
+    seen = _seen(columns)
+    classes = _thinned(seen, MOST_ROWS)
     white = np.full((1, height, per_cell * width, channels), 255, np.uint8)
     canvas = [[np.concatenate(list(column.get(c, white)[:per_cell]), 1) for column in columns]
               for c in classes]  # fmt: skip
     names = _class_names(run)
-    heads = [str(t + 1) for t in range(len(columns))]
-    return _draw_grid(canvas, [names.get(c, str(c)) for c in classes], heads, scale)
+    labels = [names.get(c, str(c)) for c in classes]
+    return _draw_grid(canvas, labels, heads, scale, _left_out(classes, seen))
 
 
 def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
     """Test pictures of each task (rows): input, target where there is one, output after task t.
 
-    `samples/noise.pt` holds the inputs as `noise` (T, n, C, H, W) in [-1, 1], and for paired tasks
-    `samples/targets.pt` uint8 `targets` of the same shape.
+    `samples/noise.pt` holds the inputs as uint8 `noise` (T, n, C, H, W), and for paired tasks
+    `samples/targets.pt` `targets` like them.
     """
-    outputs, given = _columns(run), _given(run)
-    if outputs is None or not given:
+    (after, outputs), given = _columns(run), _given(run)
+    if not after or not given:
         return None
-    tasks = list(outputs[-1])
+    seen = _seen(outputs)
+    tasks = _thinned(seen, MOST_ROWS)
     blank = np.full_like(next(iter(outputs[-1].values()))[0], 255)
-    shown = min(pictures, *(len(images) for images in outputs[-1].values()))
+    room = max(1, MOST_ROWS // len(tasks))
+    shown = min(pictures, room, *(len(images) for images in outputs[-1].values()))
     canvas = [
         [*(images[task][i] for images in given.values()),
          *(images[task][i] if task in images else blank for images in outputs)]
@@ -75,23 +82,41 @@ def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
     ]  # fmt: skip
     names = _class_names(run)
     labels = [names.get(task, str(task)) if i == 0 else "" for task in tasks for i in range(shown)]
-    heads = [*given, *(str(t + 1) for t in range(len(outputs)))]
+    heads = [*given, *after]
     _, scale = _fit(len(heads), 1, *blank.shape[:2])
-    return _draw_grid(canvas, labels, heads, scale)
+    return _draw_grid(canvas, labels, heads, scale, _left_out(tasks, seen))
 
 
 def _given(run: Run) -> dict[str, np.ndarray]:
     """Name of a column to its pictures, uint8 (T, n, H, W, 3): inputs, and targets if known."""
     inputs, targets = _tensor(run, "noise"), _tensor(run, "targets")
-    found = {} if inputs is None else {"input": _pixels(to_uint8(inputs))}
+    if inputs is not None and inputs.is_floating_point():  # of older runs
+        inputs = to_uint8(inputs)
+    found = {} if inputs is None else {"input": _pixels(inputs)}
     return found | ({"target": _pixels(targets)} if found and targets is not None else {})
 
 
-def _columns(run: Run) -> list[dict[int, np.ndarray]] | None:
-    """What each class showed after each task; None where that is not known."""
-    paths = [run.folder / f"samples/task{t}.pt" for t in range(len(run.record.rows))]
+def _columns(run: Run) -> tuple[list[str], list[dict[int, np.ndarray]]]:
+    """Tasks, as heads, and what each class showed after them; none where that is not known."""
+    count = len(run.record.rows)
+    tasks = [t for t in range(count) if shows_all(t) or t == count - 1]
+    paths = [run.folder / f"samples/task{t}.pt" for t in tasks]
     columns = [_read_samples(path, run.record.stamp) for path in paths]
-    return columns if columns and all(columns) else None
+    return ([str(t + 1) for t in tasks], columns) if all(columns) else ([], [])
+
+
+def _seen(columns: list[dict[int, np.ndarray]]) -> list[int]:
+    return list(dict.fromkeys(chain.from_iterable(columns)))
+
+
+def _thinned(rows: list[int], most: int) -> list[int]:
+    """Return the first, the last and rows evenly between them."""
+    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)
+    return [rows[place] for place in places]
+
+
+def _left_out(shown: list[int], all_rows: list[int]) -> str:
+    return "" if shown == all_rows else f"; {len(shown)} of {len(all_rows)} rows"
 
 
 def _read_samples(path: Path, stamp: Stamp) -> dict[int, np.ndarray]:
@@ -142,7 +167,11 @@ def _fit(columns: int, per_cell: int, height: int, width: int) -> tuple[int, int
 
 
 def _draw_grid(
-    canvas: list[list[np.ndarray]], names: Sequence[str], heads: Sequence[str], scale: int
+    canvas: list[list[np.ndarray]],
+    names: Sequence[str],
+    heads: Sequence[str],
+    scale: int,
+    left_out: str,
 ) -> bytes:
     cells = np.array([[_resize(cell, scale, len(canvas[0])) for cell in row] for row in canvas])
     height, width = cells.shape[2:4]
@@ -151,7 +180,7 @@ def _draw_grid(
     short = [name if len(name) <= 24 else f"{name[:21]}..." for name in names]
     rows = [(i * (height + GAP) + height / 2, name) for i, name in enumerate(short)]
     columns = [(j * (width + GAP) + width / 2, head) for j, head in enumerate(heads)]
-    return _label_page(page, rows, columns)
+    return _label_page(page, rows, columns, left_out)
 
 
 def _resize(cell: np.ndarray, scale: int, columns: int) -> np.ndarray:
@@ -164,7 +193,10 @@ def _resize(cell: np.ndarray, scale: int, columns: int) -> np.ndarray:
 
 
 def _label_page(
-    page: np.ndarray, rows: list[tuple[float, str]], columns: list[tuple[float, str]]
+    page: np.ndarray,
+    rows: list[tuple[float, str]],
+    columns: list[tuple[float, str]],
+    left_out: str,
 ) -> bytes:
     """Add names of rows and columns; one pixel of `page` stays exactly one pixel."""
     dpi, top, gutter = 100, 40, 26
@@ -180,7 +212,7 @@ def _label_page(
     axes.set_yticks([y for y, _ in rows], [name.replace("$", r"\$") for _, name in rows])
     axes.xaxis.tick_top()
     first = next(x for x, head in columns if head not in PAIRED_HEADS)  # of the outputs
-    axes.annotate("after training task", (first / width, 1.0), xytext=(-6, 18),
+    axes.annotate(f"after training task{left_out}", (first / width, 1.0), xytext=(-6, 18),
                   xycoords="axes fraction", textcoords="offset points", fontsize=9)  # fmt: skip
     axes.tick_params(length=0, labelsize=8)
     axes.spines[:].set_visible(False)

@@ -38,7 +38,7 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
         (folder / "samples").mkdir(parents=True)
         weights = torch.tensor([0.0, float("nan"), 1.0])
         save_tensors(folder / "checkpoints/task0.pt", {"state": {"w": weights}, "task": 0})
-        save_tensors(folder / "samples/learnt.pt", {"images": [torch.ones(2)]})
+        save_tensors(folder / "samples/learnt0.pt", {"images": torch.ones(2)})
         rows = [{"task": t, "train_seconds": seconds, "metrics": [{"fid": 1.0}]} for t in range(2)]
         (folder / "results.json").write_text(json.dumps({"rows": rows, "status": "complete"}))
         (folder / "metrics.csv").write_text("step,name,value\n1,loss,0.5\n2,loss,nan\n")
@@ -81,8 +81,8 @@ ALTERATIONS = {
         "checkpoints/task0.pt is missing",
     ),
     "a picture": (
-        lambda run: edit_tensors(run / "samples/learnt.pt", lambda c: c["images"][0].add_(1e-6)),
-        "samples/learnt.pt: images[0] differs",
+        lambda run: edit_tensors(run / "samples/learnt0.pt", lambda c: c["images"].add_(1e-6)),
+        "samples/learnt0.pt: images differs",
     ),
     "a missing row": (drop_row, "results.json: rows[1] differs"),
     "a metric": (

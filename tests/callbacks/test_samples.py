@@ -14,7 +14,7 @@ from lgan.callbacks.base import TaskContext
 from lgan.callbacks.samples import FixedNoiseSamples, digest
 from lgan.data.images import TensorImages
 from lgan.data.tasks import TaskSequence
-from lgan.files import load_tensors
+from lgan.files import load_tensors, save_tensors
 
 
 class Shifting(nn.Module):
@@ -71,7 +71,7 @@ def test_lost_files_cost_the_comparison_and_not_the_run(tmp_path, capsys, harm) 
     method, samples = Shifting(), tmp_path / "samples"
     end_of(0, method, tmp_path)
     noise = (samples / "noise.pt").read_bytes()
-    for name in ("noise.pt", "learnt.pt"):
+    for name in ("noise.pt", "learnt0.pt"):
         if harm == "gone":
             (samples / name).unlink()
         else:
@@ -79,7 +79,41 @@ def test_lost_files_cost_the_comparison_and_not_the_run(tmp_path, capsys, harm) 
     rows = end_of(1, method, tmp_path).row["retention"]
     assert (samples / "noise.pt").read_bytes() == noise, "it is a function of the seed"
     assert not rows[0]["exact"] and math.isnan(rows[0]["max_drift"]) and rows[1]["exact"]
-    assert "learnt.pt is damaged or gone" in capsys.readouterr().err
+    assert "learnt0.pt is damaged or gone" in capsys.readouterr().err
+
+
+def test_what_tasks_showed_is_read_from_the_one_file_of_an_older_run(tmp_path) -> None:
+    method, samples = Shifting(), tmp_path / "samples"
+    end_of(0, method, tmp_path)
+    images = load_tensors(samples / "learnt0.pt")["images"]
+    (samples / "learnt0.pt").unlink()
+    save_tensors(samples / "learnt.pt", {"images": [images]})
+    method.shift = 0.25
+    rows = end_of(1, method, tmp_path).row["retention"]
+    assert rows[0]["max_drift"] == pytest.approx(0.25) and not rows[0]["exact"]
+
+
+class Large(Shifting):
+    """Shows pictures of which files hold little else."""
+
+    def generate(self, z, labels):
+        return torch.tanh(z)[:, :1, None, None].repeat(1, 1, 64, 64)
+
+
+@pytest.mark.slow
+def test_files_of_many_tasks_grow_as_the_tasks_do(tmp_path) -> None:
+    method, sizes = Large(), [0]
+    for task in range(49):
+        end_of(task, method, tmp_path, tasks=49)
+        sizes.append(sum(path.stat().st_size for path in (tmp_path / "samples").iterdir()))
+    # All tasks after each of them would be six times as much.
+    one = 2 * 3 * 64 * 64 * 4 + 2 * 3 * 64 * 64  # what a task showed, and what is shown of it
+    assert sizes[49] < 49 * 2 * one
+    last = load_tensors(tmp_path / "samples/task48.pt")
+    assert last["classes"] == list(range(98)) and len(last["images"]) == 98
+    alone = load_tensors(tmp_path / "samples/task47.pt")
+    assert alone["classes"] == [94, 95]
+    assert torch.equal(alone["images"], last["images"][94:96])
 
 
 def test_files_hold_every_class_learnt(tmp_path) -> None:

@@ -164,7 +164,8 @@ def write_samples() -> Callable[..., None]:
 
     def write(folder: Path, tasks: int = 2, size: int = 8) -> None:
         for t in range(tasks):
-            values = torch.tensor([10 + 40 * k + t for k in range(t + 1)], dtype=torch.uint8)
+            levels = [(10 + 40 * k + t) % 256 for k in range(t + 1)]
+            values = torch.tensor(levels, dtype=torch.uint8)
             images = values.view(-1, 1, 1, 1, 1).repeat(1, 3, 1, size, size)
             content = {"classes": list(range(t + 1)), "images": images}
             save_tensors(folder / f"samples/task{t}.pt", content)

@@ -14,6 +14,8 @@ from lgan.errors import RunError
 from lgan.results import figures, grids, trade_off_figures
 from lgan.results.collect import Group, Run, collect
 from lgan.results.report import save_figures
+from lgan.run.record import RunRecord
+from lgan.run.samples import shows_all
 
 
 def decode(png: bytes) -> np.ndarray:
@@ -93,6 +95,64 @@ def test_wide_grids_fit_the_page():
     assert grids._fit(columns=5, per_cell=4, height=8, width=8) == (4, 6)
     assert grids._fit(columns=10, per_cell=4, height=32, width=32) == (2, 2)
     assert grids._fit(columns=40, per_cell=4, height=32, width=32) == (1, 1)
+
+
+def many(make_run, tasks: int) -> Path:
+    """Make a run of many tasks, of which each loses some of its accuracy per task."""
+    rows = [
+        {"task": t, "metrics": [{"accuracy_generated": 0.9 - (t - j) / 250} for j in range(t + 1)]}
+        for t in range(tasks)
+    ]
+    names = [{"index": t, "classes": [t], "class_names": [f"c{t}"]} for t in range(tasks)]
+    folder = make_run("sft", num_tasks=tasks, tasks=names)
+    record = RunRecord.load(folder)
+    record.rows, record.status = rows, "complete"
+    record.save(folder)
+    return folder
+
+
+@pytest.mark.parametrize("tasks", [11, 62, 200])
+def test_figures_of_many_tasks_name_no_task_beyond_the_page(make_run, tmp_path, monkeypatch, tasks):
+    many(make_run, tasks)
+    (group,) = collect(tmp_path).groups
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, "png", lambda figure, note="": drawn.append(figure) or b"")
+    figures.task_curves(group)
+    figures.mean_curves([group, group])
+    curves, means = drawn
+    assert not curves.legends and len(curves.axes) == 2, "a colour bar stands for a legend"
+    for figure in drawn:
+        ticks = figure.axes[0].get_xticks()
+        assert (ticks[0], ticks[-1]) == (1, tasks) and len(ticks) <= 12
+        assert min(np.diff(ticks)) * 20 >= tasks, "no two numbers run into each other"
+    first, second = (line for line in means.axes[0].lines if line.get_label() == "sft")
+    marked = [{*range(tasks)[slice(start, None, step)]} for start, step in
+              (line.get_markevery() for line in (first, second))]  # fmt: skip
+    assert all(marked) and not marked[0] & marked[1], "one line hides the other"
+    names = [text for text in means.axes[0].texts if text.get_text() == "sft"]
+    height = 72 * means.get_figheight() * 0.8
+    apart = abs(names[0].get_position()[1] - names[1].get_position()[1])
+    assert len(names) == 2 and apart * height >= names[0].get_fontsize()
+
+
+def test_names_that_meet_are_pushed_apart_within_the_panel():
+    places = figures._apart(np.array([0.2, 0.2, 0.9, 0.99, 1.2]), np.full(5, 0.1))
+    assert places == pytest.approx([0.2, 0.3, 0.75, 0.85, 0.95])
+
+
+def test_a_grid_of_many_tasks_shows_some_of_them(make_run, tmp_path, write_samples, monkeypatch):
+    folder = many(make_run, 70)
+    write_samples(folder, tasks=70, size=8)
+    for task in range(70):  # only what is shown is read
+        if not shows_all(task) and task != 69:
+            (folder / f"samples/task{task}.pt").unlink()
+    drawn = []
+    monkeypatch.setattr(grids, "_draw_grid", lambda *given: drawn.append(given) or b"")
+    assert grids.sample_grid(only_run(folder)) is not None
+    ((canvas, names, heads, _, left_out),) = drawn
+    assert heads == [*map(str, range(1, 11)), "15", "22", "33", "49", "70"]
+    assert len(canvas) == len(names) == 64 and (names[0], names[-1]) == ("c0", "c69")
+    assert left_out == "; 64 of 70 rows"
 
 
 def test_large_images_are_reduced(make_run, write_samples):

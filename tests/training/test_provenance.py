@@ -334,8 +334,8 @@ def test_samples_say_whose_they_are(configure, whole, other, tmp_path) -> None:
     for path in (whole / "samples").glob("*.pt"):
         assert load_tensors(path)["stamp"] == stamp, path
     (whole / "checkpoints/task1.pt").unlink()
-    shutil.copy(other / "samples/learnt.pt", whole / "samples/learnt.pt")
-    with pytest.raises(RunError, match=r"learnt.pt is of another run"):
+    shutil.copy(other / "samples/learnt0.pt", whole / "samples/learnt0.pt")
+    with pytest.raises(RunError, match=r"learnt0.pt is of another run"):
         again(configure, whole)
 
 
