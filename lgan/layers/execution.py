@@ -2,7 +2,8 @@
 
 Both give the same (papers/piggyback_gan.md, 1.2): conv(x, bank W) = conv1x1(conv(x, bank), W^T).
 Composing costs the same whatever the input; mixing costs as much as there are positions, and the
-bank needs no gradient. So a U-Net's inner layers mix and its outer ones compose.
+bank needs no gradient. So a U-Net's inner layers mix and its outer ones compose. The bank's maps
+are convolutions, or matrix products (`lgan.layers.products`).
 """
 
 import copy
@@ -19,7 +20,7 @@ from lgan.errors import ConfigError
 from lgan.layers.per_task import Linear
 
 Apply = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-Mode = Literal["auto", "compose", "mix"]
+Mode = Literal["auto", "compose", "mix", "multiply"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Work:
     per_filter: int  # weights per filter, kh * kw * Ci
     positions: int  # where a filter is applied: outputs of a convolution, else inputs (transposed)
     outputs: int  # positions of the output
+    taps: int = 1  # products per filter and position that are mixed if bank's maps are multiplied
 
     def compose(self, weights: bool, inputs: bool) -> int:
         """Return the multiplications when filters are composed, by the gradients wanted."""
@@ -68,33 +70,38 @@ class Work:
         convolving = self.positions * self.per_filter * filters
         return (1 + weights) * composing + (1 + weights + inputs) * convolving
 
-    def mix(self, weights: bool, inputs: bool) -> int:
+    def mix(self, weights: bool, inputs: bool, multiply: bool = False) -> int:
         """Return the multiplications when the bank's maps are mixed; arguments as above."""
         one = self.positions * self.per_filter
-        mixing = self.outputs * self.bank * self.piggyback
+        places = self.positions * self.taps if multiply else self.outputs
+        mixing = places * self.bank * self.piggyback
         bank, free = one * self.bank, one * self.unconstrained
         # The maps' own gradient is there only to be handed on to the input.
         return (1 + inputs) * (bank + mixing) + weights * mixing + (1 + weights + inputs) * free
 
 
 class Execution:
-    """Chooses how a layer is computed, for each shape once; "auto": by fewer multiplications."""
+    """Chooses how a layer is computed, for each shape once.
+
+    "auto" composes or mixes, "multiply" composes or multiplies: by fewer multiplications.
+    """
 
     def __init__(self, mode: Mode = "auto") -> None:
         self.mode = mode
         self._chosen: dict[tuple[object, ...], str] = {}
 
     def choose(self, x: Tensor, work: Callable[[torch.Size], Work]) -> str:
-        """Return "compose" or "mix" for an input x; `work` is asked once per shape."""
-        if self.mode != "auto":
+        """Return "compose", "mix" or "multiply" for an input; `work` is asked once per shape."""
+        if self.mode in ("compose", "mix"):
             return self.mode
         weights = torch.is_grad_enabled()
         inputs = weights and x.requires_grad
         key = (x.shape, weights, inputs)
         if key not in self._chosen:
             size = work(x.shape)
-            mixes = size.mix(weights, inputs) < size.compose(weights, inputs)
-            self._chosen[key] = "mix" if mixes else "compose"
+            mix = "multiply" if self.mode == "multiply" else "mix"
+            mixes = size.mix(weights, inputs, mix != "mix") < size.compose(weights, inputs)
+            self._chosen[key] = mix if mixes else "compose"
         return self._chosen[key]
 
 

@@ -10,12 +10,14 @@ weights of one output.
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from lgan.errors import warn
+from lgan.layers import products
 from lgan.layers.bank import BankSettings
 from lgan.layers.execution import Execution, Work, kernel_of
 from lgan.layers.per_task import LifelongGenerator, LifelongLayer, Linear
@@ -94,8 +96,10 @@ class FilterBankLayer(LifelongLayer):
         last = len(self.counts) - 1
         if self.finished > last:
             return self.kernel.apply(x, self.weight_of(last), self.bias_of(last))
-        if self.mixing is not None and self.execution.choose(x, self.work) == "mix":
-            return self._mixed(x)
+        chosen = "compose" if self.mixing is None else self.execution.choose(x, self.work)
+        if chosen != "compose":
+            multiply = chosen == "multiply" and products.multiplies(self.kernel.plain)
+            return self._multiplied(x) if multiply else self._mixed(x)
         return self.kernel.apply(x, self._composed(self.free, self.mixing, last), self.bias)
 
     def work(self, shape: torch.Size) -> Work:
@@ -103,7 +107,9 @@ class FilterBankLayer(LifelongLayer):
         task = len(self.counts) - 1
         count = self.counts[task]
         sizes = self.bank_size(task), self.outputs - count, count, self.per_filter
-        return Work(*sizes, *self.kernel.positions(shape))
+        plain = self.kernel.plain
+        taps = products.taps(plain) if products.multiplies(plain) else 1
+        return Work(*sizes, *self.kernel.positions(shape), taps)
 
     def weight_of(self, task: int) -> Tensor:
         """Return the plain weight of a task, in the layer's own layout."""
@@ -140,6 +146,19 @@ class FilterBankLayer(LifelongLayer):
             return mixed
         free = self.kernel.apply(x, self.free, bias[0])
         return torch.cat([free, mixed], self.kernel.channel_axis)
+
+    def _multiplied(self, x: Tensor) -> Tensor:
+        """Return the same by matrix products."""
+        assert self.mixing is not None
+        task, plain = len(self.counts) - 1, self.kernel.plain
+        columns = partial(products.columns_of, plain)
+        bank = self._kept("columns", task, lambda: columns(self._joined(task)))
+        rows = products.rows_of(plain, x)
+        parts = [(rows @ bank).view(-1, len(self.mixing)) @ self.mixing]
+        if self.free is not None:
+            parts.insert(0, (rows @ columns(self.free)).view(-1, self.counts[-1]))
+        maps = products.maps_of(plain, torch.cat(parts, 1), x)
+        return maps if self.bias is None else maps + self.bias[:, None, None]
 
     def _bank(self, task: int) -> Tensor:
         return self._kept("bank", task, lambda: self._joined(task))

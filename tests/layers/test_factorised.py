@@ -146,15 +146,16 @@ def test_first_task_is_the_plain_network() -> None:
 
 def test_executions_agree_on_a_whole_network() -> None:
     gradients = []
-    for mode in ("compose", "mix"):
+    for mode in ("compose", "mix", "multiply"):
         generator = trained("unet", 2, unconstrained=0.25, execution=mode)
         generator.add_task()
         generator.eval()
         generator(*inputs("unet")).square().mean().backward()
         gradients.append([p.grad for p in generator.parameters() if p.requires_grad])
     assert len(gradients[0]) > 20
-    for composed, mixed in zip(*gradients, strict=True):
-        torch.testing.assert_close(composed, mixed, rtol=1e-3, atol=1e-6)
+    for composed, *others in zip(*gradients, strict=True):
+        for other in others:
+            torch.testing.assert_close(composed, other, rtol=1e-3, atol=1e-6)
 
 
 @every_network

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -111,21 +113,23 @@ def test_start_from_the_previous_task(kind) -> None:
 
 @every_layer
 @pytest.mark.parametrize("share", [0.0, 0.25])
-def test_both_executions_agree_with_all_gradients(kind, share) -> None:
+def test_executions_agree_with_all_gradients(kind, share) -> None:
     results = []
-    for mode in ("compose", "mix"):
+    for mode in ("compose", "mix", "multiply"):
         layer = trained(kind, tasks=2, unconstrained=share, init="scaled", execution=mode)
         layer.add_task()
+        if mode == "multiply":  # though composing took fewer multiplications
+            layer.execution.choose = lambda x, work: "multiply"
         x = picture(kind).requires_grad_()
         y = layer(x)
         torch.manual_seed(3)
-        (y * torch.randn_like(y)).sum().backward()
+        (y * torch.randn(y.shape)).sum().backward()
         free = None if layer.free is None else layer.free.grad
         results.append((y, x.grad, layer.mixing.grad, layer.bias.grad, free))
-    for composed, mixed in zip(*results, strict=True):
-        if composed is not None:
+    for composed, *others in zip(*results, strict=True):
+        for other in others if composed is not None else ():
             assert composed.abs().max() > 0
-            torch.testing.assert_close(composed, mixed, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(composed, other, rtol=1e-4, atol=1e-5)
 
 
 def test_no_mode_gives_the_bank_a_gradient() -> None:
@@ -148,6 +152,9 @@ def test_costs_by_hand() -> None:
     # Wanted: W's gradient, and the input's through maps and bank; none of the bank itself.
     assert work.mix(weights=True, inputs=True) == 2 * bank + 3 * mixing + 3 * free
     assert work.mix(weights=True, inputs=False) == bank + 2 * mixing + 2 * free
+    # Multiplied: each of 4 x 4 taps is mixed before they are added up.
+    early = bank + 5 * 16 * 10 * 6 + free
+    assert replace(work, taps=16).mix(False, False, multiply=True) == early
 
 
 @pytest.mark.parametrize("kind", ["conv", "dilated", "deconv", "linear"])
