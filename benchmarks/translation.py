@@ -8,6 +8,7 @@ from functools import partial
 from itertools import repeat
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,9 +84,11 @@ def bare_steps(generator: nn.Module, discriminator: nn.Module, pairs: Iterator[B
     return step
 
 
-def at_task(plain: nn.Module, task: int, execution: Mode = "auto") -> FactorisedTranslator:
+def at_task(
+    plain: nn.Module, task: int, execution: Mode = "auto", size: float = 4.0
+) -> FactorisedTranslator:
     """Return a Piggyback generator that has reached `task`, with a share of 1/4."""
-    generator = FactorisedTranslator(plain, BankSettings(execution=execution))
+    generator = FactorisedTranslator(plain, BankSettings(execution=execution, size=size))
     for index in range(task + 1):
         generator.add_task([index])
         if index < task:
@@ -108,6 +111,24 @@ def piggyback(
     return take_turns(
         full, step_of(at_task(make((3, size, size), 1), TASK, execution), size), turns
     )
+
+
+def later_tasks(turns: int, task: int, **bank: Any) -> list[tuple[float, float]]:  # noqa: ANN401
+    """Return seconds forward and backward of each pair (second task, `task`): network=unet64."""
+    pictures = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+    def passes(generator: nn.Module) -> Step:
+        def run() -> None:
+            generator.zero_grad()
+            generator(pictures).square().mean().backward()
+
+        return run
+
+    second, later = (
+        passes(at_task(UnetGenerator((3, 64, 64), 1, ngf=16, downs=6), t - 1, **bank))
+        for t in (2, task)
+    )
+    return take_turns(second, later, turns)
 
 
 def exported(make: Callable[..., nn.Module], size: int, turns: int) -> list[tuple[float, float]]:
@@ -191,5 +212,14 @@ def translation_rows(quick: bool, side: int = 256) -> list[Row]:
         ),
         row(f"inference, {where}", ("stock", "exported"), exported(unet, side, 3 * turns), 1.02),
     ]
+    for task, limit, bank in (  # the default bank of the twelfth task is the paper's
+        (12, 0, {}),
+        (12, 1.25, {"size": 2.0, "execution": "multiply"}),
+        (62, 2, {}),
+    ):
+        set_to = "".join(f", bank.{key}={value}" for key, value in bank.items())
+        what = f"generator, forward and backward, U-Net 64{set_to}"
+        measured = later_tasks(5 * turns, task, **bank)
+        rows.append(row(what, ("task 2", f"task {task}"), measured, limit))
     ours = [(bare, lgan) for lgan, bare in framework(side, turns)]
     return [*rows, row(f"Full's step, {where}", ("bare loop", "lgan"), ours, 1.05)]
