@@ -15,7 +15,6 @@ from lgan.data.ledger import Reader
 from lgan.metrics.base import Values
 from lgan.metrics.evaluator import Evaluator
 from lgan.metrics.evidence import Sampler
-from lgan.run.loggers import log_matrix
 
 
 @dataclass
@@ -73,7 +72,3 @@ class EvaluateTasks(TaskCallback):
         for task, metrics in enumerate(values.metrics):
             numbers |= {f"task{task}/{name}": value for name, value in metrics.items()}
         context.log(numbers)
-        rows = [*(row["metrics"] for row in context.earlier_rows), values.metrics]
-        for name in values.metrics[0]:
-            matrix = [[metrics.get(name, float("nan")) for metrics in row] for row in rows]
-            log_matrix(context.loggers, f"matrix/{name}", matrix, context.step)

@@ -5,8 +5,8 @@ steps, the last weights are kept), so no held-out image takes part in any choice
 """
 
 import functools
-import logging
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count, islice
@@ -22,8 +22,6 @@ from lgan.cache import key_of, read_entry, write_entry
 from lgan.data.images import Images, TensorImages, to_float
 from lgan.networks.modes import random_devices
 from lgan.seeding import mix
-
-log = logging.getLogger(__name__)
 
 ClassifierFactory = Callable[[tuple[int, int, int], int], nn.Module]
 Head = Callable[[Tensor], Tensor]  # images (B, C, H, W) in [-1, 1] to logits (B, num_classes)
@@ -120,7 +118,11 @@ def trained_once(
     key = f"{name}-{digest[:8]}"
     path = Path(cache_dir) / f"classifiers/{name}-{digest}.safetensors"
     if read_entry(path) is None:
-        log.info("training the evaluation classifier %s once; it is kept in %s", key, path)
+        tqdm.write(
+            f"training the evaluation classifier once, {settings.steps} steps "
+            f"(evaluation.classifier_training.steps); it is kept in {path}",
+            file=sys.stderr,  # of a sweep's job the log
+        )
         train_classifier(module, train, settings, seed, device, "evaluation classifier")
         right = predict(module, test, device) == test.labels
         accuracy = right.double().mean().item()

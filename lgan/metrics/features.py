@@ -5,6 +5,7 @@ A config names a partial that is called with `classifier` (the evaluation classi
 
 import hashlib
 import io
+import sys
 import warnings
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,7 @@ from torch_fidelity.feature_extractor_inceptionv3 import (
     URL_INCEPTION_V3,
     FeatureExtractorInceptionV3,
 )
+from tqdm import tqdm
 
 from lgan.cache import key_of, read_entry, write_entry
 from lgan.data.images import Images, to_float
@@ -129,9 +131,10 @@ class EfficientNetLite0Features:
 
 @torch.no_grad()
 def extract(extractor: FeatureExtractor, images: Images, batch_size: int = 250) -> Tensor:
-    """Return features (N, D) on the CPU of images, batch by batch."""
+    """Return features (N, D) on the CPU of images, batch by batch; a bar shows if that is slow."""
     batches = torch.arange(len(images)).split(batch_size)
-    return torch.cat([extractor(images.take(indices)).cpu() for indices in batches])
+    shown = tqdm(batches, f"{extractor.name} features", leave=False, disable=None, delay=2)
+    return torch.cat([extractor(images.take(indices)).cpu() for indices in shown])
 
 
 def real_features(extractor: FeatureExtractor, images: Images, cache_dir: Path) -> Tensor:
@@ -140,6 +143,8 @@ def real_features(extractor: FeatureExtractor, images: Images, cache_dir: Path) 
     path = Path(cache_dir) / f"features/{key}.safetensors"
     if (entry := read_entry(path)) is not None:
         return entry[0]["features"]
+    what = f"{extractor.name} features of {len(images)} real images"
+    tqdm.write(f"taking {what} once; they are kept in {path}", file=sys.stderr)
     features = extract(extractor, images)
     write_entry(path, {"features": features}, {"extractor": extractor.fingerprint})
     return features

@@ -1,9 +1,12 @@
-"""What loggers can do beyond numbers: pictures, result matrices, going back, and ending."""
+"""What loggers can do beyond numbers: pictures, the results' table, going back, and ending."""
+
+from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 
 from lgan.run.csv_logger import AppendCSVLogger
+from lgan.run.record import number
 from lgan.run.wandb_logger import LenientWandbLogger
 
 
@@ -16,14 +19,17 @@ def log_image(loggers: list[Logger], name: str, image: Tensor, step: int) -> Non
             logger.experiment.add_image(name, image, step)
 
 
-def log_matrix(loggers: list[Logger], name: str, matrix: list[list[float]], step: int) -> None:
-    """Show a lower triangular result matrix (row: after task t, column: task j) in W&B."""
-    width = len(matrix[-1])
-    columns = ["after task", *(f"task {j}" for j in range(width))]
-    data = [[t, *row, *[None] * (width - len(row))] for t, row in enumerate(matrix)]
+def log_table(loggers: list[Logger], rows: list[dict[str, Any]], step: int) -> None:
+    """Show all that rows of a record say of each task as one table in W&B, a line per number."""
+    data = [
+        [row["task"], task, metric, number(value)]
+        for row in rows
+        for task, metrics in enumerate(row["metrics"])
+        for metric, value in metrics.items()
+    ]
     for logger in loggers:
         if isinstance(logger, WandbLogger):
-            logger.log_table(name, columns=columns, data=data, step=step)
+            logger.log_table("results", ["border", "task", "metric", "value"], data, step=step)
 
 
 def rewind(loggers: list[Logger], step: int) -> None:

@@ -21,7 +21,7 @@ from lgan.methods.base import LifelongGAN
 from lgan.run import checkpoints
 from lgan.run.borders import Keep, collect, load_border, save_border, thin_out
 from lgan.run.folder import RunFolder
-from lgan.run.loggers import rewind
+from lgan.run.loggers import log_table, rewind
 from lgan.run.record import RunRecord
 
 
@@ -54,6 +54,7 @@ class SequenceRunner:
             checkpoints.clear(self.folder)
         self.record.status = "complete"
         self.save_record()
+        log_table(self.loggers, self.record.rows, self.method.total_steps)
 
     def go_back(self, error: TrainingDivergedError, rate_factor: float) -> None:
         """Note that training goes back to the last checkpoint of the task, or to its beginning.

@@ -54,14 +54,20 @@ def test_learns_and_is_frozen(tmp_path: Path) -> None:
     assert classifier.key.startswith("tiny_classifier-")
 
 
-def test_second_request_reads_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_request_reads_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     first = train(tmp_path)
+    said = capsys.readouterr().err
+    assert f"training the evaluation classifier once, {SETTINGS.steps} steps" in said
+    assert str(next((tmp_path / "classifiers").iterdir())) in said
 
     def refuse(*_: object) -> None:
         raise AssertionError("trained twice")
 
     monkeypatch.setattr(ct, "train_classifier", refuse)
     second = train(tmp_path)
+    assert not capsys.readouterr().err, "nothing is trained, and nothing is said"
     assert (second.key, second.accuracy) == (first.key, first.accuracy)
     x = torch.randn(4, 1, 3, 3)
     assert torch.equal(first.module(x), second.module(x))

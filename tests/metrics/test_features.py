@@ -38,11 +38,13 @@ def pictures(count: int = 5, seed: int = 0) -> TensorImages:
     return TensorImages(images, torch.arange(count) % 2)
 
 
-def test_real_features_are_read_from_disk(tmp_path: Path) -> None:
+def test_real_features_are_read_from_disk(tmp_path: Path, capsys) -> None:
     first, second = MeanFeatures(), MeanFeatures()
     found = real_features(first, pictures(), tmp_path)
+    assert f"{first.name} features of 5 real images once" in capsys.readouterr().err
     assert torch.equal(found, MeanFeatures()(pictures().images))
     assert torch.equal(real_features(second, pictures(), tmp_path), found)
+    assert not capsys.readouterr().err
     assert len(list((tmp_path / "features").iterdir())) == 1
     assert (first.seen, second.seen) == (5, 0)
 

@@ -187,6 +187,9 @@ def test_paper_budget_has_the_papers_iterations():
     assert smoke.evaluation.samples_per_class == 16
     assert compose_run(table.overrides("mnist", "ewc_gan", "smoke", 0)).method.fisher_samples == 16
     assert compose_run(table.overrides("mnist", "ewc_gan", "paper", 0)).method.fisher_samples > 16
+    for budget, steps in (("smoke", 100), ("cpu", 800), ("paper", 800)):
+        config = compose_run(["data=digits", "method=sft", f"budget={budget}"])
+        assert config.evaluation.classifier_training.steps == steps
 
 
 def test_data_root_may_hold_a_folder_per_data_set(tmp_path: Path, ask):

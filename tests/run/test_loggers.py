@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from lgan.errors import ConfigError
 from lgan.run.csv_logger import AppendCSVLogger
 from lgan.run.record import RunRecord
+from lgan.training.runner import SequenceRunner
 from lgan.training.train import train
 
 pytestmark = pytest.mark.slow
@@ -45,6 +47,44 @@ def test_tensorboard_gets_numbers_and_pictures(configure) -> None:
     assert [e.step for e in events.Scalars("loss/generator")] == list(range(1, 9))
 
 
+def assert_whole(table: dict, folder) -> None:
+    """A table of W&B has a line for each number of each task at each border."""
+    assert table["columns"] == ["border", "task", "metric", "value"]
+    kept = [
+        [row["task"], task, name, value]
+        for row in RunRecord.load(folder).rows
+        for task, metrics in enumerate(row["metrics"])
+        for name, value in metrics.items()
+    ]
+    assert {(border, task) for border, task, *_ in kept} == {(0, 0), (1, 0), (1, 1)}
+    for found, expected in zip(table["data"], kept, strict=True):
+        assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_wandbs_table_is_whole_after_a_resume(configure) -> None:
+    wandb = pytest.importorskip("wandb")
+    config = configure("logger=wandb", "logger.offline=true")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SequenceRunner, "_save", stopping(SequenceRunner._save))
+        train(config)
+    folder = Path(config.run_dir)
+    assert not list((folder / "wandb").rglob("*.table.json")), "at the end only"
+    train(config)
+    (table,) = (json.loads(p.read_text()) for p in (folder / "wandb").rglob("*.table.json"))
+    assert_whole(table, folder)
+    assert wandb.run is None
+
+
+def stopping(save):
+    """Return what saves a border and is stopped then."""
+
+    def saves(self, *args):
+        save(self, *args)
+        raise KeyboardInterrupt
+
+    return saves
+
+
 def test_wandb_offline_never_goes_back_over_a_border(configure, monkeypatch) -> None:
     """No account, no network; the step grows over tasks, and the matrix and grids are there."""
     wandb = pytest.importorskip("wandb")
@@ -62,12 +102,13 @@ def test_wandb_offline_never_goes_back_over_a_border(configure, monkeypatch) -> 
     steps = [entry["trainer/global_step"] for entry in logged]
     assert steps == sorted(steps) and steps[-1] == 8
     keys = {key for entry in logged for key in entry}
-    assert {"loss/generator", "samples", "matrix/accuracy_generated"} <= keys
+    assert {"loss/generator", "samples", "results"} <= keys
     assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
     assert wandb.run is None, "the run was not finished"
     pictures = list((folder / "wandb").rglob("*.png"))
     tables = [json.loads(p.read_text()) for p in (folder / "wandb").rglob("*.table.json")]
-    assert pictures and any(len(t["data"]) == 2 for t in tables)
+    assert pictures and len(tables) == 1, "one table, whatever the number of tasks and metrics"
+    assert_whole(tables[0], folder)
 
 
 def test_a_wandb_client_that_breaks_costs_warnings_and_not_the_run(
