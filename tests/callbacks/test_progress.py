@@ -35,6 +35,6 @@ def test_it_shows_each_loss_by_its_first_letter_and_goes_where_training_is() -> 
         n=3, set_postfix=lambda losses, refresh: said.append(losses), update=said.append
     )
     losses = {"generator": 0.12345, "discriminator": 2.0}
-    method = SimpleNamespace(step=20, total_steps=7, losses=losses)
+    method = SimpleNamespace(step=20, total_steps=7, read_losses=lambda: losses)
     bar.on_train_batch_end(None, method)
     assert said == [{"G": "0.123", "D": "2"}, 4]

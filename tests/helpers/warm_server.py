@@ -60,20 +60,10 @@ def prepare() -> None:
     for module in pkgutil.walk_packages(lgan.__path__, "lgan."):
         if module.name.split(".")[1] != "cli" and module.name not in LEFT_OUT:
             importlib.import_module(module.name)
-    compose_once()
     assert threading.active_count() == 1, "a thread does not survive a fork"
     gc.collect()
     gc.freeze()
     gc.enable()
-
-
-def compose_once() -> None:
-    """Have the commands' Hydra compose faster, with its plug-ins found and its grammar read."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    composing = importlib.import_module("composing")
-    sys.path.pop(0)
-    with composing.initialize_config_dir(composing.config_path(), version_base="1.3"):
-        composing.compose("train", ["threads=1"])
 
 
 def bury() -> None:
