@@ -1,7 +1,7 @@
 """Hydra, which composes the groups of conf/ once per choice of them, and parses no text twice.
 
-Reading and merging twenty files takes two tenths of a second, for every test and every command that
-composes a config. Here what a file says, and what all of a choice of groups say, is kept, and a
+Reading and merging twenty files takes two tenths of a second, for every test that composes a
+config. Here what a file says, and what all of a choice of groups say, is kept, and a
 copy of it is handed to Hydra, which sets single values in it as ever. Other folders than conf/ are
 read every time, and a choice that Hydra refuses is refused every time.
 """
