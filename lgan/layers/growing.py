@@ -90,8 +90,7 @@ class GrowingGenerator(TaskGenerator):
 
     def __init__(self, network: nn.Module, settings: Settings) -> None:
         super().__init__(settings.seed)
-        self.chain = chain_of(network)
-        self.network, self.settings = network, settings
+        self.network, self.settings, self.chain = network, settings, chain_of(network)
         self.layers, self._first = dict[str, MaskedLayer](), dict[str, int]()
         self.masks: dict[str, TaskMasks] = {}  # by the name of the layer or units
         for link in self.chain.links:

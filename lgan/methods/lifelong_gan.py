@@ -148,9 +148,8 @@ class Distillation(Snapshot, ConvertedGenerator):
     def _draw(self, inputs: Tensor, targets: Tensor) -> Draw:
         """Return what makes of a network all that is compared."""
         if not self.code_length:
-            # Translators do not look at the task.
             labels = torch.full((len(inputs),), self.task_index, device=inputs.device)
-            return lambda network: (network(inputs, labels),)
+            return lambda network: (network(inputs, labels),)  # which look at no label
         random_code = self.noise.normal(len(inputs), self.code_length)
 
         def draw(network: nn.Module) -> tuple[Tensor, ...]:

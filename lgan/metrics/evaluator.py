@@ -1,6 +1,6 @@
 """Everything that is measured on tasks 0..t after training task t, by a list of metrics."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import chain
 from typing import Any
 
@@ -12,7 +12,7 @@ from lgan.errors import RunError, warn
 from lgan.metrics.accuracy_reverse import When
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import TrainedClassifier
-from lgan.metrics.evidence import Evidence, Head, Sampler
+from lgan.metrics.evidence import Evidence, Head, MakeSampler
 from lgan.metrics.reference import Reference
 from lgan.run.columns import TRUSTED
 
@@ -79,11 +79,7 @@ class Evaluator(Reference):
                 )
 
     def evaluate(
-        self,
-        make_sampler: Callable[[], Sampler] | None,
-        head: Head | None,
-        task: int,
-        jointly: bool = True,
+        self, make_sampler: MakeSampler | None, head: Head | None, task: int, jointly: bool = True
     ) -> Values:
         """Measure tasks 0..task; see `Evidence` for the arguments."""
         if not self.references:

@@ -17,6 +17,7 @@ from lgan.metrics.features import extract
 from lgan.metrics.reference import Reference
 
 Sampler = Callable[[Tensor], Tensor]
+MakeSampler = Callable[[], Sampler]
 LARGEST_CALL = 2048
 """Images that one call of a generator draws at most, but one of each class."""
 
@@ -31,7 +32,7 @@ class Evidence:
 
     evaluator: Reference  # has the real images, and the networks that look at images
     task: int  # that has just ended, from 0
-    make_sampler: Callable[[], Sampler] | None
+    make_sampler: MakeSampler | None
     head: Head | None  # the method's own classifier
     jointly: bool = True  # whether an image depends on what else its call draws
 

@@ -98,8 +98,7 @@ class DGMResNetGenerator(nn.Module):
     def chain(self) -> Chain:
         """Return the layers that can be masked and widened."""
         links = [Link("project", None, "stem", per_unit=BASE_SIDE**2)]
-        norms, identities = dict[str, str](), dict[str, str]()
-        inputs = "stem"
+        norms, identities, inputs = dict[str, str](), dict[str, str](), "stem"
         for index in range(len(self.blocks)):
             block, hidden, outputs = f"blocks.{index}", f"h{index}", f"x{index}"
             links += [

@@ -46,8 +46,7 @@ def _shown(value: Any) -> str:  # noqa: ANN401
 
 def departures(rules: Sequence[Rule], configs: Mapping[tuple[str, str], DictConfig]) -> list[str]:
     """Return a line for each departure of the runs whose configs stand by data set and method."""
-    found: dict[str, dict[str, list[str]]] = {}
-    whole: dict[str, list[str]] = {}
+    found, whole = dict[str, dict[str, list[str]]](), dict[str, list[str]]()
     for (run, method), config in configs.items():
         whole.setdefault(run, []).append(method)
         for text in itertools.chain(*(rule.departures(config) for rule in rules)):

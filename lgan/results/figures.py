@@ -69,15 +69,18 @@ class TaskLines:
         task_axis(self.axes, self.tasks)
         self.axes.set_xlabel(label)
         self.axes.grid(alpha=0.25)
-        names = "".join(f"{name}\n" for name in self.axes.get_legend_handles_labels()[1])
-        needed = LINE_HEIGHT * names.count("\n")
-        self.figure.set_figheight(max(self.figure.get_figheight(), needed + 0.4))
+        self.figure.set_figheight(max(self.figure.get_figheight(), self._needed() + 0.4))
         if self.tasks > MANY:
             spread_markers(self.axes, self.tasks)
             _label_ends(self.axes, self.figure.get_figheight())
         else:
             self.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
         return png(self.figure, note)
+
+    def _needed(self) -> float:
+        """Return the height of all lines' names below each other, in inches."""
+        names = "".join(f"{name}\n" for name in self.axes.get_legend_handles_labels()[1])
+        return LINE_HEIGHT * names.count("\n")
 
 
 def mean_matrix(group: Group, metric: str) -> np.ndarray:

@@ -51,12 +51,11 @@ def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
     height, width, channels = next(iter(columns[-1].values())).shape[1:]
     available = min(len(images) for column in columns for images in column.values())
     per_cell, scale = _fit(len(columns), min(per_cell, available), height, width)
-    seen = _seen(columns)
+    seen, names = _seen(columns), _class_names(run)
     classes = _thinned(seen, MOST_ROWS)
     white = np.full((1, height, per_cell * width, channels), 255, np.uint8)
     canvas = [[np.concatenate(list(column.get(c, white)[:per_cell]), 1) for column in columns]
               for c in classes]  # fmt: skip
-    names = _class_names(run)
     labels = [names.get(c, str(c)) for c in classes]
     return _draw_grid(canvas, labels, heads, scale, _left_out(classes, seen))
 
@@ -166,6 +165,10 @@ def _fit(columns: int, per_cell: int, height: int, width: int) -> tuple[int, int
     return per_cell, scale
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else f"{name[:21]}..."
+
+
 def _draw_grid(
     canvas: list[list[np.ndarray]],
     names: Sequence[str],
@@ -177,8 +180,7 @@ def _draw_grid(
     height, width = cells.shape[2:4]
     gaps = ((0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0))
     page = np.concatenate(np.concatenate(np.pad(cells, gaps, constant_values=255), 1), 1)
-    short = [name if len(name) <= 24 else f"{name[:21]}..." for name in names]
-    rows = [(i * (height + GAP) + height / 2, name) for i, name in enumerate(short)]
+    rows = [(i * (height + GAP) + height / 2, _short(name)) for i, name in enumerate(names)]
     columns = [(j * (width + GAP) + width / 2, head) for j, head in enumerate(heads)]
     return _label_page(page, rows, columns, left_out)
 

@@ -252,6 +252,4 @@ def _row_faults(row: Any, index: int) -> Iterator[str]:  # noqa: ANN401
         for measured in (*metrics, row.get("overall") or {}):
             for metric, value in measured.items():
                 if not isinstance(value, int | float | None):
-                    yield (
-                        f"row {index} has {metric}={value!r:.40} where a number or null should be"
-                    )
+                    yield f"row {index} has {metric}={value!r:.40} where a number or null belongs"

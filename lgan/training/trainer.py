@@ -64,12 +64,17 @@ def task_trainer(
         use_distributed_sampler=False,
         enable_model_summary=False,
     )
+    check_scaled(trainer, precision)
+    return trainer
+
+
+def check_scaled(trainer: L.Trainer, precision: Precision) -> None:
+    """Refuse float16 on a CPU, where Lightning would compute in another precision."""
     if precision == "16-mixed" and isinstance(trainer.accelerator, CPUAccelerator):
         raise ConfigError(
             "trainer.precision=16-mixed needs a GPU: on a CPU Lightning would compute in bf16 "
             "instead; choose bf16-mixed or 32-true."
         )
-    return trainer
 
 
 def check_trainer(several: bool, devices: Any, num_nodes: int, precision: Precision) -> None:  # noqa: ANN401
