@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
+import torch
 from lightning import Callback
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
 
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.ledger import Reader
@@ -19,8 +21,37 @@ from lgan.errors import ConfigError, RunError
 from lgan.metrics.base import Values
 from lgan.run.columns import Column
 
-Learner = Any
-"""A method, `lgan.methods.base.LifelongGAN`: callbacks are below that room and do not import it."""
+
+class Learner(Protocol):
+    """A method as callbacks see it: a part of `lgan.methods.base.LifelongGAN`, above this room."""
+
+    name: str
+    generator: Any
+    noise_rows: int
+    total_steps: int
+    stamp: dict[str, str]
+    has_generator: bool
+    has_classifier: bool
+
+    @property
+    def draws_jointly(self) -> bool:
+        """Whether an image depends on what else is drawn in the same call."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+
+    def eval(self) -> Any:  # noqa: ANN401
+        """Switch to evaluation mode."""
+
+    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return images of the classes from the noise."""
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Return class logits; only where there is a classifier."""
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count parameters: trained, stored, discriminator, total."""
 
 
 @dataclass
