@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
+from annotated_types import DocInfo, Ge, Gt, Le, Lt, MinLen
 from hydra.utils import get_object
 from omegaconf import DictConfig, Node, OmegaConf
-from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.types import AllowInfNan
 
 from lgan.errors import ConfigError
@@ -148,8 +148,8 @@ def described(annotation: Any) -> str:  # noqa: ANN401
 
 
 def _bound(bound: Any) -> str:  # noqa: ANN401
-    if isinstance(bound, StringConstraints):
-        return "one name, without a slash"
+    if isinstance(bound, DocInfo):  # a pattern's meaning, beside it
+        return bound.documentation
     held = {word: getattr(bound, name) for name, word in _BOUNDS.items() if hasattr(bound, name)}
     return " and ".join(f"{word} {limit:g}" for word, limit in held.items())
 

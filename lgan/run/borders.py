@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
+from annotated_types import DocInfo
 from pydantic import StringConstraints
 from torch import Tensor
 
 from lgan.errors import DamagedFileError
 from lgan.files import discard, disk_errors, load_tensors, save_tensors, seal, synchronise, verify
 
-Keep = Annotated[str, StringConstraints(pattern=r"^(all|last|every:[1-9][0-9]*)$")]
+Keep = Annotated[str, StringConstraints(pattern=r"^(all|last|every:[1-9][0-9]*)$"),
+                 DocInfo("the form all, last or every:K, K at least 1")]  # fmt: skip
 """Which tasks' borders stay: all, the last one, or each k-th and the last."""
 TENSORS = "tensors"
 Check = Callable[[dict[str, Any]], None]

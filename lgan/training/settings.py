@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from annotated_types import Gt, Le
+from annotated_types import DocInfo, Gt, Le
 from omegaconf import DictConfig, OmegaConf
 from pydantic import StringConstraints
 
@@ -13,7 +13,8 @@ from lgan.errors import ConfigError
 from lgan.run.borders import Keep
 from lgan.training.build import METHOD_KEYS
 
-FileName = Annotated[str, StringConstraints(pattern=r"^[^/]*[^/.][^/]*$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[^/]*[^/.][^/]*$"),
+                     DocInfo("one name, without a slash")]  # fmt: skip
 SETTINGS: dict[str, Any] = {
     "seed": Whole,
     "trust": Sequence[Text],

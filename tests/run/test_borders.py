@@ -160,5 +160,7 @@ def test_only_the_last_border_is_kept_on_demand(configure, tmp_path) -> None:
 
 @pytest.mark.parametrize("keep", ["some", "every:0", "every:", "2"])
 def test_other_rules_are_refused(configure, keep) -> None:
-    with pytest.raises(ConfigError, match=f"keep={keep}"):
+    with pytest.raises(
+        ConfigError, match=f"keep={keep} must be a text of the form all, last or every:K"
+    ):
         train(configure(f"keep={keep}"))
