@@ -53,6 +53,9 @@ class Learner(Protocol):
     def parameter_counts(self) -> dict[str, int]:
         """Count parameters: trained, stored, discriminator, total."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the module's tensors by name."""
+
 
 @dataclass
 class TaskContext:
