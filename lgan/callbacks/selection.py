@@ -16,20 +16,15 @@ from lgan.data.ledger import Reader
 from lgan.errors import ConfigError
 from lgan.metrics.base import Values
 from lgan.metrics.classifier_training import predict
-from lgan.networks.modes import random_devices
+from lgan.networks.modes import having, random_devices
 
 
 @contextmanager
 def undisturbed(module: nn.Module, device: torch.device) -> Iterator[None]:
     """Look at a network in evaluation mode; modes and global random numbers are put back."""
-    modes = {part: part.training for part in module.modules()}
-    with torch.no_grad(), torch.random.fork_rng(random_devices(device)):
-        module.eval()
-        try:
-            yield
-        finally:
-            for part, mode in modes.items():
-                part.training = mode
+    mode = having(module.modules(), training=False)
+    with torch.no_grad(), torch.random.fork_rng(random_devices(device)), mode:
+        yield
 
 
 class SelectByValidation(TaskCallback):

@@ -1,14 +1,13 @@
 """Dynamic Generative Memory (Ostapenko et al., CVPR 2019, arXiv 1904.03137): DGMw and DGMa.
 
-What a task's learnt binary mask reserves is never changed again, and the generator grows by it. A
-classifier on the discriminator's trunk learns all classes from replays. Where paper and code differ
-(papers/dgm.md 2, 3, 6), both can be had; past tasks always use binary masks, so that their images
-stay the same bit for bit.
+What a task's learnt binary mask reserves is never changed again, and the generator grows by it; a
+classifier on the discriminator's trunk learns all classes from replays. Paper and code differ
+(papers/dgm.md 2, 3, 6): both can be had. Past tasks' masks are binary: their images keep all bits.
 """
 
 import copy
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, ClassVar, Literal, cast
 
@@ -27,22 +26,15 @@ from lgan.layers.growing import GrowingGenerator, Settings, code_rule, disk_byte
 from lgan.layers.masks import Annealing, sparsity
 from lgan.methods.classifier_replay import ClassifierReplay
 from lgan.networks.dgm import init_weights
+from lgan.networks.modes import having
 from lgan.objectives.acgan import ACGAN, Batch
 
 BINS = 10
 
 
-@contextmanager
-def fixed_statistics(network: nn.Module) -> Iterator[None]:
+def fixed_statistics(network: nn.Module) -> AbstractContextManager[None]:
     """Leave the running statistics of batch norms as they are."""
-    momenta = {norm: norm.momentum for norm in network.modules() if isinstance(norm, _BatchNorm)}
-    for norm in momenta:
-        norm.momentum = 0.0
-    try:
-        yield
-    finally:
-        for norm, momentum in momenta.items():
-            norm.momentum = momentum
+    return having((m for m in network.modules() if isinstance(m, _BatchNorm)), momentum=0.0)
 
 
 class DGM(ClassifierReplay):
@@ -162,10 +154,7 @@ class DGM(ClassifierReplay):
         return loss
 
     def score_seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the discriminator's scores and logits, -inf for classes not seen yet.
-
-        As in a head that is widened at each task, they are in no softmax and get no gradient.
-        """
+        """Return scores and logits; those of classes not seen yet, -inf, are in no softmax."""
         score, logits = self.discriminator(images)
         seen = placed(tuple(self.seen_classes), logits.device)
         mask = torch.full(logits.shape[1:], -torch.inf, device=logits.device)
@@ -254,10 +243,7 @@ class DGMw(DGM):
 
 
 class DGMa(DGM):
-    """DGM with a mask for every unit (HAT), after the ReLU.
-
-    With leak="paper" it is before the batch norm, whose offset leaks into what is not protected.
-    """
+    """DGM with a mask for every unit (HAT), after the ReLU; leak="paper": before the norm."""
 
     def __init__(self, *, leak: Literal["none", "paper"] = "none", **kwargs: Any) -> None:  # noqa: ANN401
         self._leaks = leak == "paper"

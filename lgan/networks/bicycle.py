@@ -19,11 +19,7 @@ from lgan.networks.unet import Downs, unet_widths
 
 
 class CodeBlock(nn.Module):
-    """One level of the U-Net, with the code as further maps of the down convolution's input.
-
-    Unlike pix2pix's, the skip is not activated and comes last. The outermost has neither activation
-    nor norms, and tanh instead of the skip; the innermost has no submodule.
-    """
+    """One level of the U-Net; unlike pix2pix's, the skip is not activated and comes last."""
 
     def __init__(
         self,
@@ -58,10 +54,7 @@ class CodeBlock(nn.Module):
 
 
 class BicycleUnet(Translator):
-    """Pictures and a code to pictures; the keys are those of BicycleGAN's `netG`.
-
-    54,794,627 parameters with 8 downs, 42,145,155 with 7 (code of 8, instance norm, ngf 64).
-    """
+    """BicycleGAN's `netG` with its keys: 54,794,627 parameters with 8 downs, 42,145,155 with 7."""
 
     last_layers = ("model.up.1",)
 
@@ -114,12 +107,11 @@ class EncoderBlock(nn.Module):
 
 
 class BicycleEncoder(nn.Module):
-    """Pictures to mean and log variance of their codes; the keys are those of BicycleGAN's `netE`.
+    """BicycleGAN's `netE` with its keys: 2,590,032 parameters with 5 blocks, 1,344,080 with 4.
 
-    2,590,032 parameters with 5 blocks, 1,344,080 with 4 (code of 8, ndf 64). The last maps are
-    averaged over all places, which is the code's average over 8x8 at 256 and at 128 pixels.
     `ndf` channels are behind the first convolution; 2, 3, 4, 4 ... times as many follow. `blocks`
-    are halvings, the first convolution counted: 5 for 256 pixels, 4 for 128, 3 for 64.
+    are halvings, the first convolution counted: 5 for 256 pixels, 4 for 128, 3 for 64; at 256 and
+    128 the average over all places is the code's over 8x8.
     """
 
     def __init__(
@@ -157,9 +149,8 @@ class BicycleEncoder(nn.Module):
 class MultiScalePatchGAN(PictureDiscriminator):
     """PatchGANs on the target and on its averages; the keys are those of BicycleGAN's `netD`.
 
-    3,458,978 parameters with 3 layers ("basic_256_multi"), 830,626 with 2 ("basic_128_multi"), at
-    two scales, ndf 64 (at full size; half as many at half of it) and instance norm. Batch norm
-    leaves out the biases before it, and BicycleGAN does not.
+    3,458,978 parameters with 3 layers ("basic_256_multi"), 830,626 with 2 ("basic_128_multi").
+    Batch norm leaves out the biases before it, and BicycleGAN does not.
     """
 
     def __init__(

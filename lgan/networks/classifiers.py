@@ -74,10 +74,7 @@ class SmallCNN(Classifier):
 
 
 class MerganMLP(Classifier):
-    """MeRGAN's classifier for MNIST: 1024-1024-512-256-128-10 with ReLU, 1,739,914 parameters.
-
-    The official code feeds raw pixels in 0..255, (1, 32, 32); here they are in [-1, 1].
-    """
+    """MeRGAN's for MNIST, 1,739,914 parameters; its code feeds pixels in 0..255, not [-1, 1]."""
 
     def __init__(self, image_shape: ImageShape, num_classes: int) -> None:
         layers: list[nn.Module] = [nn.Flatten()]
@@ -87,10 +84,7 @@ class MerganMLP(Classifier):
 
 
 class MerganVGGSmall(Classifier):
-    """MeRGAN's classifier for SVHN: seven 3x3 convolutions, three linear layers, 1,550,634 weights.
-
-    The official code feeds BGR in 0..255 less a mean colour; here it is RGB in [-1, 1].
-    """
+    """MeRGAN's for SVHN, 1,550,634 parameters; its code feeds BGR in 0..255 less a mean colour."""
 
     def __init__(self, image_shape: ImageShape, num_classes: int) -> None:
         require_side(image_shape, 32, "MerganVGGSmall")

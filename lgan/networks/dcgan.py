@@ -2,6 +2,7 @@
 
 Source: Wu et al. 2018, section 4.1, and the official code (`gan32_model.py`). The strided layers
 are padded alike on both sides, one pixel off TensorFlow's "SAME": weights trained there do not fit.
+Numbers of parameters are at width 32 with ten classes.
 """
 
 from itertools import pairwise
@@ -21,8 +22,8 @@ LEAK = 0.2
 class Mergan32Generator(nn.Module):
     """Noise to 32x32 images; the class enters through the scales and offsets of the norms only.
 
-    525,569 parameters for grey images, 527,171 for colour, at width 32 (channels of the last hidden
-    layer; those before it have 2 and 4 times as many) and ten classes.
+    525,569 parameters for grey images, 527,171 for colour. The last hidden layer has `width`
+    channels, those before it 2 and 4 times as many.
     """
 
     def __init__(
@@ -55,11 +56,7 @@ class Mergan32Generator(nn.Module):
 
 
 class Mergan32Discriminator(ClassDiscriminator):
-    """Images to a score and class logits: one trunk without norms, two linear heads.
-
-    279,563 parameters for grey images, 281,163 for colour, at width 32 (channels of the first
-    layer, doubled twice) and ten classes.
-    """
+    """No norms, two linear heads; 279,563 parameters for grey images, 281,163 for colour."""
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 32) -> None:
         require_side(image_shape, SIDE, "mergan32")

@@ -22,13 +22,13 @@ from lgan.networks.roles import ClassDiscriminator, ImageShape
 Init = Literal["xavier", "normal"]
 Labels = Literal["auto", "overwrite", "beside"]
 LEAK = 0.2
+_warn_once = cache(warn)  # networks are built again and again
 
 
 def goes_beside(labels: Labels, length: int, z_dim: int) -> bool:
-    """Return whether the one-hot class, of this length, stands beside the noise, not over it.
+    """Return whether the one-hot class of this length stands beside the noise, not over its start.
 
-    "overwrite" is the code's way, "beside" leaves all of the noise; "auto" is the first as long as
-    half of the noise is left, and else the second.
+    "overwrite" is the code's way; "auto" is that as long as half of the noise is left.
     """
     if labels == "overwrite" and length >= z_dim:
         raise ConfigError(
@@ -36,16 +36,11 @@ def goes_beside(labels: Labels, length: int, z_dim: int) -> bool:
             f"{length}, which overwrites that many entries; or set network.generator.labels=beside."
         )
     if labels == "overwrite" and 2 * length > z_dim:
-        _warn_of_noise(length, z_dim)
+        _warn_once(
+            f"the one-hot class overwrites {length} of network.generator.z_dim={z_dim} noise "
+            "entries; network.generator.labels=beside leaves them."
+        )
     return labels == "beside" or (labels == "auto" and 2 * length > z_dim)
-
-
-@cache  # networks are built again and again
-def _warn_of_noise(length: int, z_dim: int) -> None:
-    warn(
-        f"the one-hot class overwrites {length} of network.generator.z_dim={z_dim} noise entries; "
-        "network.generator.labels=beside leaves them."
-    )
 
 
 def label_noise(z: Tensor, y: Tensor, length: int, beside: bool = False) -> Tensor:
@@ -84,10 +79,9 @@ def doublings(image_shape: ImageShape, base_side: int) -> int:
 class DGMGenerator(nn.Module):
     """Class and noise to images by transposed convolutions; `labels`: see `goes_beside`.
 
-    54,912 weights at width 6 and 227,840 at width 20 for 32x32 images, without norms and head; the
-    head has 16 * width * C more. The last hidden layer has `width` channels, each before it twice
-    as many. `base_side` is the side of the first maps, None for `smallest_side`, 4 for 32x32
-    images; DGMw's code has the `init` "xavier", DGMa's "normal".
+    54,912 weights at width 6 and 227,840 at width 20 for 32x32 images, without norms and head (of
+    16 * width * C). The last hidden layer has `width` channels, each before it twice as many. The
+    first maps' side is `base_side`, None: `smallest_side`. DGMw's `init` is "xavier" in the code.
     """
 
     def __init__(
@@ -137,11 +131,10 @@ class DGMGenerator(nn.Module):
 
 
 class DGMDiscriminator(ClassDiscriminator):
-    """Images to a score and class logits: MeRGAN's, with batch norm, and convolutions unbiased.
+    """MeRGAN's, with batch norm and without biases in convolutions; `width` doubles by layer.
 
-    261,282 parameters for grey 32x32 images and one class output, 262,882 for colour; each
-    further output has 2,049 more. The first layer has `width` channels, each further one twice as
-    many; `base_side` is the side of the last maps, None for `smallest_side`.
+    261,282 parameters for grey 32x32 images and one class output, 262,882 for colour, each further
+    output 2,049 more; `base_side` is the side of the last maps, None for `smallest_side`.
     """
 
     def __init__(

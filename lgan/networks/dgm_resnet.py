@@ -24,8 +24,7 @@ BASE_SIDE = 4
 class DGMUpBlock(nn.Module):
     """Pre-activation residual block that doubles the side; no layer has a bias.
 
-    The 1x1 convolution of the shortcut is there from the start, but acts only while input and
-    output differ in width. That is read off the features, so that layers may be swapped.
+    The shortcut's 1x1 convolution acts while features differ in width: layers may be swapped.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -49,12 +48,10 @@ class DGMUpBlock(nn.Module):
 class DGMResNetGenerator(nn.Module):
     """Class and noise to images by residual blocks.
 
-    364,544 weights at width 64 (of every block) for 32x32 images, without norms and head; 352,256
-    of them act while all blocks are equally wide. A head for C channels has 577 * C more.
-
-    The one-hot class is `label_length` long, None for `num_classes`, and goes where `labels` says
-    (`lgan.networks.dgm.goes_beside`); the code has 100 for 50 classes, which overwrites all but 28
-    of 128 noise entries. `head_per` and `init` are the code's.
+    364,544 weights at width 64 (of every block) for 32x32 images, without norms and head (577 * C);
+    352,256 of them act while all blocks are equally wide. The one-hot class is `label_length` long
+    (None: `num_classes`) and goes where `labels` says (`lgan.networks.dgm.goes_beside`); the code
+    has 100 for 50 classes, which overwrites all but 28 of 128 noise entries.
     """
 
     def __init__(
@@ -115,9 +112,8 @@ class DGMResNetGenerator(nn.Module):
 class DGMResNetDiscriminator(ClassDiscriminator):
     """Images to a score and class logits by a ResNet-18 with a 3x3 stem and no pooling behind it.
 
-    12,246,081 parameters for colour images and ten logits without bias, 12,246,091 with. Weights
-    start as torchvision's ResNet has them. The logits' bias is `aux_bias`: in the code the first
-    task's layer has none, and the wider ones that replace it have.
+    12,246,081 parameters for colour images and ten logits without bias (`aux_bias`: in the code
+    the first task's layer has none, and the wider ones that replace it have).
     """
 
     def __init__(

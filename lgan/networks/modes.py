@@ -11,7 +11,20 @@ from torch.nn.modules.dropout import _DropoutNd
 
 
 @contextmanager
-def as_in_training(*networks: nn.Module) -> Iterator[None]:
+def having(things: Iterable[Any], **wanted: Any) -> Iterator[None]:  # noqa: ANN401
+    """Give attributes these values, where things have them; then give back what was there."""
+    found = [(each, key, getattr(each, key)) for each in things for key in wanted
+             if hasattr(each, key)]  # fmt: skip
+    try:
+        for each, key, _ in found:
+            setattr(each, key, wanted[key])
+        yield
+    finally:
+        for each, key, value in found:
+            setattr(each, key, value)
+
+
+def as_in_training(*networks: nn.Module) -> AbstractContextManager[None]:
     """Let networks drop out and norms use the batch's statistics; running ones stay untouched.
 
     It is how pix2pix's code tests (papers/piggyback_gan.md 2.4), and how a network can be shown
@@ -19,28 +32,12 @@ def as_in_training(*networks: nn.Module) -> Iterator[None]:
     """
     modules = [m for n in networks for m in n.modules() if isinstance(m, _DropoutNd | _NormBase)]
     # A norm that trains and does not track neither reads nor writes running statistics.
-    wanted = {"training": True, "track_running_stats": False}
-    found = [(m, key, getattr(m, key)) for m in modules for key in wanted if hasattr(m, key)]
-    try:
-        for module, key, _ in found:
-            setattr(module, key, wanted[key])
-        yield
-    finally:
-        for module, key, value in found:
-            setattr(module, key, value)
+    return having(modules, training=True, track_running_stats=False)
 
 
-@contextmanager
-def held(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+def held(parameters: Iterable[nn.Parameter]) -> AbstractContextManager[None]:
     """Switch gradients of parameters off, and those that were on, on again."""
-    live = [p for p in parameters if p.requires_grad]
-    for parameter in live:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in live:
-            parameter.requires_grad_(True)
+    return having([p for p in parameters if p.requires_grad], requires_grad=False)
 
 
 def frozen(networks: Iterable[nn.Module]) -> AbstractContextManager[None]:
@@ -55,16 +52,9 @@ def moved_by_others(optimizers: Mapping[str, Any], player: str) -> Iterator[nn.P
             yield from (p for group in optimizer.param_groups for p in group["params"])
 
 
-@contextmanager
-def repeatable() -> Iterator[None]:
+def repeatable() -> AbstractContextManager[None]:
     """Let cuDNN compute the same from the same; its fastest transposed convolutions do not."""
-    cudnn = torch.backends.cudnn
-    before = cudnn.deterministic, cudnn.benchmark
-    cudnn.deterministic, cudnn.benchmark = True, False
-    try:
-        yield
-    finally:
-        cudnn.deterministic, cudnn.benchmark = before
+    return having([torch.backends.cudnn], deterministic=True, benchmark=False)
 
 
 def in_float32(device: torch.device) -> AbstractContextManager[Any]:

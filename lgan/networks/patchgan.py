@@ -44,8 +44,7 @@ class PatchGAN(PictureDiscriminator):
     """Pictures to one score per patch; the keys are those of pix2pix's `netD`.
 
     2,768,705 parameters on 3 + 3 channels with batch norm, 2,765,633 on 3, 2,764,737 on 3 with
-    instance norm (ndf 64, 3 layers; see `patch_layers`). A conditional one (pix2pix) sees the input
-    picture too, before the target's channels.
+    instance norm. A conditional one (pix2pix) sees the input picture too, first.
     """
 
     def __init__(

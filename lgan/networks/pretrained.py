@@ -1,7 +1,7 @@
-"""Starting a generator from a checkpoint: pix2pix's, CycleGAN's or BicycleGAN's `latest_net_G.pth`.
+"""Starting a generator from a checkpoint: pix2pix's, CycleGAN's or BicycleGAN's, or an export's.
 
-The keys of lgan's translators are those of their code, so loading is a matter of reading the file
-safely and of saying what does not fit. A file that `lgan-export` wrote serves as well.
+The keys of lgan's translators are those of their code: what is left is to read safely, and to say
+what does not fit.
 """
 
 import re
@@ -37,10 +37,7 @@ class Pretrained:
 
 
 def read_checkpoint(path: str | Path) -> Pretrained:
-    """Read a netG checkpoint: `*.safetensors`, or what torch.save wrote of a `state_dict`.
-
-    Code in a pickle is refused, not run; `~` is the home folder.
-    """
+    """Read a netG checkpoint, `*.safetensors` or torch.save's; code in a pickle is refused."""
     file = Path(path).expanduser()
     if not file.is_file():
         raise ConfigError(f"{KEY}={path} is no file; give a checkpoint such as latest_net_G.pth.")
@@ -74,11 +71,7 @@ def read_checkpoints(paths: str | Sequence[str] | None) -> tuple[Pretrained, ...
 
 
 def initialise(generator: nn.Module, checkpoints: Sequence[Pretrained]) -> None:
-    """Load checkpoints into a plain generator, or into the parts of a composite one, in order.
-
-    CycleGAN's generator takes one file (inputs to targets) or two (and back), BicycleGAN's its
-    netG, or netG and netE.
-    """
+    """Load checkpoints into a plain generator, or into the first `parts` of a composite one."""
     names = generator.parts if isinstance(generator, Translator) else ("",)
     if len(checkpoints) > len(names):
         raise ConfigError(
@@ -92,8 +85,7 @@ def initialise(generator: nn.Module, checkpoints: Sequence[Pretrained]) -> None:
 def load_fitting(network: nn.Module, checkpoint: Pretrained) -> None:
     """Load a checkpoint whose keys and shapes are the network's.
 
-    Two things may be absent, since zeros stand for them without any change of what is computed:
-    biases (pix2pix has none before a batch norm) and batch norms' count of batches.
+    Zeros stand for absent biases (pix2pix has none before batch norms) and counts of batches.
     """
     own, found = network.state_dict(), dict(checkpoint.state)
     layers = nn.Conv2d | nn.ConvTranspose2d | nn.Linear
@@ -159,10 +151,7 @@ def recognise(state: State) -> dict[str, Any]:
 
 
 def define_g(state: State) -> dict[str, Any]:
-    """Return the arguments of pix2pix's `define_G` whose network a state loads into; {} if none.
-
-    Its code gives convolutions biases with a norm of instances alone.
-    """
+    """Return the arguments of pix2pix's `define_G` whose network a state loads into; {} if none."""
     found = recognise(state)
     kinds = {("downs", 7): "unet_128", ("downs", 8): "unet_256", ("blocks", 6): "resnet_6blocks",
              ("blocks", 9): "resnet_9blocks"}  # fmt: skip

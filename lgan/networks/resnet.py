@@ -71,8 +71,8 @@ class Mergan64Generator(nn.Module):
     """Noise to 64x64 images by four residual blocks.
 
     8,622,403 parameters for colour images at width 64 (of the last block; the first two have 8
-    times as many), ten classes and the `conditioning` "concat" (one-hot class beside the noise,
-    shared scales and offsets, as the code does), not "cbn" (those per class, as the paper says).
+    times as many) and ten classes. By `conditioning` the one-hot class stands beside the noise
+    ("concat", the code's), or scales and offsets are per class ("cbn", the paper's).
     """
 
     def __init__(
@@ -108,11 +108,7 @@ class Mergan64Generator(nn.Module):
 
 
 class Mergan64Discriminator(ClassDiscriminator):
-    """Images to a score and class logits by four residual blocks with layer norm.
-
-    7,573,771 parameters for colour images at width 64 (of the first convolution; the last two
-    blocks have 8 times as many) and ten classes.
-    """
+    """Four residual blocks with layer norm; 7,573,771 parameters (colour, width 64, 10 classes)."""
 
     def __init__(self, image_shape: ImageShape, num_classes: int, width: Count = 64) -> None:
         require_side(image_shape, SIDE, "mergan64")

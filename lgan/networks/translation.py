@@ -21,10 +21,10 @@ LEAK = 0.2
 
 
 class InstanceNorm(nn.InstanceNorm2d):
-    """Without affine parameters and running statistics; statistics in float32."""
+    """Without affine parameters and running statistics."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x (B, C, H, W), each map normalised."""
+        """Return x (B, C, H, W), each map normalised by its statistics in float32."""
         return super().forward(x.float()).to(x.dtype)
 
 
@@ -55,9 +55,8 @@ def init_normal(network: nn.Module, std: float = 0.02) -> None:
 def from_netg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a pix2pix, CycleGAN or BicycleGAN checkpoint as a `state_dict` of lgan's translator.
 
-    The keys are the same but for what old versions added: "module." of data parallel networks, and
-    the running statistics of instance norms without affine parameters, which nothing reads. Those
-    of a batch norm stay.
+    The keys are the same but for "module." of data parallel networks, and running statistics of
+    instance norms without affine parameters, which nothing reads.
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     affine = {key.rpartition(".")[0] for key in plain if key.endswith(".weight")}

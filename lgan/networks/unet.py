@@ -6,6 +6,7 @@ Source: Isola et al. 2017 and its PyTorch code; layers and counts in papers/pigg
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, cast
 
@@ -18,6 +19,8 @@ from lgan.networks.roles import ImageShape, Translator, with_channels
 from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm
 
 DROPOUT = 0.5
+_down = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
+_up = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1)
 Downs = Annotated[int, Ge(5)]
 """Halvings: fewer than 5 do not reach the widths; 6, 7, 8 are made for 64, 128, 256 pixels."""
 
@@ -31,8 +34,7 @@ class UnetBlock(nn.Module):
     """One level of the U-Net: down, all that is further in, up; then the skip is concatenated.
 
     Nested and numbered as pix2pix's `UnetSkipConnectionBlock`. The skip carries the *activated*
-    input: there because the LeakyReLU works in place, here because the forward says so. The
-    innermost has no submodule.
+    input: there because the LeakyReLU works in place, here because the forward says so.
     """
 
     def __init__(
@@ -45,11 +47,11 @@ class UnetBlock(nn.Module):
         dropout: bool,
     ) -> None:
         super().__init__()
-        parts: list[nn.Module] = [nn.LeakyReLU(LEAK, inplace=True), _down(outer, inner, bias)]
+        parts: list[nn.Module] = [nn.LeakyReLU(LEAK, inplace=True), _down(outer, inner, bias=bias)]
         if submodule is not None:
             parts += [make_norm(norm, inner), submodule]
         returned = inner if submodule is None else 2 * inner
-        parts += [nn.ReLU(inplace=True), _up(returned, outer, bias), make_norm(norm, outer)]
+        parts += [nn.ReLU(inplace=True), _up(returned, outer, bias=bias), make_norm(norm, outer)]
         self.model = nn.Sequential(*parts, *([nn.Dropout(DROPOUT)] if dropout else []))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,17 +64,12 @@ class UnetBlock(nn.Module):
 
 
 class UnetGenerator(Translator):
-    """Pictures to pictures by a U-Net; the keys of its `state_dict` are those of pix2pix's `netG`.
+    """pix2pix's `netG` with its keys; 54,419,459 / 41,833,475 / 29,247,491 parameters.
 
-    With batch norm, 3 to 3 channels and ngf 64: 54,419,459 / 41,833,475 / 29,247,491 parameters
-    with 8 / 7 / 6 downs, 54,413,955 / 41,828,995 / 29,244,035 with `bias=False` (pix2pix's own).
-
-    Args:
-        ngf: channels behind the first convolution; 2, 4, 8, 8 ... times as many follow.
-        downs: number of halvings: 6, 7 and 8 for 64, 128 and 256 pixels.
-        bias: biases in all convolutions. With False only the last one has one, as pix2pix's
-            PyTorch code does with batch norm; with instance norm it has them all.
-        dropout: 0.5 on the ups to 8 * ngf channels after the innermost: `downs` - 5 of them.
+    So with 8 / 7 / 6 `downs`, batch norm, 3 to 3 channels and ngf 64; 54,413,955 / 41,828,995 /
+    29,244,035 with `bias=False`: only the last convolution has one, as in pix2pix's PyTorch code
+    with batch norm. 2, 4, 8, 8 ... times the first convolution's `ngf` channels follow; `dropout`
+    is on the ups to 8 * ngf channels after the innermost, `downs` - 5 of them.
     """
 
     last_layers = ("model.model.3",)
@@ -99,7 +96,7 @@ class UnetGenerator(Translator):
             block = UnetBlock(outer, inner, block, norm, bias, drop)
         inputs = with_channels(image_shape, input_channels)[0]
         outermost = nn.Sequential(  # no norm, no skip
-            _down(inputs, ngf, bias),
+            _down(inputs, ngf, bias=bias),
             cast(UnetBlock, block),
             nn.ReLU(inplace=True),
             _up(2 * ngf, outputs, bias=True),
@@ -112,11 +109,3 @@ class UnetGenerator(Translator):
         """Return pictures (B, C, H, W) in [-1, 1] of pictures z (B, inputs, H, W); y is unused."""
         self.require_size(z.shape[-2], z.shape[-1])
         return self.model(z)
-
-
-def _down(inputs: int, outputs: int, bias: bool) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
-
-
-def _up(inputs: int, outputs: int, bias: bool) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=bias)
