@@ -262,10 +262,7 @@ def key_of(config: DictConfig, path: str) -> str:
 
 
 def settings_of(function: Callable[..., Any], config: DictConfig) -> dict[str, Any]:
-    """Return a function's arguments by name, checked; one value as a list where it asks for lists.
-
-    Each is what the config has at the key of its name.
-    """
+    """Return what a config has at the names of a function's arguments, checked; a list if asked."""
     given: dict[str, Any] = {}
     for key, annotation in get_type_hints(function, include_extras=True).items():
         if key == "return":

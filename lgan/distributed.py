@@ -46,10 +46,7 @@ def share(rows: T) -> T:
 
 @torch.no_grad()
 def gather(tensor: Tensor) -> Tensor:
-    """Return the global tensor (N, ...) of which every rank holds its share, in global order.
-
-    Shares may differ by a row, as `share` deals them out. No gradient passes.
-    """
+    """Return the global tensor (N, ...), in order, of which ranks hold a `share`; no gradients."""
     if world() == 1:
         return tensor
     longest = int(largest(len(tensor), tensor.device))
@@ -112,10 +109,7 @@ def all_values(value: Any) -> list[Any]:  # noqa: ANN401
 
 
 def spread(function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
-    """Return what a function makes of each item, the work shared out over the ranks.
-
-    What it returns can be pickled, tensors are on the CPU; items are the same on every rank.
-    """
+    """Return what a function makes of each item, shared out over ranks: picklable, on the CPU."""
     return dealt([function(item) for item in share(items)], len(items))
 
 
@@ -153,10 +147,8 @@ def fingerprint(tensors: Iterator[tuple[str, Tensor]]) -> str:
 
 
 def differing_buffers(module: nn.Module) -> list[dict[str, Tensor]]:
-    """Return by rank the buffers that are not the same on all ranks; [] where all are.
-
-    These are running statistics of what each rank has seen. A checkpoint needs all ranks' own.
-    """
+    """Return by rank the buffers that are not the same on all ranks; [] where all are."""
+    # Running statistics of what each rank has seen: a checkpoint needs all ranks' own.
     if world() == 1:
         return []
     saved = module.state_dict()

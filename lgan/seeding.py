@@ -25,11 +25,7 @@ def mix(*keys: int | str) -> int:
 
 
 def in_rotation(items: Sequence[T], count: int, step: int, *keys: int | str) -> list[T]:
-    """Return the `count` items whose turn it is; the next step's are those behind them.
-
-    They go round in an order that the keys decide: over any steps each has as many turns, give or
-    take one.
-    """
+    """Return the `count` items whose turn it is at a step: they go round, in the keys' order."""
     generator = torch.Generator().manual_seed(mix(*keys))
     order = torch.randperm(len(items), generator=generator).tolist()
     turns = range(step * count, (step + 1) * count)

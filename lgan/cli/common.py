@@ -20,10 +20,7 @@ from lgan.redaction import quiet_console, redacted
 
 
 def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a task function, below `hydra.main`, so that an `LganError` ends in one sentence.
-
-    A single run then exits with code 1. In a multirun the job has failed and the launcher goes on.
-    """
+    """Decorate a task function, below `hydra.main`: an `LganError` ends in one sentence, code 1."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401

@@ -144,10 +144,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self._info
 
     def open(self, index: int, cumulative: bool = False) -> TaskInfo:
-        """Open the door to task `index`, and shut it to all others.
-
-        `cumulative` opens it to tasks ``0 .. index``, for joint training, which declares so.
-        """
+        """Open the door to task `index` alone, or, `cumulative` (joint training), to 0 .. index."""
         task, trained = self.sequence[index], self._trained
         if trained not in (None, index):
             raise TaskAccessError(f"task {index} cannot be opened while task {trained} is trained.")
@@ -221,13 +218,12 @@ class TaskSequenceDataModule(L.LightningDataModule):
 
     @property
     def _trained(self) -> int | None:
-        """Index of the task that a runner or a plain Trainer trains now."""
+        # By a runner, or by a plain Trainer.
         if self.ledger.task is not None:
             return self.ledger.task
         return self.opened if self._fitting else None
 
     def _opened(self, split: Literal["train", "validation", "test"], tasks: Sequence[int]) -> None:
-        """Note what is opened, or refuse it."""
         if (trained := self._trained) is not None:
             part = getattr(self._loaded[0], split)
             classes = [c for task in tasks for c in self.sequence[task].classes]

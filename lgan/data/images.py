@@ -1,7 +1,4 @@
-"""Labelled pictures, in memory or in files, behind one small interface.
-
-Pictures are uint8 ``(C, H, W)`` at this border; `to_float` brings them to [-1, 1].
-"""
+"""Labelled pictures, uint8 ``(C, H, W)``, in memory or in files, behind one small interface."""
 
 from __future__ import annotations
 

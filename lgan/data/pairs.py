@@ -1,7 +1,6 @@
-"""Pairs of pictures, behind the interface of one picture: a pair has two or six channels.
+"""Pairs of pictures, as pictures of two or six channels: the first half the input, then the target.
 
-The first half of them is the input, the other the target. Loaders, permutations, limits and
-augmentation then treat a pair as any picture, and both halves alike.
+Loaders, permutations, limits and augmentation then treat a pair as any picture.
 """
 
 from __future__ import annotations

@@ -160,10 +160,8 @@ def _obtain(source: _Source, root: str | None) -> _Loaded:
 
 
 def _fetch(source: _Source, place: Path, archives: dict[str, Path]) -> _Loaded:
-    """Unpack archives, downloading those that lack, in a folder apart; then move all to `place`.
-
-    A crash or a second process at work leaves no half-unpacked file where it would be read later.
-    """
+    # Unpacked in a folder apart, then moved: neither a crash nor a second process at work leaves a
+    # half-unpacked file where it would be read later.
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place, prefix=".fetch-") as stage:
         for name, path in archives.items():
@@ -183,7 +181,7 @@ def _fetch(source: _Source, place: Path, archives: dict[str, Path]) -> _Loaded:
 
 @contextmanager
 def _impatient() -> Iterator[None]:
-    """Give up on a silent network; torchvision itself would wait for ever."""
+    # torchvision itself would wait for ever for a silent network.
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE)
     try:

@@ -20,8 +20,7 @@ from lgan.seeding import Noise
 class UnpairedLoader(BatchLoader):
     """Batches of unpaired pictures: in each epoch each side has a permutation of its own.
 
-    The batch of a step stays a function of (seed, task, step). An epoch has as many items as the
-    larger side has pictures (as CycleGAN's code), and an item's two pictures are of one task.
+    An epoch has as many items as the larger side has pictures, as in CycleGAN's code.
     """
 
     _shuffled = -1  # the epoch whose permutations `images` has
@@ -96,10 +95,7 @@ class TranslationDataModule(TaskSequenceDataModule):
         return half(super().training_images_for_evaluation(), TARGET)
 
     def test_inputs(self, index: int) -> Tensor:
-        """Return the test inputs of one task, uint8 ``(N, C, H, W)``, decoded once: do not write.
-
-        If they are paired, the i-th belongs to the i-th of `test_images`.
-        """
+        """Return a task's test inputs, uint8 ``(N, C, H, W)``, decoded once: do not write."""
         self._opened("test", [index])
         if index not in self._test_inputs:
             pairs = self._loaded[0].test.of_classes(self.sequence[index].classes)
@@ -107,10 +103,7 @@ class TranslationDataModule(TaskSequenceDataModule):
         return self._test_inputs[index]
 
     def test_pairs(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return test inputs and targets of one task, uint8 ``(N, C, H, W)`` and ``(M, C, H, W)``.
-
-        Unpaired, N and M may differ, and the i-th of one has nothing to do with that of the other.
-        """
+        """Return a task's test inputs and targets, uint8 ``(N, C, H, W)``; unpaired, N differs."""
         return self.test_inputs(index), self.test_images(index).all()
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401

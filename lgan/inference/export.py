@@ -1,7 +1,4 @@
-"""One task's generator of a finished run as a plain network for other programs.
-
-Every file is loaded again and compared with the run's own network on the same inputs.
-"""
+"""One task's generator of a finished run as a plain network for other programs."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -35,10 +32,7 @@ def export(
 
 
 def example_inputs(network: TaskNetwork, seed: int) -> list[tuple[Tensor, ...]]:
-    """Return inputs to compare on: two pictures of the training size, then one that is larger.
-
-    Of generators of classes, noise and labels: two rows, then one.
-    """
+    """Return inputs to compare on: two pictures, or noises with labels, then one, larger."""
     source = torch.Generator().manual_seed(seed)
     found: list[tuple[Tensor, ...]] = []
     for count, more in ((2, 0), (1, 1)):

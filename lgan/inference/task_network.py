@@ -89,10 +89,7 @@ def task_names(border: dict[str, Any]) -> list[str]:
 def task_network(
     method: LifelongGAN, border: dict[str, Any], task: int, direction: str = "forward"
 ) -> TaskNetwork:
-    """Return a finished task's network of what `load_run` returns.
-
-    The direction is "forward" (inputs to targets) or "backward", which only CycleGAN has.
-    """
+    """Return a finished task's network of what `load_run` returns; CycleGAN's go "backward" too."""
     if not method.has_generator:
         raise RunError(f"method={method.name} has no generator; choose another run.")
     network = method.network_of(task).eval()

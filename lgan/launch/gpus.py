@@ -49,10 +49,7 @@ class GpuPlacement(Callback):
 
 
 def devices_of(job: int, per_job: int, devices: Sequence[str]) -> list[str]:
-    """Return the devices of a job of a sweep: the groups of `per_job` devices go round.
-
-    With fewer than `per_job`, a job gets all; what the last whole group leaves is not used.
-    """
+    """Return a job's devices: groups of `per_job` go round; all, where they are fewer than that."""
     groups = max(1, len(devices) // per_job)
     start = job % groups * per_job
     return list(devices[start : start + per_job])
@@ -78,10 +75,8 @@ def visible_devices(environment: Mapping[str, str]) -> list[str]:
 
 
 def sensible_jobs(config: DictConfig, devices: Sequence[str]) -> int:
-    """Return how many jobs run well side by side: one per group of GPUs, or per CPU core.
-
-    `threads` divides the cores; joblib gives each job its share of them if `threads` is null.
-    """
+    """Return how many jobs run well side by side: one per group of GPUs, or of `threads` cores."""
+    # joblib gives each job its share of the cores where `threads` is null.
     if devices:
         return max(1, len(devices) // max(1, gpus_per_job(config)))
     linux = hasattr(os, "sched_getaffinity")

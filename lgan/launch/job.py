@@ -32,10 +32,7 @@ def run_job(config: DictConfig) -> float | None:
 
 
 def objective_value(config: DictConfig, folder: Path) -> float | None:
-    """Return the number that a sweeper optimises: `objective_metric` in a run's last row.
-
-    It is a path within a row of results.json, such as `overall.accuracy_generated`, or null.
-    """
+    """Return what a sweeper optimises: a run's last row at the path `objective_metric`, if any."""
     if (path := OmegaConf.select(config, "objective_metric")) is None:
         return None
     row = RunRecord.load(folder).rows[-1]

@@ -1,7 +1,4 @@
-"""A paper's table as a sweep: a job for each cell, which is a run on one method and one seed.
-
-conf/paper.yaml asks Hydra's basic sweeper for `cell=NAME,NAME,...`, whatever launcher runs them.
-"""
+"""A paper's table as a sweep over `cell` (conf/paper.yaml): run, method and seed of each job."""
 
 import sys
 from contextlib import redirect_stdout, suppress

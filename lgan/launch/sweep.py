@@ -102,10 +102,7 @@ class SweepNotes(Callback):
             raise JobFailedError(job.error) from None
 
     def end(self, unfinished: str, why: str) -> list[Job]:
-        """Remove the notes and return all jobs; [] if none began.
-
-        `unfinished` is the status of the jobs that began and noted no end, `why` their error.
-        """
+        """Remove the notes and return all jobs, open ones as `unfinished`; [] if none began."""
         jobs = self.jobs()
         for job in jobs:
             if job.status == "running":

@@ -1,7 +1,4 @@
-"""One of the processes of a run: `python -m lgan.launch.worker CONFIG.yaml`.
-
-`lgan.launch.processes` starts it. It reads a plain, resolved config and never Hydra's command line.
-"""
+"""`python -m lgan.launch.worker CONFIG.yaml`: one of a run's processes, with a resolved config."""
 
 import ctypes
 import logging

@@ -13,16 +13,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from lgan.results.collect import Group
-from lgan.results.figures import (
-    MANY,
-    MARKERS,
-    TaskLines,
-    mean_of_known,
-    plain,
-    png,
-    spread_markers,
-    task_axis,
-)
+from lgan.results.figures import MANY, MARKERS, TaskLines, mean_of_known, plain, png, task_axis
 from lgan.run.record import value_at, walk
 
 WEIGHTS, REST = "parameters.masked_weights", "parameters.norms_heads"
@@ -93,7 +84,6 @@ def capacity(group: Group) -> dict[str, dict[str, np.ndarray]]:
     """Layer to name to values over tasks (T,), means over seeds; empty if not recorded."""
     rows = [row for record in group.records for row in record.rows]
     layers = dict.fromkeys(layer for row in rows for layer in row.get("capacity") or {})
-
     names = ("reserved", "newly", "reused", "trained_size")
     # A layer's name may hold dots, so that it cannot be a part of a path.
     return {layer: {name: _over_seeds(group, partial(walk, keys=["capacity", layer, name]))
@@ -115,10 +105,7 @@ def shares(layers: dict[str, dict[str, np.ndarray]]) -> tuple[np.ndarray, np.nda
 
 
 def reuse_shares(groups: Sequence[Group]) -> bytes | None:
-    """Stacked shares of each task's mask (100 % = its ones), and the line of what is reserved.
-
-    Left over all layers; right the reserved share of each. One row per method.
-    """
+    """A row per method: shares of each task's mask (100 % = its ones), and of layers reserved."""
     measured = [(group, layers) for group in groups if (layers := capacity(group))]
     if not measured:
         return None
@@ -133,8 +120,6 @@ def reuse_shares(groups: Sequence[Group]) -> bytes | None:
             axes.set_ylim(0, 1.05)
             axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
             task_axis(axes, group.first.num_tasks)
-            if group.first.num_tasks > MANY:
-                spread_markers(axes, group.first.num_tasks)
     return png(figure)
 
 

@@ -85,10 +85,7 @@ def judges(groups: Iterable[Group]) -> dict[str, float]:
 
 @dataclass
 class Collection:
-    """All that was found below some folders.
-
-    `groups` hold complete runs only; every run left out has its sentence in `warnings`.
-    """
+    """What was found below some folders; every run left out has its sentence in `warnings`."""
 
     groups: list[Group]
     incomplete: list[Run]
@@ -112,7 +109,12 @@ def collect(folders: str | Path | Iterable[str | Path]) -> Collection:
         names = ", ".join(map(str, paths))
         raise RunError(f"no run found below {names}: no folder there holds a {FILE_NAME}.")
     incomplete = [run for run in runs if not run.record.complete]
-    warnings += [_incomplete_sentence(run) for run in incomplete]
+    for run in incomplete:
+        record, reason = run.record, f": {run.record.error}" if run.record.error else ""
+        warnings.append(
+            f"left out: {run.folder} ({record.method} on {record.data}, seed {record.seed}) has "
+            f"{len(record.rows)} of {record.num_tasks} tasks, status {record.status}{reason}"
+        )
     complete, doubles = _drop_doubles([run for run in runs if run.record.complete])
     warnings += doubles
     if older := [run.folder.name for run in complete if not run.record.content]:
@@ -174,14 +176,14 @@ def _tell_apart(groups: Sequence[Group]) -> None:
     for members in alike.values():
         settings = [group.runs[0].settings for group in members]
         own = {k: c for k, c in _columns(settings).items() if len(set(c)) > 1}
-        typed = _columns([group.runs[0].training for group in members])
-        typed = {key: column for key, column in typed.items() if column in own.values()}
-        differing = dict(sorted((own | typed).items(), key=lambda item: _by_telling_power(item[0])))
+        typed = _columns([group.runs[0].training for group in members]).items()
+        own |= {key: column for key, column in typed if column in own.values()}
+        differing = dict(sorted(own.items(), key=lambda item: _by_telling_power(item[0])))
         shown = _shown_keys(differing)
         for index, group in enumerate(members):
             group.differing = {key: _plain(column[index]) for key, column in differing.items()}
-            names = {PRESET_KEY: "preset"}
-            parts = [f"{names.get(key, key)}={group.differing[key]}" for key in shown]
+            names = {key: "preset" if key == PRESET_KEY else key for key in shown}
+            parts = [f"{name}={group.differing[key]}" for key, name in names.items()]
             group.label = group.first.method + (f" ({', '.join(parts)})" if parts else "")
 
 
@@ -228,15 +230,6 @@ def _drop_doubles(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return list(newest.values()), sentences
 
 
-def _incomplete_sentence(run: Run) -> str:
-    record = run.record
-    reason = f": {record.error}" if record.error else ""
-    return (
-        f"left out: {run.folder} ({record.method} on {record.data}, seed {record.seed}) has "
-        f"{len(record.rows)} of {record.num_tasks} tasks, status {record.status}{reason}"
-    )
-
-
 def _is_own_seed(key: str) -> bool:
     """Whether a key is the run's own seed, over which tables average."""
     section, *rest = key.split(".")
@@ -250,7 +243,6 @@ def _by_telling_power(key: str) -> tuple[int, int, str]:
 
 
 def _plain(text: str | None) -> str:
-    """A JSON text as people write it in a label."""
     if text is None:
         return "unset"
     value = json.loads(text)

@@ -137,10 +137,7 @@ def _shown(column: Column, **fields: object) -> TableColumn:
 
 
 def signature(record: RunRecord) -> tuple[str, ...]:
-    """What a feature distance depends on beside its extractor's name, as texts.
-
-    Extractor's own key, generated samples per class, split and number of the reference images.
-    """
+    """A feature distance's extractor key, samples per class, and reference split and number."""
     known = record.references
     counts = known.get("reference_images") or {}
     key = known.get("feature_extractor_key") or known.get("classifier") or "?"

@@ -19,10 +19,7 @@ def of_old_tasks(record: RunRecord, task: int) -> list[dict[str, Any]]:
 
 
 def drifts(group: Group, name: str = "max_drift") -> np.ndarray:
-    """The largest (`max_drift`) or mean (`mean_drift`) drift of old tasks' images after each task.
-
-    Over pixels, old tasks and seeds: (T,), NaN where nothing was measured.
-    """
+    """`max_drift` or `mean_drift` over old tasks' pixels and seeds, (T,); NaN: not measured."""
     combine = max if name == "max_drift" else np.mean
     line = np.full(group.first.num_tasks, np.nan)
     for task in range(1, len(line)):
@@ -38,15 +35,13 @@ def is_exact(group: Group) -> bool:
 
 
 def drift_curves(groups: Sequence[Group]) -> bytes | None:
-    """Largest (solid) and mean (dotted) drift of old tasks' images, a colour per method.
-
-    The axis is logarithmic but for the lowest decade, which ends in an exact zero.
-    """
+    """Largest (solid) and mean (dotted) drift of old tasks' images, a colour per method."""
     chart = TaskLines("drift of old tasks' images (range 2)")
     for group in groups:
         if not np.isnan(line := drifts(group)).all():
             colour = chart.add(line, group.label)
             chart.add(drifts(group, "mean_drift"), colour=colour, linestyle=":")
+    # Logarithmic but for the lowest decade, which ends in an exact zero.
     chart.axes.set_yscale("symlog", linthresh=SMALLEST_DRIFT, linscale=0.5)
     chart.axes.set_ylim(-0.4 * SMALLEST_DRIFT, 4)
     ticks = [0.0, *(10.0**power for power in range(-7, 1))]

@@ -1,7 +1,4 @@
-"""Figures as PNG bytes: forgetting curves and result matrices, and lines over tasks in general.
-
-`matplotlib.figure.Figure` is used directly: no pyplot, no global state, no display.
-"""
+"""Figures as PNG bytes, without pyplot: forgetting curves, result matrices, lines over tasks."""
 
 import io
 import math
@@ -69,18 +66,14 @@ class TaskLines:
         task_axis(self.axes, self.tasks)
         self.axes.set_xlabel(label)
         self.axes.grid(alpha=0.25)
-        self.figure.set_figheight(max(self.figure.get_figheight(), self._needed() + 0.4))
+        names = "".join(f"{name}\n" for name in self.axes.get_legend_handles_labels()[1])
+        needed = LINE_HEIGHT * names.count("\n") + 0.4
+        self.figure.set_figheight(max(self.figure.get_figheight(), needed))
         if self.tasks > MANY:
-            spread_markers(self.axes, self.tasks)
             _label_ends(self.axes, self.figure.get_figheight())
         else:
             self.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
         return png(self.figure, note)
-
-    def _needed(self) -> float:
-        """Return the height of all lines' names below each other, in inches."""
-        names = "".join(f"{name}\n" for name in self.axes.get_legend_handles_labels()[1])
-        return LINE_HEIGHT * names.count("\n")
 
 
 def mean_matrix(group: Group, metric: str) -> np.ndarray:
@@ -140,8 +133,8 @@ def matrix_heatmap(group: Group, metric: str) -> bytes:
     side = min(9.0, 1.8 + 0.5 * size)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot(xlabel="measured on task", ylabel="after training task")
-    limits = (0.0, 1.0) if is_share(metric) or not len(known) else (known.min(), known.max())
-    norm = Normalize(*limits)
+    whole = is_share(metric) or not len(known)
+    norm = Normalize(0.0, 1.0) if whole else Normalize(known.min(), known.max())
     image = axes.imshow(matrix, cmap="viridis", interpolation="nearest", norm=norm)
     figure.colorbar(image, ax=axes, shrink=0.8)
     for axis in (axes.xaxis, axes.yaxis):
@@ -181,23 +174,20 @@ def mean_of_known(values: np.ndarray) -> np.ndarray:
 
 
 def task_axis(axes: Axes, size: int) -> None:
-    """Name the horizontal axis after the tasks 1 to `size`."""
+    """Name the horizontal axis after the tasks 1 to `size`; of many, leave few markers on lines."""
     axes.set_xticks(_ticks(size))
     axes.set_xlabel("after training task")
+    every = math.ceil(size / MANY)
+    marked = [line for line in axes.lines if line.get_marker() not in ("", "None", None)]
+    # No two lines have theirs at the same tasks: none hides another then.
+    for index, line in enumerate(marked if size > MANY else ()):
+        line.set_markevery((every * index // len(marked), every))
 
 
 def plain(text: str) -> str:
     """A name without matplotlib's mathematics: `$` would start it; a long one is broken."""
     shown = text if len(text) <= 60 else f"{text[:57]}..."
     return shown.replace("$", r"\$").replace(" (", "\n(")
-
-
-def spread_markers(axes: Axes, size: int) -> None:
-    """Leave few markers on each line, no two lines' at the same tasks: none hides another then."""
-    every = math.ceil(size / MANY)
-    marked = [line for line in axes.lines if line.get_marker() not in ("", "None", None)]
-    for index, line in enumerate(marked):
-        line.set_markevery((every * index // len(marked), every))
 
 
 def _label_ends(axes: Axes, height: float) -> None:

@@ -51,13 +51,13 @@ def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
     height, width, channels = next(iter(columns[-1].values())).shape[1:]
     available = min(len(images) for column in columns for images in column.values())
     per_cell, scale = _fit(len(columns), min(per_cell, available), height, width)
-    seen, names = _seen(columns), _class_names(run)
-    classes = _thinned(seen, MOST_ROWS)
+    classes, left_out = _rows(columns)
+    names = _class_names(run)
     white = np.full((1, height, per_cell * width, channels), 255, np.uint8)
     canvas = [[np.concatenate(list(column.get(c, white)[:per_cell]), 1) for column in columns]
               for c in classes]  # fmt: skip
     labels = [names.get(c, str(c)) for c in classes]
-    return _draw_grid(canvas, labels, heads, scale, _left_out(classes, seen))
+    return _draw_grid(canvas, labels, heads, scale, left_out)
 
 
 def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
@@ -69,8 +69,7 @@ def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
     (after, outputs), given = _columns(run), _given(run)
     if not after or not given:
         return None
-    seen = _seen(outputs)
-    tasks = _thinned(seen, MOST_ROWS)
+    tasks, left_out = _rows(outputs)
     blank = np.full_like(next(iter(outputs[-1].values()))[0], 255)
     room = max(1, MOST_ROWS // len(tasks))
     shown = min(pictures, room, *(len(images) for images in outputs[-1].values()))
@@ -83,7 +82,7 @@ def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
     labels = [names.get(task, str(task)) if i == 0 else "" for task in tasks for i in range(shown)]
     heads = [*given, *after]
     _, scale = _fit(len(heads), 1, *blank.shape[:2])
-    return _draw_grid(canvas, labels, heads, scale, _left_out(tasks, seen))
+    return _draw_grid(canvas, labels, heads, scale, left_out)
 
 
 def _given(run: Run) -> dict[str, np.ndarray]:
@@ -104,18 +103,12 @@ def _columns(run: Run) -> tuple[list[str], list[dict[int, np.ndarray]]]:
     return ([str(t + 1) for t in tasks], columns) if all(columns) else ([], [])
 
 
-def _seen(columns: list[dict[int, np.ndarray]]) -> list[int]:
-    return list(dict.fromkeys(chain.from_iterable(columns)))
-
-
-def _thinned(rows: list[int], most: int) -> list[int]:
-    """Return the first, the last and rows evenly between them."""
-    places = np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)
-    return [rows[place] for place in places]
-
-
-def _left_out(shown: list[int], all_rows: list[int]) -> str:
-    return "" if shown == all_rows else f"; {len(shown)} of {len(all_rows)} rows"
+def _rows(columns: list[dict[int, np.ndarray]]) -> tuple[list[int], str]:
+    """Return the first, the last and rows evenly between them, and words for what is left out."""
+    seen = list(dict.fromkeys(chain.from_iterable(columns)))
+    places = np.linspace(0, len(seen) - 1, min(MOST_ROWS, len(seen))).round().astype(int)
+    shown = [seen[place] for place in places]
+    return shown, "" if shown == seen else f"; {len(shown)} of {len(seen)} rows"
 
 
 def _read_samples(path: Path, stamp: Stamp) -> dict[int, np.ndarray]:
@@ -165,10 +158,6 @@ def _fit(columns: int, per_cell: int, height: int, width: int) -> tuple[int, int
     return per_cell, scale
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 24 else f"{name[:21]}..."
-
-
 def _draw_grid(
     canvas: list[list[np.ndarray]],
     names: Sequence[str],
@@ -180,7 +169,8 @@ def _draw_grid(
     height, width = cells.shape[2:4]
     gaps = ((0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0))
     page = np.concatenate(np.concatenate(np.pad(cells, gaps, constant_values=255), 1), 1)
-    rows = [(i * (height + GAP) + height / 2, _short(name)) for i, name in enumerate(names)]
+    short = [name if len(name) <= 24 else f"{name[:21]}..." for name in names]
+    rows = [(i * (height + GAP) + height / 2, name) for i, name in enumerate(short)]
     columns = [(j * (width + GAP) + width / 2, head) for j, head in enumerate(heads)]
     return _label_page(page, rows, columns, left_out)
 
@@ -195,10 +185,7 @@ def _resize(cell: np.ndarray, scale: int, columns: int) -> np.ndarray:
 
 
 def _label_page(
-    page: np.ndarray,
-    rows: list[tuple[float, str]],
-    columns: list[tuple[float, str]],
-    left_out: str,
+    page: np.ndarray, rows: list[tuple[float, str]], columns: list[tuple[float, str]], left_out: str
 ) -> bytes:
     """Add names of rows and columns; one pixel of `page` stays exactly one pixel."""
     dpi, top, gutter = 100, 40, 26

@@ -3,6 +3,7 @@
 A result matrix is a list of rows; row t (from 0) holds ``t + 1`` values, `Q[t][j]` being the value
 of one metric on task j after training task t. All functions are pure. Where a scalar looks back at
 earlier tasks and there is only one task, it is nan. Nan entries make the results they enter nan.
+Records are checked for this shape when they are read.
 """
 
 import math
@@ -10,25 +11,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from lgan.errors import DataError
-
 Matrix = Sequence[Sequence[float]]
-
-
-def check_matrix(matrix: Matrix) -> None:
-    """Raise DataError unless `matrix` has at least one row and row t holds t + 1 values."""
-    if len(matrix) == 0:
-        raise DataError("The result matrix is empty; at least one task must have been evaluated.")
-    for t, row in enumerate(matrix):
-        if len(row) != t + 1:
-            raise DataError(
-                f"Row {t} of the result matrix holds {len(row)} values; row t must hold t + 1."
-            )
 
 
 def average_metric(matrix: Matrix) -> list[float]:
     """Return A_t for every t: the mean of `Q[t][j]` over the tasks j <= t learnt so far."""
-    check_matrix(matrix)
     return [_mean(row) for row in matrix]
 
 
@@ -57,19 +44,13 @@ def forgetting_rate(matrix: Matrix) -> float:
 
 
 def relative_forgetting_rate(matrix: Matrix) -> float:
-    """Return the forgetting rate with each term divided by `Q[j][j]` (ours).
-
-    A task with large absolute values does not dominate. A zero `Q[j][j]` makes it nan.
-    """
+    """Return the forgetting rate with each term divided by `Q[j][j]` (ours), nan if one is 0."""
     pairs = _first_and_last(matrix)
     return _mean((last - first) / first if first else math.nan for first, last in pairs)
 
 
 def forgetting(matrix: Matrix) -> float:
-    """Mean over j < T of `max_{t<T} Q[t][j] - Q[T][j]` (Chaudhry et al. 2018).
-
-    For metrics where higher is better; positive means forgetting.
-    """
+    """Mean over j < T of `max_{t<T} Q[t][j] - Q[T][j]`, for accuracies (Chaudhry et al. 2018)."""
     *earlier, final = matrix
     best = [np.max([row[j] for row in earlier[j:]]) for j in range(len(earlier))]
     return _mean(top - last for top, last in zip(best, final, strict=False))

@@ -58,10 +58,7 @@ class Plan:
         return [*self.table.overrides(run, method, self.budget, seed), *place, *self.more]
 
     def outcomes(self, ended: Iterable[tuple[str, str, str | None]]) -> Outcomes:
-        """Join what became of the cells, by run and method.
-
-        Of each cell `ended` has its name, its run's folder, and why that is not complete, or None.
-        """
+        """Join by run and method what cells became: name, folder, why not complete (or None)."""
         found = {
             (run, method): Outcome(problem=self.table.left_out(run, method, self.budget) or "")
             for run in self.table.runs
@@ -90,15 +87,12 @@ def quote(text: str) -> str:
 
 @dataclass(frozen=True)
 class Reading:
-    """Our number for one column and one method, in the paper's unit.
-
-    `comparable` is False where another metric or another number of tasks had to stand in.
-    """
+    """Our number for one column and one method, in the paper's unit."""
 
     metric: str
     values: list[float]
     remarks: list[str] = field(default_factory=list)
-    comparable: bool = True
+    comparable: bool = True  # whether no other metric or number of tasks had to stand in
 
 
 def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()) -> Reading:
@@ -151,10 +145,7 @@ def _row_index(column: Column, record: RunRecord) -> int:
 
 
 def value_in(record: RunRecord, metric: str, row: int, task: int | None = None) -> float:
-    """A metric, or the value at a path, after the task of a row; NaN if absent.
-
-    It is that of one `task` (from 1), or of all so far.
-    """
+    """A metric, or a path's value, of one `task` (from 1) or all so far in a row; NaN if absent."""
     if row < 0:
         return math.nan
     if task is not None:

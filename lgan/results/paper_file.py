@@ -149,11 +149,9 @@ class PaperTable:
         return list(methods or self.methods)
 
     def overrides(self, run: str, method: str, budget: str, seed: int) -> list[str]:
-        """What to say to lgan-train for one run; later overrides win, the budget's come last.
-
-        Of those of a budget the data set's come after the method's: they say what its data allow.
-        """
+        """What to say to lgan-train for one run; later overrides win, the budget's come last."""
         chosen = self.budgets[budget]
+        # The data set's come after the method's: they say what its data allow.
         own = [chosen.get("methods", {}).get(method, ()), chosen.get("runs", {}).get(run, ())]
         cells = chosen.get("cells", {}).items()
         own += [said for cell, said in cells if fnmatch.fnmatch(f"{run}/{method}", cell)]

@@ -20,10 +20,7 @@ from lgan.run.columns import TRUSTED
 def publish(
     plan: Plan, outcomes: Outcomes, departures: Sequence[str], say: Callable[[str], None]
 ) -> str:
-    """Write a plan's table and figures into its folder, `<stem>.md` and `<stem>[-<name>].png`.
-
-    `say` gets a line for each file. Returned is the table, as `render` makes it.
-    """
+    """Write a plan's table, which is returned, and figures: `<stem>.md`, `<stem>[-<name>].png`."""
     output, names = plan.folder / f"{plan.stem}.md", []
     files = file_names([f"-{key}" if key else "" for key in plan.table.figures])
     for (key, asked), file in zip(plan.table.figures.items(), files, strict=True):

@@ -77,15 +77,17 @@ def save_figures(found: Collection, folder: Path) -> int:
 
 
 def _data_part(index: int, table: Table, groups: list[Group]) -> dict[str, Any]:
-    """What the report shows of one data set; the template says it in words."""
     last_drifts = [(group.label, drifts(group)[-1]) for group in groups]
     return {
         "name": table.title,
         "tables": split(table),
         "notes": table.notes,
         "tasks": groups[0].first.tasks,
+        # Curves, and the last row of the result matrix by label, of the groups that have a metric.
         "curves": [
-            (metric, figures.mean_curves(groups, metric), _last_rows(groups, metric))
+            (metric, figures.mean_curves(groups, metric),
+             [(group.label, figures.mean_matrix(group, metric)[-1])
+              for group in groups if metric in group.first.metric_names()])
             for metric in (METRIC, HEAD_METRIC)
         ],
         "translates": any(grids.translates(group.runs[0]) for group in groups),
@@ -93,17 +95,10 @@ def _data_part(index: int, table: Table, groups: list[Group]) -> dict[str, Any]:
         "drift": drift_curves(groups),
         "drifts": [(label, value) for label, value in last_drifts if not math.isnan(value)],
         "methods": [_method_part(f"m{index}-{i}", group) for i, group in enumerate(groups)],
-    }
-
-
-def _last_rows(groups: Sequence[Group], metric: str) -> list[tuple[str, np.ndarray]]:
-    """Labels, and the last row of the result matrix, of the groups that have a metric."""
-    measured = [group for group in groups if metric in group.first.metric_names()]
-    return [(group.label, figures.mean_matrix(group, metric)[-1]) for group in measured]
+    }  # fmt: skip
 
 
 def _method_part(anchor: str, group: Group) -> dict[str, Any]:
-    """What the report shows of one method; the template says it in words."""
     first, run, layers = group.first, group.runs[0], drawn.capacity(group)
     largest, mean = drifts(group)[-1], drifts(group, "mean_drift")[-1]
     return {
@@ -142,8 +137,7 @@ def split(table: Table, most: int = 7) -> list[Table]:
     """Cut a table too wide for a page into tables of at most so many columns beside the name."""
     others = len(table.titles) - 1
     count = math.ceil(others / most)
-    width = math.ceil(others / count)
-    parts = []
+    width, parts = math.ceil(others / count), []
     for index in range(count):
         shown = slice(1 + index * width, 1 + (index + 1) * width)
         title = table.title if count == 1 else f"{table.title} ({index + 1} of {count})"

@@ -164,10 +164,7 @@ def _latex(table: Table) -> str:
 
 
 def to_csv(tables: Iterable[Table]) -> str:
-    """All tables in long columns for programs: raw numbers, `<key>`, `<key>_sd`, `<key>_n`.
-
-    Accuracies are fractions. The columns of all tables are joined; a first column names the data.
-    """
+    """All tables as one, `data` first, with raw numbers, `<key>`, `<key>_sd`, `<key>_n`."""
     rows = [_csv_row(table, cells) for table in tables for cells in table.rows]
     keys = list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO()

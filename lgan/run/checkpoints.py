@@ -156,10 +156,7 @@ def restore(method: Any, path: Path, content: dict[str, Any]) -> None:  # noqa: 
 
 
 def _whole(path: Path, say: Say, then: str, check: Check | None = None) -> dict[str, Any] | None:
-    """Return the content of a file of lgan's; a damaged one is renamed, to `*.damaged[N]`: None.
-
-    `check`, of borders only, may refuse it.
-    """
+    """Return a file's content or rename a damaged one to `*.damaged[N]`; `check` is for borders."""
     content: Any = None
     with suppress(DamagedFileError):
         content = load_border(path, check) if check else load_tensors(path)

@@ -52,10 +52,7 @@ class AppendCSVLogger(Logger):
 
     @rank_zero_only
     def rewind(self, step: int) -> None:
-        """Drop the lines after `step`, and a line a crash cut short: a resumed run writes anew.
-
-        What is logged of `step` itself from now on replaces what was logged of it before.
-        """
+        """Drop lines after `step` and one cut short by a crash; those of `step` may be replaced."""
         self._rewound = step
         if self.path.exists():
             self._keep(lambda row: int(row[0]) <= step)
@@ -64,6 +61,5 @@ class AppendCSVLogger(Logger):
         with self.path.open(newline="") as file:
             rows = [r for r in csv.reader(file) if len(r) == len(self.COLUMNS) and r[0].isdigit()]
         kept = [self.COLUMNS, *(row for row in rows if wanted(row))]
-
         with atomic_path(self.path) as path, path.open("w", newline="") as file:
             csv.writer(file).writerows(kept)

@@ -82,17 +82,14 @@ def digest_of(plain: Any) -> str:  # noqa: ANN401  (any JSON value)
 
 
 def own_pictures(config: DictConfig) -> str | None:
-    """Return the digest of the pictures in the user's own folders, `data.root` or `folders`.
-
-    None: there are no such folders, or they cannot be read, which training then says.
-    """
+    """Return the digest of the pictures in `data.root` or `folders`; None where it is not known."""
     splits: Any = OmegaConf.select(config, "data.splits") or {}
     root = OmegaConf.select(config, "data.root")
     if root is None and not splits.get("folders"):
         return None
     from lgan.data.content import content_of  # not for `--help`
 
-    with suppress(Exception):
+    with suppress(Exception):  # that they cannot be read, training says
         if not splits._target_.startswith(FETCHED):
             check_section(config, "data")
             cache = Path(config.paths.cache).expanduser()
@@ -112,10 +109,8 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def changes(old: DictConfig, new: DictConfig) -> list[str]:
-    """Return what differs between two configs' identities, by the names people give them.
-
-    A key of `training` that says what another key is stands in its place.
-    """
+    """Return what differs between two configs' identities, by the names people give them."""
+    # A key of `training` that says what another key is stands in its place.
     sections = (plain(config.get("training") or {}) for config in (old, new))
     typed = differences(*(dict(flatten(section, "training")) for section in sections))
     names = {line.partition(": ")[2]: line for line in reversed(typed)}

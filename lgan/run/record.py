@@ -123,11 +123,9 @@ class RunRecord:
         return cls.from_dict(content, str(path))
 
     def check_config(self, config: DictConfig | dict[str, Any], path: Path) -> None:
-        """Refuse a config, read from `path`, that is not the one the run was trained with.
-
-        Keys that lgan did not know then are passed over.
-        """
+        """Refuse a config, read from `path`, that is not the one the run was trained with."""
         now = identity(config) if self.identity else {}
+        # Keys that lgan did not know then are passed over.
         changed = differences(self.identity, {k: v for k, v in now.items() if k in self.identity})
         if changed:
             raise RunError(

@@ -18,10 +18,7 @@ ECHO = 1.0  # seconds: a terminal and a launcher both send the same wish
 
 
 class StopBySignal(SystemExit):
-    """A signal ended the run; the process leaves with 128 + its number.
-
-    Hydra and Lightning let it pass, so that in a multirun the sweep ends and not only the job.
-    """
+    """A signal ended the run, and its sweep: Hydra and Lightning let it pass. Code 128 + number."""
 
     def __init__(self, signum: int, where: str = "outside of training") -> None:
         super().__init__(128 + signum)
@@ -93,10 +90,8 @@ def watch() -> Iterator[Watch]:
 
 @contextmanager
 def passed_on() -> Iterator[None]:
-    """Let who heard SIGUSR2 before the block hear it after a run in the block has left for it.
-
-    That is submitit, which then puts a Slurm job back into the queue, and ends the process.
-    """
+    """Let who heard SIGUSR2 before the block hear it after a run in the block has left for it."""
+    # That is submitit, which then puts a Slurm job back into the queue, and ends the process.
     former = signal.getsignal(signal.SIGUSR2)
     try:
         yield

@@ -20,10 +20,7 @@ _LONGEST = 128  # characters of a name or group that W&B takes
 
 
 class LenientWandbLogger(WandbLogger):
-    """Numbers and pictures are handed to W&B's client, which sends them when it can.
-
-    Before it takes a table it waits for the server's answer.
-    """
+    """W&B's client sends numbers and pictures when it can; before tables it waits for an answer."""
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401  (WandbLogger's)
         for key, name in settings.items():
@@ -73,11 +70,8 @@ def _brief(error: Exception) -> str:
 
 
 def with_reachable_server(config: DictConfig) -> DictConfig:
-    """Return the config, with W&B offline where its server cannot be reached.
-
-    W&B then writes to the run's folder: its own client would keep the run waiting for minutes, and
-    end it then.
-    """
+    """Return the config, with W&B offline where its server cannot be reached."""
+    # Its own client would keep the run waiting for minutes, and end it then.
     section = config.logger
     if "wandb" not in section or section.wandb.offline:
         return config
