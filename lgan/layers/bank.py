@@ -51,10 +51,7 @@ class BankSettings:
         return learnt if self.size is None else min(learnt, math.floor(self.size * outputs + 1e-9))
 
     def held(self, learnt: int, outputs: int) -> list[int]:
-        """Return which of the `learnt` filters a bank holds, ascending, but for full "used" ones.
-
-        The first task's always stay: a warm start selects them.
-        """
-        size = self.bank_size(learnt, outputs)
+        """Return which of the `learnt` filters a bank holds, ascending; not of full "used" ones."""
+        size = self.bank_size(learnt, outputs)  # the first task's stay: a warm start selects them
         first = min(outputs, size) if self.keep == "last" else size
         return [*range(first), *range(learnt - size + first, learnt)]

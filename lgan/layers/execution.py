@@ -81,10 +81,7 @@ class Work:
 
 
 class Execution:
-    """Chooses how a layer is computed, for each shape once.
-
-    "auto" composes or mixes, "multiply" composes or multiplies: by fewer multiplications.
-    """
+    """Chooses, for each shape once, what costs fewer multiplications: "auto" composes or mixes."""
 
     def __init__(self, mode: Mode = "auto") -> None:
         self.mode = mode

@@ -1,8 +1,4 @@
-"""What every converted generator is: tasks that start and end, and a plain network of each.
-
-A method builds a plain generator and converts it. From then on it computes as the current task;
-`bake` gives a finished task's network as a plain one, equal to the bit.
-"""
+"""What every converted generator is: tasks that start and end, and a plain network of each."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -16,10 +12,10 @@ from lgan.seeding import mix
 
 
 class TaskGenerator(nn.Module):
-    """A generator whose tensors are those of several tasks; subclasses say which, and how.
+    """A generator that computes as the current task, with tensors of all; subclasses say how.
 
-    Its converted network is the submodule `network` (of progressive networks, `columns`). What the
-    plain network has, such as its noise length or CycleGAN's two halves, the converted one has too.
+    The converted network is its submodule `network` (of progressive networks, `columns`); what the
+    plain one has, such as its noise length or CycleGAN's two halves, it has too.
     """
 
     purpose: ClassVar[str] = "layers"  # stands for this kind of generator in the seeds
@@ -60,7 +56,7 @@ class TaskGenerator(nn.Module):
         self.committed = len(self.tasks)
 
     def bake(self, task: int) -> nn.Module:
-        """Return the plain network of a finished task, in eval mode; it shares nothing."""
+        """Return the plain network of a finished task, equal to the bit, in eval mode."""
         return bake(self.network, task).eval()
 
     def forward(self, *inputs: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
-"""A generator under masks that grows with its tasks: conversion, tasks, baking, accounts.
+"""A generator under masks that grows with its tasks, so that each has as much free room.
 
-How much it grows: Ostapenko et al. 2019, Sec. 4.3, and the official code (papers/dgm.md, section
-3): there is to be as much free room for every task as there was for the first.
+Source: Ostapenko et al. 2019, Sec. 4.3, and the official code (papers/dgm.md, section 3).
 """
 
 from collections.abc import Callable, Sequence
@@ -74,10 +73,6 @@ class Settings:
     seed: int = 0  # of new weights, norms and heads
 
 
-def _fresh_norm(width: int, classes: Sequence[int]) -> nn.Module:
-    return nn.BatchNorm2d(width)
-
-
 def _newly(masks: TaskMasks) -> int:  # reserved by the last task, and by no task before it
     last = masks.finished - 1
     return int((masks.of(last).cpu() & ~masks.cumulated(tasks=last)).sum())
@@ -99,7 +94,8 @@ class GrowingGenerator(TaskGenerator):
             self.layers[link.layer] = layer
             self._first[link.units] = layer.weight.shape[layer.out_axis] // link.per_unit
         for name in self.chain.norms:
-            replace(network, name, TaskSpecific(network.get_submodule(name), _fresh_norm))
+            norm = TaskSpecific(network.get_submodule(name), lambda width, _: nn.BatchNorm2d(width))
+            replace(network, name, norm)
         head = cast(SharedHead | ClassHead, network.get_submodule(self.chain.head))
         replace(network, self.chain.head, TaskHead(head))
 
@@ -233,8 +229,7 @@ class UnitMaskedGenerator(GrowingGenerator):
 def disk_bytes(generator: GrowingGenerator) -> dict[str, int]:
     """Return bytes of the weights in fp32, and of all binary masks in three formats (DGM, Table 4).
 
-    Weights are the maskable ones and all tasks' norms and heads. Masks: bits of all elements,
-    packed; a flat int32 index for each one; COO, an int64 per axis and an fp32 for each one.
+    Packed bits of all elements; a flat int32 for each one; COO, an int64 per axis and an fp32.
     """
     masks = [m.of(task) for m in generator.masks.values() for task in range(m.finished)]
     ones = [(mask.dim(), int(mask.sum())) for mask in masks]

@@ -1,13 +1,8 @@
 """Columns with lateral connections (Rusu et al. 2016, Progressive Nets), as Piggyback GAN has them.
 
-Every task has a network of its own, a column. At the input of each layer but the first, it adds
-a linear combination of the frozen older columns' activations at the same place
-(papers/piggyback_gan.md, section 5):
-
-    h~ = h^k + sum_{j<k} conv1x1(h^j),  then the layer.
-
-Where a U-Net concatenates, h is what comes after. The laterals start at zero, so that a new column
-starts as the plain network it was made from.
+Every task has a network of its own, a column. The input of each layer but the first becomes
+h^k + sum_{j<k} conv1x1(h^j) of the frozen older columns (papers/piggyback_gan.md, section 5); where
+a U-Net concatenates, h is what comes after. Laterals start at zero: a new column starts plain.
 """
 
 import copy

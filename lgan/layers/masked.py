@@ -105,10 +105,9 @@ class WeightMaskedLayer(MaskedLayer):
 
 
 class UnitMaskedLayer(MaskedLayer):
-    """DGMa: masks of the units that a layer reads (None: the noise) and makes.
+    """DGMa: the network's masks of units that a layer reads (None: the noise) and makes.
 
-    They belong to the network, as does their start and end. A unit has `per_unit` outputs; with
-    `leak` the mask acts on outputs, before the norm, as published.
+    A unit has `per_unit` outputs; with `leak` the mask acts on outputs, before the norm.
     """
 
     def __init__(

@@ -1,7 +1,6 @@
 """Masks learnt through embeddings: scaled sigmoid, annealing, compensation, packed bits.
 
-Source: Ostapenko et al. 2019 (DGM, arXiv 1904.03137, Sec. 4), after Serra et al. 2018 (HAT). The
-formulas stand in papers/dgm.md, section 2.
+Source: Ostapenko et al. 2019 (DGM, Sec. 4), after Serra et al. 2018 (HAT); papers/dgm.md, 2.
 """
 
 import math
@@ -118,10 +117,7 @@ class TaskMasks(nn.Module):
         return unpack_bits(self.get_buffer(f"bits{task}"), self.shapes[task])
 
     def cumulated(self, shape: tuple[int, ...] | None = None, tasks: int | None = None) -> Tensor:
-        """Return where any of the first `tasks` finished tasks (None: of all) has a one, boolean.
-
-        The result's shape is at least as large as every task's; None: the last task's.
-        """
+        """Return the first `tasks` masks' union (None: of all), in `shape` (None: the last's)."""
         tasks = self.finished if tasks is None else tasks
         union = torch.zeros(shape or self.shapes[-1], dtype=torch.bool)
         for task in range(tasks):
@@ -130,10 +126,7 @@ class TaskMasks(nn.Module):
 
     @torch.no_grad()
     def compensate(self, top: float) -> None:
-        """Scale the embedding's gradient as HAT does, so that it is dL/dm * s_max * sigma'(e).
-
-        g *= s_max / s * (cosh(clip(s e, -50, 50)) + 1) / (cosh(e) + 1), s_max^i being `top`.
-        """
+        """Scale the gradient by top / s * (cosh(clip(s e, -50, 50)) + 1) / (cosh(e) + 1) (HAT)."""
         if self.embedding is None or self.embedding.grad is None:
             return
         scaled = (self.scale * self.embedding).clamp(-CLAMP, CLAMP)
@@ -142,10 +135,7 @@ class TaskMasks(nn.Module):
 
 
 def sparsity(masks: Iterable[TaskMasks]) -> Tensor:
-    """Return R = sum m (1 - m_old) / sum (1 - m_old) over all masks, a scalar in [0, 1].
-
-    m is the current soft mask and m_old the cumulated binary one: only what is newly taken costs.
-    """
+    """Return R = sum m (1 - m_old) / sum (1 - m_old), in [0, 1]: what is newly taken costs."""
     pairs = [(mask.soft(), cast(Tensor, mask.free)) for mask in masks]
     taken = torch.stack([(soft * free).sum() for soft, free in pairs]).sum()
     return taken / torch.stack([free.sum() for _, free in pairs]).sum().clamp(min=1)

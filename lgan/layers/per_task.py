@@ -8,7 +8,7 @@ embeddings, ...), and the last layers, every task has its own of.
 import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Literal
 
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lgan.errors import ConfigError
 from lgan.layers.generator import TaskGenerator
 from lgan.layers.protocol import TaskLayer, TaskModules, replace
+from lgan.networks.modes import having
 from lgan.networks.roles import Translator
 
 LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -96,8 +97,7 @@ def owners(
 def last_layers_of(network: nn.Module) -> tuple[str, ...]:
     """Return the dotted names of the last layers, of which each task has its own.
 
-    A translator, or each of its halves, declares them; else it is the linear layer or convolution
-    that was registered last.
+    A translator or its halves declare them; else it is the linear one that was registered last.
     """
     if isinstance(network, Translator) and network.last_layers:
         return network.last_layers
@@ -161,22 +161,11 @@ class LifelongGenerator(TaskGenerator):
 
 
 class SharedTrunk(LifelongGenerator):
-    """Fine-tuning's: a trunk that every task goes on training, under last layers of each task.
+    """Fine-tuning's: every task goes on training the trunk, under last layers of its own."""
 
-    What a finished task draws changes with the trunk: `bake` returns it as it now is.
-    """
-
-    @contextmanager
-    def as_task(self, task: int) -> Iterator[None]:
-        """Compute with a finished task's last layers, and the trunk as it now is."""
-        layers = [layer for layer in self.layers() if isinstance(layer, PerTask)]
-        for layer in layers:
-            layer.shown = task
-        try:
-            yield
-        finally:
-            for layer in layers:
-                layer.shown = -1
+    def as_task(self, task: int) -> AbstractContextManager[None]:
+        """Compute with a finished task's last layers, and, as `bake`, the trunk as it now is."""
+        return having((m for m in self.layers() if isinstance(m, PerTask)), shown=task)
 
     def new_parameters(self, task: int) -> int:
         """Return the last layers' parameters, and with the first task the trunk's."""

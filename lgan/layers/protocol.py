@@ -1,7 +1,7 @@
 """What every task-aware layer can do, and walks over the trees that hold them.
 
-Networks are built plain, then converted: a layer that a method wants to own is replaced by a
-`TaskLayer` that took over its tensors. `bake(network, t)` gives a plain network again.
+Plain networks are converted: a `TaskLayer` takes a layer's place and tensors. `bake` gives a plain
+network again.
 """
 
 import copy

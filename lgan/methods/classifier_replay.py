@@ -1,7 +1,4 @@
-"""A classifier on the discriminator that learns all classes from replays (papers/dgm.md, 4).
-
-Critic and generator see the current task only (Ostapenko et al. 2019 and the official code).
-"""
+"""Replays for the classifier on a discriminator alone (Ostapenko et al. 2019; papers/dgm.md, 4)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,10 +24,7 @@ Draw = Callable[[Tensor, Noise], Tensor]
 
 
 def in_turn(share: float, step: int, total: int, noise: Noise) -> Tensor:
-    """Return whether it is the turn of each of this rank's rows of `total`: (B,) of bool.
-
-    Over all rows of all steps it is that of every 1 / share-th.
-    """
+    """Return (B,) of bool for this rank's rows of `total`: over all steps, every 1 / share-th."""
     rows = torch.arange(noise.rank, total, noise.world, device=noise.device).double()
     places = rows + step * total
     return ((places + 1) * share).floor() > (places * share).floor()
@@ -86,12 +80,10 @@ class ClassifierReplay(Converted):
         replay_source: "fly": replays are drawn when they are needed; "set": for each task a set
             is drawn once, as large per class as the current task (code).
         replay_tasks: from how many old tasks' networks, about, a balanced batch is drawn. Of more,
-            tasks take turns of several replays each, in rounds; at the end of each round every
-            class has had as many as with all tasks in every batch.
+            tasks take turns in rounds, at whose ends each has had as many replays as the others.
         drawn_share: share of the current classes' rows that the generator draws, too: where only
             current pictures are real, the classifier learns that real ones are current.
-        real_ratio: share of real pictures kept of old classes, r; null for none.
-        real_total: real pictures kept in all, K; null for none.
+        real_ratio, real_total: real pictures of old classes kept, share r or number K; or null.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("tasks that come one by one",)
@@ -161,11 +153,7 @@ class ClassifierReplay(Converted):
             yield self.balanced_batch(batch) if self.task_index else batch
 
     def balanced_batch(self, batch: Batch) -> Batch:
-        """Return a batch of the same size in which every class has the same share.
-
-        A side whose share is less than half a picture gets whole ones in some steps; with more than
-        `replay_tasks` old tasks every part of a picture counts so.
-        """
+        """Return a batch of the same size in which every class has the same share."""
         everyone = len(batch["y"]) * self.noise.world
         labels = self.balanced_replays(everyone)
         # The last rows of the global batch are replays; of them this rank has its share.
@@ -202,7 +190,8 @@ class ClassifierReplay(Converted):
         return -(-images * self.task_index // everyone)
 
     def _replays_until(self, step: int, everyone: int) -> int:
-        """Return how many replays the task's first `step` balanced batches have in all."""
+        # A side's parts of a picture add up to whole ones in some steps: where it has less than
+        # half a picture, or with more than `replay_tasks` old tasks.
         old, current = len(self.old_classes), len(self.task_classes[self.task_index])
         count = round(everyone * old / (old + current))
         if 0 < count < everyone and self.task_index <= self.replay_tasks:
@@ -240,7 +229,6 @@ class ClassifierReplay(Converted):
             self.memory.load_state_dict(state["memory"])
 
     def _partly_drawn(self, batch: Batch, total: int) -> Batch:
-        """Exchange `drawn_share` of the rows for pictures the generator draws, of all `total`."""
         if not self.drawn_share:
             return batch
         drawn = in_turn(self.drawn_share, self.step, total, self.noise)[:, None, None, None]

@@ -20,10 +20,7 @@ class TaskNetworks(LifelongGAN):
     lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
 
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return images of each class from the network of its task.
-
-        Labels on the CPU save a wait for the device.
-        """
+        """Return images of each class from its task's network; labels on the CPU save a wait."""
         images = z.new_empty(len(labels), *self.networks.image_shape)
         known = self.task_classes[: self.task_index + 1]
         task_of = {label: task for task, classes in enumerate(known) for label in classes}
@@ -89,16 +86,13 @@ class Converted(TaskNetworks):
 
 
 class ConvertedGenerator(Converted):
-    """A method whose generator is converted; only generators are, discriminators are not.
-
-    With `inherit_discriminator` a task's is the last one's, and not a new one; papers are silent.
-    """
+    """A method whose generator is converted; discriminators are not, and are new or inherited."""
 
     classifies: ClassVar[bool] = False
 
     def __init__(self, *, inherit_discriminator: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)
-        self.renews_discriminator = not inherit_discriminator
+        self.renews_discriminator = not inherit_discriminator  # papers are silent
         self.generator = self.convert(self.generator)
 
     def convert(self, network: nn.Module) -> TaskGenerator:

@@ -42,23 +42,21 @@ class DGM(ClassifierReplay):
 
     Args:
         sparsity_weight: lambda_RU, weight of the sparsity regulariser.
-        sparsity_ratio: alpha, by which it grows: "units" (units now over units at the start, the
-            digits' code), "weights" (the same with weights, ImageNet's code) or "none" (1).
+        sparsity_ratio: alpha, by which it grows: units now over those at the start ("units", the
+            digits' code), the same of "weights" (ImageNet's), or 1 ("none").
         expansion: "code" (the wider input counts as free room) or "paper" (it does not).
         new_weights: initial values of weights added at an expansion.
         embedding_start: embeddings of later tasks before training, in units of 1 / s_max; 0
             (digits) or 6 (ImageNet's code).
         generator_class_weight: of the classifier's loss in the generator's; null: 1 where a task
             has several classes (which no mask tells apart), else 0.
-        reset_discriminator: whether each task starts with a fresh discriminator (digits) or with
-            a fresh score only (ImageNet).
+        reset_discriminator: a task starts with a fresh one (digits), or a fresh score (ImageNet).
         statistics: whose batches the running statistics of the discriminator follow: "classifier"
             or "all", critic's and generator's steps too (code); only the classifier reads them.
-        settle: share of a task's steps, its last ones, in which only the classifier learns. The
-            critic moves the trunk under it, and its accuracy swings by tens of points from step to
-            step (papers/dgm.md 6.4; the code, with 0, picks the best epoch by real data instead).
+        settle: share of a task's steps, its last ones, in which only the classifier learns. As the
+            critic moves the trunk its accuracy swings by tens of points (papers/dgm.md 6.4; the
+            code, with 0, picks the best epoch by real data instead).
         clip: largest norm of the generator's gradient, after the compensation.
-        **kwargs: see `ClassifierReplay`; the generator must declare its chain.
     """
 
     generator: GrowingGenerator

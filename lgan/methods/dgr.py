@@ -1,7 +1,7 @@
 """Deep generative replay (Shin et al. 2017): an unconditional GAN and a solver that labels.
 
-MeRGAN uses it as a baseline without naming solver, replay ratio or iterations
-(papers/mergan.md 2.6); they are knobs here, and the readings are ours.
+MeRGAN's baseline, without solver, replay ratio or iterations named: the readings are ours
+(papers/mergan.md 2.6).
 """
 
 import copy
@@ -24,10 +24,9 @@ from lgan.objectives.acgan import ACGAN, Batch
 
 
 def assign_by_label(predicted: Tensor, requested: Tensor) -> Tensor:
-    """Pick for each requested class an image that was predicted to be of it.
+    """Return indices (R,) of images predicted (P >= R,) to be of the classes requested (R,).
 
-    Of classes predicted (P,) and requested (R,), with P >= R, it returns indices (R,) into the
-    images: each at most once, in order; requests that none is left for get those left over.
+    Each image is taken at most once, in order; requests that none is left for get those left over.
     """
     chosen = torch.full_like(requested, -1)
     for label in requested.unique():
@@ -54,6 +53,7 @@ class DGR(LifelongGAN):
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
     lacks: ClassVar[tuple[str, ...]] = ("a generator that is told the class",)
+    draws_jointly = True  # images are picked for their labels among all that a call draws
     refuses = {"pictures": "its solver labels classes; choose method=mergan_ra or lifelong_gan."}
     old_generator: nn.Module | None
     old_solver: nn.Module | None
@@ -100,11 +100,10 @@ class DGR(LifelongGAN):
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the loss on new data and replays; the generator's knows no difference."""
-        if player == "generator":
-            return super().loss(player, self._unlabelled(batch))
-        batch = self.with_replay(batch) if self.task_index else batch
-        if player == "discriminator":
-            return super().loss(player, self._unlabelled(batch))
+        if self.task_index and player != "generator":
+            batch = self.with_replay(batch)
+        if player != "solver":
+            return super().loss(player, {**batch, "y": self.condition(batch["y"])})
         loss = F.cross_entropy(self.solver(batch["x"]).float(), batch["y"], reduction="none")
         return (batch["weight"] * loss).sum() if "weight" in batch else loss.mean()
 
@@ -127,20 +126,12 @@ class DGR(LifelongGAN):
         """Return the only class that the generator knows."""
         return torch.zeros_like(labels)
 
-    def _unlabelled(self, batch: Batch) -> Batch:
-        return {**batch, "y": self.condition(batch["y"])}
-
     def generate(self, z: Tensor, labels: Tensor) -> Tensor:
         """Return images that the solver takes for `labels`, picked from len(z) images."""
         images = self.generator(z, torch.zeros(len(z), dtype=torch.long, device=z.device))
         seen = placed(tuple(self.seen_classes), z.device)
         predicted = seen[self.solver(images)[:, seen].argmax(1)]
         return images[assign_by_label(predicted, labels)]
-
-    @property
-    def draws_jointly(self) -> bool:
-        """Images are picked for their labels among all that a call draws."""
-        return True
 
     def classify(self, images: Tensor) -> Tensor:
         """Return the solver's logits."""

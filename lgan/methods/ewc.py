@@ -34,8 +34,8 @@ from lgan.seeding import Noise, mix
 def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     """Return per sample (B,) the quantity whose squared gradient estimates the Fisher matrix.
 
-    By mode: "score": D(G(z, c)) (Wasserstein has no likelihood); "log_sigmoid": log sigmoid
-    D(G(z, c)) (Seff et al. 2017); "classifier": log p(c | G(z, c)), from logits (B, num_classes).
+    D(G(z, c)) (Wasserstein has no likelihood), its log sigmoid (Seff et al. 2017), or log p(c |
+    G(z, c)) from logits (B, num_classes).
     """
     if fisher_mode == "classifier":
         return -F.cross_entropy(logits, labels, reduction="none")
@@ -43,10 +43,7 @@ def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tenso
 
 
 def squared_gradients(scores: Tensor, parameters: list[Tensor], chunk: int = 16) -> Tensor:
-    """Return sum_b (d scores_b / d theta)^2, flattened over all parameters, (P,).
-
-    Each sample's gradient is squared on its own, even where batch statistics couple the samples.
-    """
+    """Return sum_b (d scores_b / d theta)^2 (P,), of each sample, even where the batch couples."""
     total = torch.zeros_like(parameters_to_vector(parameters))
     for rows in torch.eye(len(scores), device=scores.device).split(chunk):
         gradients = torch.autograd.grad(
@@ -65,9 +62,9 @@ class EWCGAN(LifelongGAN):
 
     Args:
         fisher_mode: see `sample_scores`.
-        fisher_samples: generated images that the Fisher information is estimated from.
-        fisher_batch: images per batch (batch statistics are over these); of a translator never
-            more than training.batch_size, as its statistics are of so many in training.
+        fisher_samples: images that the Fisher information is estimated from.
+        fisher_batch: images that batch statistics are over; of a translator never more than
+            training.batch_size, as in training.
         per_sample: square each sample's gradient (by definition), or the mean (cheap, biased).
         accumulate: "last": only the last task's F and weights; "online": F = decay * F + F_new,
             anchored at the latest weights (cost constant in the number of tasks); "separate": one
@@ -147,7 +144,6 @@ class EWCGAN(LifelongGAN):
         yield from zip(z.split(self.fisher_batch), labels.split(self.fisher_batch), strict=True)
 
     def _pictures(self, info: TaskInfo, noise: Noise) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield training inputs of the task, in random order, each as often as the others."""
         inputs = half(info.images, INPUT)
         order = noise.uniform(len(inputs)).argsort().cpu()
         chosen = order[torch.arange(self.fisher_samples) % len(inputs)]

@@ -19,14 +19,12 @@ class Declared:
     name: str
     test_mode: str
     has_generator: bool = True  # without one, `generator` is an empty module
-    classifies: ClassVar[bool] = True
-    """Whether `classify` knows all classes learnt, where tasks are classes to draw."""
+    classifies: ClassVar[bool] = True  # whether `classify` knows all classes learnt, if there are
     refuses: ClassVar[dict[Trait, str]] = {}  # what makes no sense with it: why, what instead
     varies: str = ""  # why a step is not the same work each time, on like batches; "": it is
     needs: ClassVar[tuple[str, ...]] = ()
-    """What the class relies on; it does not combine with one that `lacks` any of it."""
     lacks: ClassVar[tuple[str, ...]] = ()
-    """What classes that are combined with this one cannot rely on."""
+    """A class does not combine with one that `lacks` anything it `needs`."""
 
 
 def check_combination(method: type[Declared], name: str) -> None:

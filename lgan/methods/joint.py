@@ -12,15 +12,13 @@ from lgan.objectives.base import Batch
 class Joint(LifelongGAN):
     """Train on the real data of all tasks so far (MeRGAN, Sec. 4.1, "JT").
 
-    At task t the data are those of tasks 0..t, and training goes on from the weights of task
-    t - 1: after ten tasks of 4,000 steps it has had the 40,000 steps of MeRGAN's joint run.
+    Training goes on from the weights of task t - 1: after ten tasks of 4,000 steps it has had the
+    40,000 steps of MeRGAN's joint run. `fake_labels` are classes of the generated images: those of
+    the real "batch", or drawn "uniform" from all so far (MeRGAN's code).
 
-    A translator is not told the task, as its declaration says: it must see by the input which
-    translation is asked for. It is an upper bound where input domains differ (edges, label maps,
-    grey pictures); where they are the same, as in painting styles, it paints something in between.
-
-    `fake_labels` are classes of the generated images: those of the real "batch", or drawn "uniform"
-    from all so far (MeRGAN's code); of no use to translators.
+    A translator is not told the task: it must see by the input which translation is asked for. It
+    is an upper bound where input domains differ (edges, label maps, grey pictures); where they are
+    the same, as in painting styles, it paints something in between.
     """
 
     cumulative_data: ClassVar[bool] = True

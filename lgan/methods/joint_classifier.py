@@ -16,9 +16,8 @@ from lgan.seeding import Noise
 class JointClassifier(LifelongGAN):
     """Train a discriminator's class head on the real data of all tasks so far (DGM, "JT").
 
-    Not incremental: each task starts from a fresh discriminator, of which only the class logits
-    are trained, by the cross entropy over the classes seen so far; there is no generator, and of
-    the objective nothing is used. A task takes `training.steps` * `training.critic_steps` steps.
+    Each task starts from a fresh discriminator, of which only the class logits are trained; of the
+    objective nothing is used. A task takes `training.steps` * `training.critic_steps` steps.
     """
 
     cumulative_data: ClassVar[bool] = True

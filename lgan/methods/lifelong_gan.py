@@ -35,11 +35,10 @@ Draw = Callable[[nn.Module], tuple[Tensor, ...]]
 
 
 def montage(inputs: Tensor, targets: Tensor, patch: int, noise: Noise) -> Pair:
-    """Return pictures that are tiled from patches of the batch's, cut at random places.
+    """Return pictures that are tiled from patches of the global batch's, cut at random places.
 
-    A tile, of `patch` pixels a side, comes from any picture of the global batch; inputs (B, C, H,
-    W) and targets (B, D, H, W) are cut at the same places of the same pair. Tiles that stick out at
-    the right or below are clipped. The noise gives pictures, then rows, then columns of the tiles.
+    Inputs (B, C, H, W) and targets (B, D, H, W) are cut at the same places of the same pair. Tiles
+    that stick out at the right or below are clipped.
     """
     count, _, height, width = inputs.shape
     if not 1 <= patch <= min(height, width):
@@ -84,11 +83,9 @@ class Distillation(Snapshot, ConvertedGenerator):
     With last layers of each task, the trunk is distilled under the older tasks' last layers, one
     task's in each step, in turn: the mean over older tasks at the price of one.
 
-    Args:
-        beta: weight of the distillation; with 0 it is fine-tuning.
-        auxiliary: "montage", "swap" or both, whose pictures are then put together.
-        patch: side of the montage's tiles in pixels.
-        last_layers: "per_task", as Piggyback GAN's baselines, or "shared", as Lifelong GAN's own.
+    `beta` weighs the distillation, on `auxiliary` pictures of all kinds named, `patch` is the side
+    of the montage's tiles in pixels. `last_layers` are "per_task", as in Piggyback GAN's baselines,
+    or "shared", as in Lifelong GAN itself.
     """
 
     refuses: ClassVar[dict[Trait, str]] = {
@@ -146,7 +143,6 @@ class Distillation(Snapshot, ConvertedGenerator):
         return torch.cat([a for a, _ in made]), torch.cat([b for _, b in made])
 
     def _draw(self, inputs: Tensor, targets: Tensor) -> Draw:
-        """Return what makes of a network all that is compared."""
         if not self.code_length:
             labels = torch.full((len(inputs),), self.task_index, device=inputs.device)
             return lambda network: (network(inputs, labels),)  # which look at no label

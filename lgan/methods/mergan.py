@@ -30,8 +30,7 @@ class MemoryReplay(Snapshot):
         replay_samples: "shared" is floor(B / k) replays of each of the k old classes, at least one
             (the digits in the code), "full" B of each (LSUN in the code).
         replay_classes: most old classes that a step has replays of; None: as many as the batch has
-            rows. Of more they take turns, in an order of the seed: each as often, and each with as
-            much more weight in its step that the loss is expected to be that of all in each step.
+            rows. More take turns, each as often, with more weight: the loss is that of all.
     """
 
     needs: ClassVar[tuple[str, ...]] = (
@@ -85,18 +84,15 @@ class MeRGANJTR(MemoryReplay):
     """Joint training with replay (MeRGAN, Sec. 3.1 and Eq. 10-11; the code: papers/mergan.md 2.3).
 
     For each old class c: x_old = G_old(z, c) plays "real", G(z, c) is "fake", same z for both. It
-    is a second, weighted loss, not a mixed batch: with the weights below, one pass over the
-    concatenated batch gives the very same sum.
+    is a second, weighted loss, as one pass over a concatenated batch with the weights below.
 
     Args:
         replay_reduction: "sum": each old class weighs as much as each current one (digits in the
             code); "mean": all old classes together weigh as much as the current task (LSUN in the
             code); "mixture": as "sum", scaled to total weight 1, an extended data set (paper).
-        penalise_replay: whether the gradient penalty looks at replays too (paper) or at current
-            data only (code).
+        penalise_replay: the gradient penalty looks at replays too (paper; not so the code).
         drawn_share: share of the current rows whose class the discriminator learns from the
-            generated image: where only current pictures are real, it learns that real ones are
-            current.
+            generated image: where only current pictures are real, it learns just that.
     """
 
     refuses: ClassVar[dict[Trait, str]] = {
@@ -156,16 +152,14 @@ class MeRGANJTR(MemoryReplay):
 class MeRGANRA(MemoryReplay):
     """Replay alignment (MeRGAN, Eq. 12-13; the code: papers/mergan.md 2.4).
 
-    The discriminator sees current data only; the generator's loss gains
-    lambda_RA * || G(z, c) - G_old(z, c) ||^2 with the squares *summed* over pixels. A mean over
-    pixels would be 3e4 to 1e5 times weaker, the trap that public ports fell into.
+    The discriminator sees current data only; the generator's loss gains `alignment_weight` *
+    || G(z, c) - G_old(z, c) ||^2, of images in [-1, 1], with the squares *summed* over pixels. A
+    mean over pixels would be 3e4 to 1e5 times weaker, the trap that public ports fell into.
 
     A translator's z are pictures, and those of old tasks are gone: both are compared on the current
-    batch's, as the current task. They are one set for all old tasks: neither `replay_samples` nor
-    `class_reduction` has a meaning there.
+    batch's, one set for all old tasks, without `replay_samples` and `class_reduction`.
 
     Args:
-        alignment_weight: lambda_RA, for images in [-1, 1].
         alignment: "code": half the sum of squares over pixels and all replays of a class;
             "paper": sum over pixels, mean over replays with c uniform over the old classes.
         class_reduction: with "code": "mean" (digits) or "sum" (LSUN) over old classes.

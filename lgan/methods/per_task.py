@@ -13,13 +13,9 @@ from lgan.networks.factory import NetworkFactory
 
 
 class PerTask(TaskNetworks):
-    """Train a fresh pair for every task and keep every generator.
+    """Train a fresh pair for every task, and keep every generator, `width` times as wide."""
 
-    `width` is the generators', as a share of the network's (1/2 and 1/4 Full). The discriminator
-    only ever sees one task, so there is no classifier over all classes.
-    """
-
-    classifies: ClassVar[bool] = False
+    classifies: ClassVar[bool] = False  # a discriminator sees one task only
     renews_discriminator = True
     lacks: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
 

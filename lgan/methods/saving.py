@@ -12,19 +12,16 @@ from lgan.objectives.base import Objective
 
 
 class Saved(L.LightningModule):
-    """Where training is, and what is saved to go on from there.
-
-    `task_index` is the task that is learnt, or was last; `step` and `total_steps` are generator
-    steps of the task and of all tasks; `stamp` says in every file of which run it is.
-    """
+    """Where training is, and what is saved to go on from there."""
 
     name: str
     objective: Objective
 
     def __init__(self) -> None:
         super().__init__()
-        self.task_index, self.step, self.total_steps = 0, 0, 0
-        self.stamp: dict[str, str] = {}
+        self.task_index = 0  # of the task that is learnt, or was last
+        self.step, self.total_steps = 0, 0  # generator steps of the task, and of all tasks
+        self.stamp: dict[str, str] = {}  # says in every file of which run it is
         self._earlier, self._began = 0.0, time.perf_counter()
 
     @property
