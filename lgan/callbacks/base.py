@@ -1,8 +1,4 @@
-"""The task border as an event.
-
-A fresh Trainer fits each task, so Lightning's own hooks cannot see it as a whole. The runner calls
-`on_task_start`, with the networks as the last task left them, and `on_task_end` after a task.
-"""
+"""The task border as an event: Lightning's own hooks see the fit of a single task only."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
@@ -119,7 +115,7 @@ class TaskCallback(Callback):
         """Raise a ConfigError if it cannot work; without data, as far as the method tells."""
 
     def on_task_start(self, context: TaskContext) -> None:
-        """Run before a task's fit."""
+        """Run before a task's fit, the networks being as the last task left them."""
 
     def on_task_end(self, context: TaskContext) -> None:
         """Run after a task was fitted and consolidated."""

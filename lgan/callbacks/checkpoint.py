@@ -17,12 +17,9 @@ DEAR = 1.0  # seconds from which on a checkpoint's cost is looked at; below, `ev
 class StepCheckpoint(Checkpoint):
     """Write `last.ckpt` every few generator steps, and after a task's last one, atomically.
 
-    The one before it stays as `previous.ckpt`. The one after the last step spares a run that is
-    killed while it consolidates or evaluates all of the task's training.
-
-    As one of Lightning's `Checkpoint`s it runs after every other callback and saves what they
-    changed. Lightning's own ModelCheckpoint counts optimizer steps, and writes through the system's
-    temporary folder, which is not atomic across file systems.
+    The one before it stays as `previous.ckpt`. As one of Lightning's `Checkpoint`s it runs after
+    every other callback and saves what they changed; Lightning's own ModelCheckpoint counts
+    optimizer steps, and is not atomic across file systems.
 
     `every` of 0 is for none. `share` is the largest of the time that writing may take: of
     checkpoints that take a second or more, as many are passed over as it needs; null: none.

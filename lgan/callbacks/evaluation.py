@@ -12,9 +12,7 @@ from lgan.arguments import Whole
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
 from lgan.callbacks.sources import Source, evaluation_source
 from lgan.data.ledger import Reader
-from lgan.metrics.base import Values
 from lgan.metrics.evaluator import Evaluator
-from lgan.metrics.evidence import Sampler
 
 
 @dataclass
@@ -54,21 +52,15 @@ class EvaluateTasks(TaskCallback):
         began, method = time.perf_counter(), context.method
         method.eval()
         head = method.classify if method.has_classifier else None
-        make_sampler = (lambda: self._sampler(context)) if method.has_generator else None
+
+        def start() -> MethodSampler:  # that draws the same images each time
+            return MethodSampler(method, evaluation_source(method, context.datamodule, self.seed))
+
+        make_sampler = start if method.has_generator else None
         values = self.evaluator.evaluate(make_sampler, head, context.task, method.draws_jointly)
         context.record(evaluation_seconds=time.perf_counter() - began)
         context.record_values(values, self.evaluator.columns)
         context.references |= self.evaluator.references
-        self._log(context, values)
-
-    def _sampler(self, context: TaskContext) -> Sampler:
-        """Return what draws images, always the same ones: from the first input on."""
-        source = evaluation_source(context.method, context.datamodule, self.seed)
-        return MethodSampler(context.method, source)
-
-    @staticmethod
-    def _log(context: TaskContext, values: Values) -> None:
-        numbers = {f"overall/{name}": value for name, value in values.overall.items()}
-        for task, metrics in enumerate(values.metrics):
-            numbers |= {f"task{task}/{name}": value for name, value in metrics.items()}
-        context.log(numbers)
+        parts = {"overall": values.overall}
+        parts |= {f"task{task}": metrics for task, metrics in enumerate(values.metrics)}
+        context.log({f"{part}/{n}": value for part in parts for n, value in parts[part].items()})

@@ -12,9 +12,8 @@ from lgan.callbacks.base import TaskCallback
 class NaNGuard(TaskCallback):
     """Raise `TrainingDivergedError` with task and step when a loss explodes or is not finite.
 
-    What was saved before stays: neither a checkpoint nor a border is written from such a state.
-    `on_nan=rewind` takes the error as a reason to go back (`lgan.run.rewinds`). It looks every
-    `every` generator steps, waiting for the accelerator once; a `limit` of null is none.
+    It looks every `every` generator steps, waiting for the accelerator once, and before anything is
+    saved; a `limit` of null is none. With `on_nan=rewind` runs go back (`lgan.run.rewinds`).
     """
 
     def __init__(self, every: Count = 10, limit: Positive | None = 1e12) -> None:

@@ -13,8 +13,7 @@ from lgan.callbacks.base import TaskCallback
 class LogLosses(TaskCallback):
     """Log each player's mean loss over the global batch, every `every` generator steps.
 
-    It writes to the loggers directly, by a step that grows over all tasks: `self.log` would use
-    Lightning's, which counts optimizer steps anew in each task's Trainer, and costs a millisecond.
+    Not by `self.log`: its step is each Trainer's own, of optimizers, and it costs a millisecond.
     """
 
     def __init__(self, every: Count = 50) -> None:

@@ -14,8 +14,7 @@ from lgan.callbacks.base import TaskContext
 class SequenceProgress(ProgressBar):
     """Show task, step and time left over all tasks in a single bar.
 
-    Lightning's own bar knows one task only, and refreshing it at every step, and not only every
-    `every` generator steps, costs up to a quarter of a small network's step.
+    It moves every `every` generator steps: at each it costs up to a quarter of a small one.
     """
 
     def __init__(self, every: Count = 20) -> None:

@@ -46,7 +46,7 @@ class FixedNoiseSamples(TaskCallback):
     `samples/task{t}.pt`, and a row per class, `samples/task{t}.png`; for paired translations also
     `samples/targets.pt`, the uint8 targets (tasks, per_class, C, H, W) of the inputs. Adds to the
     record, for every task so far, a digest of its images in eval mode and how far they have drifted
-    since the task was learnt: the same digest is a proof of exact retention. Needs a generator.
+    since the task was learnt: the same digest is a proof of exact retention.
     """
 
     reads: ClassVar[Reader] = "evaluation"

@@ -32,9 +32,8 @@ class SelectByValidation(TaskCallback):
 
     Every `every` generator steps of a task, and at its last one, the single head's accuracy on real
     validation images is measured: arg-max over all classes seen, mean over the tasks seen. Where it
-    is better than ever in this task, the same is measured on the test images. Both use real images
-    of old classes, which such a run declares. Training is not touched, and the network does not go
-    back to the step that was selected.
+    is better than ever in this task, the same is measured on the test images. Training is not
+    touched, and the network does not go back to the step that was selected.
     """
 
     declaration: ClassVar[str] = "selects by real validation data of old classes"

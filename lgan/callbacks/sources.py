@@ -32,10 +32,7 @@ class PictureSource:
 
 
 class ClassNoise:
-    """Noise of each class's own, counted by calls: the same whatever other classes are asked for.
-
-    What a class shows then changes from border to border only if the generator does.
-    """
+    """Noise of each class's own, by calls: what it shows changes only as the generator does."""
 
     def __init__(self, length: int, rows: int, seed: int, device: torch.device) -> None:
         self.length, self.rows, self.seed = length, rows, seed

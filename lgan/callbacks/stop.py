@@ -12,10 +12,9 @@ from lgan.run import checkpoints, signals
 
 
 class StopOnSignal(Checkpoint):
-    """After a signal finish the step, write `last.ckpt` and leave (see `lgan.run.signals`).
+    """After a signal finish the step, write `folder`/last.ckpt and leave (see `lgan.run.signals`).
 
-    Several ranks stop at the same step: they ask each other every `every` generator steps. A single
-    process looks at every step, which costs nothing. `last.ckpt` goes to `folder`.
+    Several ranks stop at the same step: they ask each other every `every` generator steps.
     """
 
     def __init__(self, folder: str | Path, every: Count = 10) -> None:

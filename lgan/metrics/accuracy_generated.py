@@ -8,10 +8,7 @@ NAME = "accuracy_generated"
 
 
 class AccuracyGenerated(Metric):
-    """The share of generated images that the evaluation classifier takes for their class.
-
-    It chooses among all classes of the data set. The value over several classes is their mean.
-    """
+    """The share of generated images that the classifier takes, of all classes, for their own."""
 
     needs = ("generated", "classifier")
     columns = (

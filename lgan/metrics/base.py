@@ -33,10 +33,7 @@ class Values:
         tasks: Iterable[Sequence[int]],
         weights: Mapping[int, int] | None = None,
     ) -> Self:
-        """Return values by class id, with their means over each task's classes and over all.
-
-        With `weights`, numbers of images by class id, means are over images.
-        """
+        """Return values by class id, and means by task and over all, by `weights` if given."""
         return cls(
             [{name: _mean(values, classes, weights)} for classes in tasks],
             {name: _mean(values, values, weights)},

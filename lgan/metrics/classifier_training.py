@@ -1,7 +1,7 @@
 """Evaluation classifiers: trained once on real images, or anew on generated ones.
 
-The training is short and fixed (Adam, cross entropy, cosine decay, no augmentation, a set number of
-steps, the last weights are kept), so no held-out image takes part in any choice.
+The training is fixed (Adam, cosine decay, no augmentation, the last weights are kept), so no
+held-out image takes part in any choice.
 """
 
 import functools
@@ -62,11 +62,7 @@ def train_classifier(
     device: torch.device | str,
     title: str,
 ) -> nn.Module:
-    """Train a fresh classifier in place and return it frozen, in eval mode, on `device`.
-
-    It maps images (B, C, H, W) in [-1, 1] to logits. The seed is that of the order of images (and
-    of dropout, if any); the title stands beside the progress bar.
-    """
+    """Train a fresh classifier in place and return it frozen, in eval mode, on `device`."""
     if images.num_bytes <= RESIDENT_BYTES:
         images = TensorImages(images.all().to(device), images.labels)
     module.to(device).train()
@@ -106,8 +102,8 @@ def trained_once(
 ) -> TrainedClassifier:
     """Return the evaluation classifier of a data set, trained the first time it is asked for.
 
-    It is kept in ``cache_dir/classifiers`` under a key of the data, the architecture, the settings
-    and the seed, with its accuracy on the test images, which have no other part in it.
+    It is kept in ``cache_dir/classifiers`` by data, architecture, settings and seed, with its
+    accuracy on the test images.
     """
     module = build_classifier(factory, train.shape, num_classes, seed)
     shapes = [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]
@@ -150,14 +146,12 @@ def rank(
     most: int = 5,
     batch_size: int = 500,
 ) -> Tensor:
-    """Return each image's most likely classes, best first, int64 (N, min(most, K)) on the CPU.
-
-    Chosen is among K classes, None meaning all; of equal logits the class that comes first wins.
-    """
+    """Return each image's most likely of K classes, best first, int64 (N, min(most, K)), CPU."""
     found = [torch.empty(0, dtype=torch.int64)]
     for indices in torch.arange(len(images)).split(batch_size):
         logits = classify(to_float(images.take(indices).to(device))).cpu()
         allowed = torch.arange(logits.shape[1]) if among is None else torch.tensor(among)
+        # Of equal logits the class that comes first wins.
         order = logits[:, allowed].argsort(dim=1, descending=True, stable=True)
         found.append(allowed[order[:, :most]])
     return torch.cat(found)

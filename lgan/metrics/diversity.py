@@ -11,10 +11,7 @@ from lgan.run.columns import Column
 
 
 class Diversity(Metric):
-    """The pixel deviation of a class's generated images over that of its real test images.
-
-    About 1 is right, 0 a collapse; nan for a class whose real images are all the same.
-    """
+    """The pixel deviation of a class's generated images over its real test images'; 0: collapse."""
 
     needs = ("generated",)
     columns = (Column("diversity", "diversity (1 = real)", "overall.diversity"),)
@@ -26,7 +23,7 @@ class Diversity(Metric):
         for label in evidence.classes:
             least = pixel_deviation(real.take(where(real, label)))
             own = pixel_deviation(drawn.images[where(drawn, label)])
-            found[label] = own / least if least else math.nan
+            found[label] = own / least if least else math.nan  # real images are all the same
         return Values.by_class("diversity", found, evidence.tasks)
 
 

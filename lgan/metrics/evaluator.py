@@ -18,15 +18,12 @@ from lgan.run.columns import TRUSTED
 
 
 class Evaluator(Reference):
-    """Measures a method by metrics, in this order (None: left out), and has what all measure with.
-
-    What `metrics.accuracy_reverse.when` refers to is `reverse`; `Reference` takes the settings.
-    """
+    """Measures a method by metrics, in this order (None: left out); see `Reference`."""
 
     def __init__(
         self,
         metrics: Mapping[str, Metric | None],
-        reverse: When = "last",
+        reverse: When = "last",  # what `metrics.accuracy_reverse.when` refers to
         **settings: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**settings)

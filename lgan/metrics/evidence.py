@@ -17,6 +17,7 @@ from lgan.metrics.features import extract
 from lgan.metrics.reference import Reference
 
 Sampler = Callable[[Tensor], Tensor]
+"""Labels (B,) to images (B, C, H, W) in [-1, 1], each call from new noise."""
 MakeSampler = Callable[[], Sampler]
 LARGEST_CALL = 2048
 """Images that one call of a generator draws at most, but one of each class."""
@@ -24,15 +25,11 @@ LARGEST_CALL = 2048
 
 @dataclass
 class Evidence:
-    """What can be measured after a task.
-
-    A sampler maps labels (B,) to images (B, C, H, W) in [-1, 1], each call from new noise,
-    beginning with the first; None for a method without a generator.
-    """
+    """What can be measured after a task."""
 
     evaluator: Reference  # has the real images, and the networks that look at images
     task: int  # that has just ended, from 0
-    make_sampler: MakeSampler | None
+    make_sampler: MakeSampler | None  # None: the method has no generator
     head: Head | None  # the method's own classifier
     jointly: bool = True  # whether an image depends on what else its call draws
 
@@ -59,9 +56,8 @@ class Evidence:
     def calls(self) -> list[Tensor]:
         """Return the labels of each call of the generator.
 
-        Classes are drawn one by one, and pictures translated task by task, as they are by a user:
-        what a call takes does not grow with the tasks. If images depend on each other, every call
-        asks for as many of every class, so that the composition is the same each time.
+        Classes and tasks are drawn one by one, as by a user: what a call takes does not grow with
+        the tasks. If images depend on each other, every call asks for as many of every class.
         """
         by, seen = self.evaluator, self.classes
         each, device = by.batch_per_class, by.device
@@ -99,10 +95,7 @@ def generate(
     samples: Mapping[int, int],
     image_shape: tuple[int, int, int],
 ) -> TensorImages:
-    """Draw uint8 samples on the CPU, so many of each class; what calls give over that is cut.
-
-    Several ranks share the calls; one that `skip`s does so where another rank makes the call.
-    """
+    """Draw uint8 samples on the CPU, so many of each class; several ranks share the calls."""
     mine = distributed.share(range(len(calls)))
 
     def draw(call: int) -> Tensor:
@@ -128,6 +121,7 @@ def generate(
             getattr(sampler, "skip", sampler)(labels)  # some can pass over a call without drawing
     drawn = torch.cat(distributed.dealt(own, len(calls)))
     labels = torch.cat(list(calls)).cpu()
+    # What calls give over what is asked for is cut.
     kept = torch.cat([(labels == c).nonzero().flatten()[:n] for c, n in samples.items()])
     return TensorImages(drawn[kept], labels[kept])
 

@@ -60,10 +60,7 @@ class ClassifierFeatures:
 
 
 class InceptionFeatures:
-    """Inception-v3's 2,048 pool features, as in Heusel et al. 2017; grey is repeated to RGB.
-
-    `weights` is a file; None means torch hub's checkpoint folder, filled by download.
-    """
+    """Inception-v3's 2,048 pool features, as in Heusel et al. 2017; grey is repeated to RGB."""
 
     name = "inception"
 
@@ -71,7 +68,7 @@ class InceptionFeatures:
         self,
         classifier: TrainedClassifier | None,
         device: torch.device | str,
-        weights: str | None = None,
+        weights: str | None = None,  # a file; None: torch hub's folder, filled by download
     ) -> None:
         state = _inception_weights(weights)
         sha = hashlib.sha256()
@@ -98,8 +95,7 @@ class InceptionFeatures:
 class EfficientNetLite0Features:
     """The 1,280 pooled features of EfficientNet-lite0 (Tan and Le 2019); grey is repeated to RGB.
 
-    For photographs, where Inception's weights are absent: these (Apache-2.0, 17 MB) come inside a
-    package. Numbers on them are named `fid_efficientnet_lite0`, never FID.
+    Where Inception's weights are absent: these (Apache-2.0, 17 MB) come inside a package.
     """
 
     name = "efficientnet_lite0"

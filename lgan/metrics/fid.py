@@ -13,8 +13,7 @@ from lgan.run.columns import Column, over_time
 class FID(Metric):
     """The distance per task, named with the extractor (`fid_classifier`), and its mean.
 
-    `fid_<extractor>_pooled` is the distance between all tasks' images at once. FID is biased with
-    few samples: compare at equal numbers only; papers' FIDs need thousands.
+    `fid_<extractor>_pooled` is of all tasks' images. Few samples bias it: compare equal numbers.
     """
 
     needs = ("generated", "features")
@@ -38,10 +37,7 @@ class FID(Metric):
 
 
 def fid(generated: Tensor, real: Tensor) -> float:
-    """Return the distance of Gaussians fitted to (N, D) and (M, D) features (Heusel et al. 2017).
-
-    At least 0 up to rounding; nan with fewer than two samples on a side.
-    """
+    """Return the distance of Gaussians fitted to (N, D) and (M, D) (Heusel et al. 2017)."""
     if min(len(generated), len(real)) < 2:
         return math.nan
     doubles = [side.detach().cpu().double() for side in (generated, real)]

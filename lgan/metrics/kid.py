@@ -12,10 +12,7 @@ from lgan.seeding import mix
 
 
 class KID(Metric):
-    """The distance per task, named with the extractor (`kid_classifier`), and its mean.
-
-    It is unbiased, and so the better choice below a few thousand samples.
-    """
+    """The distance per task (`kid_classifier`), and its mean; unbiased, also with few samples."""
 
     needs = ("generated", "features")
     least = 2
@@ -42,8 +39,7 @@ def kid(
 ) -> tuple[float, float]:
     """Return mean and deviation of unbiased estimates on random subsets (Binkowski et al. 2018).
 
-    The mean is about 0, also negative, for (N, D) and (M, D) features of equal distributions; nan
-    with fewer than two samples on a side. A subset has at most N and M samples.
+    The mean is about 0, also negative, for (N, D) and (M, D) features of equal distributions.
     """
     size = min(subset_size, len(generated), len(real))
     if size < 2:

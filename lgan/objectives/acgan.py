@@ -59,9 +59,8 @@ def gradient_penalty(
 ) -> Tensor:
     """Return the WGAN-GP penalty E[(||grad_x D(x_hat)||_2 - 1)^2] (Gulrajani et al. 2017).
 
-    x_hat lies on the segment between a real and a generated image (B, C, H, W), one uniform mixing
-    coefficient per sample; the norm is over all pixels and channels of an image. The weights (B,)
-    of the expectation are normalised by their sum, or by `whole` where ranks have unequal shares.
+    x_hat lies uniformly between a real and a generated image (B, C, H, W). The weights (B,) of the
+    expectation are normalised by their sum, or by `whole` where ranks have unequal shares.
     """
     mix = noise.uniform(len(real), 1, 1, 1).to(real.dtype)
     between = torch.lerp(fake, real, mix).requires_grad_(True)

@@ -9,7 +9,7 @@ from lgan.arguments import Positive
 
 
 class AdversarialLoss(ABC):
-    """Three losses of each score, (B,) or maps (B, 1, h, w), the same shape out, to minimise."""
+    """Losses of each score, (B,) or maps (B, 1, h, w), the same shape out, to minimise."""
 
     @abstractmethod
     def real(self, score: Tensor) -> Tensor:

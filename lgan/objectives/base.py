@@ -14,10 +14,9 @@ D = TypeVar("D", bound=nn.Module)
 
 
 class Objective(Generic[G, D]):
-    """What a GAN learns: losses of two players, as functions of networks, batch and noise.
+    """What a GAN learns: losses of two players, as functions of networks (G, D), batch and noise.
 
-    Subclasses say which networks they train (G, D). A network may also be a converted one, which
-    has the plain one's parts.
+    A network may also be a converted one, which has the plain one's parts.
     """
 
     task_kind: ClassVar[TaskKind]  # a generator's input: noise and classes, or pictures

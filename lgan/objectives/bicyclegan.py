@@ -35,11 +35,7 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 @dataclass(eq=False)
 class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
-    """Losses of a translator with a code, an encoder and two discriminators.
-
-    `encoded` and `random` are D and D2; each returns a map or one map per scale. x and z are pairs,
-    an even number of them.
-    """
+    """Losses of a translator with a code, an encoder and two discriminators, on pairs x and z."""
 
     name: ClassVar[str] = "bicyclegan"
     composites = (BicycleGenerator, BicycleDiscriminator)
@@ -72,7 +68,7 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     def d_losses(
         self, discriminator: BicycleDiscriminator, made: Made, batch: Batch, noise: Noise
     ) -> Tensor:
-        """Return the loss of both discriminators, of each translation of the first half."""
+        """Return the loss of `encoded` (D) and `random` (D2), of each of the first half."""
         first, second = batch["x"].chunk(2)
         encoded = self.tell_apart(discriminator.encoded, first, made["encoded"])
         return encoded + self.tell_apart(discriminator.random, second, made["random"])

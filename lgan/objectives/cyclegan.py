@@ -28,12 +28,8 @@ class ImagePool:
     """The last generated pictures: D also sees older translations (Shrivastava et al. 2017).
 
     Until it holds `size` pictures, the pool keeps each and returns it. Then each is returned as it
-    is, or (probability 1/2) changes places with one of the pool. Pictures take their turn one by
-    one: one of a batch may come back for a later one of the same batch.
-
-    The choices are made on the pictures' device, with no wait for the GPU; the draws are the
-    step's `Noise`, so the pictures kept are the only state. Several ranks hold one and the same
-    pool: the pictures of the global batch take their turn in it, and each rank gets its own back.
+    is, or (probability 1/2) changes places with one of the pool, without a wait for the GPU. Those
+    of the global batch take their turn one by one; ranks hold the same pool and get their own back.
     """
 
     def __init__(self, size: int = 50) -> None:

@@ -1,8 +1,4 @@
-"""Learning-rate factors as pure functions of a step's data epoch.
-
-To Lightning a task is one epoch, so the data epoch is counted here, as the loader counts it. A
-factor is a function of the step alone: there is no scheduler, and no state to save.
-"""
+"""Learning-rate factors: functions of a step's data epoch, as the loader counts it; no state."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -46,10 +42,8 @@ class Schedule(Protocol):
 def linear_decay(epoch: int, constant: int, decay: int) -> float:
     """Return 1 in the first `constant` epochs, then a line that would be 0 after `decay` more.
 
-    The factor of the k-th epoch of the decay, k = 1, ..., decay, is 1 - k / (decay + 1). Where
-    the code of pix2pix and CycleGAN steps its scheduler at an epoch's start, it is one epoch
-    ahead and trains the last at a learning rate of 0; here none is. Later epochs keep the last
-    factor. Epochs are counted from 0.
+    Epochs are counted from 0; later ones keep the last factor. pix2pix's and CycleGAN's code steps
+    its scheduler at an epoch's start: it is one epoch ahead, and trains the last at a rate of 0.
     """
     past = min(max(0, epoch + 1 - constant), decay)
     return 1 - past / (decay + 1)

@@ -84,11 +84,7 @@ class Translation(Objective[G, D]):
         raise NotImplementedError
 
     def prepare(self, generator: G, batch: Batch, noise: Noise) -> Batch:
-        """Return the batch with what the generator makes of it, graph included.
-
-        Optional: the discriminator then sees the very pictures that the generator is trained on,
-        made once. Prepare while the generator's parameters require gradients.
-        """
+        """Return the batch with what the generator makes of it, and its graph, for both players."""
         return {**batch, "made": self.made(generator, batch, noise)}
 
     def schedule(
@@ -102,7 +98,7 @@ class Translation(Objective[G, D]):
             yield player, batch
 
     def made(self, generator: G, batch: Batch, noise: Noise) -> Made:
-        """Return what `prepare` left in the batch, or make it now."""
+        """Return what `prepare` left in the batch, or make it now, in float32."""
         if "made" in batch:
             return batch["made"]
         return {k: made.float() for k, made in self.make(generator, batch, noise).items()}
