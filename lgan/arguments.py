@@ -9,7 +9,6 @@ import re
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -72,21 +71,13 @@ INSTEAD = {
 NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Parameter:
-    """A named parameter: its type and range (`Any` where there is none); has it no default?"""
-
-    annotation: Any
-    required: bool
-
-
-def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], bool]:
-    """Return the named parameters of a function or class, and whether it takes any others too.
+def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
+    """Return annotations of a function's or class's parameters, and whether it takes others too.
 
     Parameters that a constructor hands on as `**kwargs` are those of the classes above it; what
     Lightning does with them (DDPStrategy: wraps a network) cannot be told.
     """
-    found: dict[str, Parameter] = {}
+    found: dict[str, Any] = {}
     elsewhere = False
     kinds = map(vars, target.__mro__[:-1]) if inspect.isclass(target) else [{"__init__": target}]
     for function in (kind["__init__"] for kind in kinds if "__init__" in kind):
@@ -95,8 +86,7 @@ def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Parameter], boo
             if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 further |= parameter.kind == parameter.VAR_KEYWORD
             elif name != "self" and name not in found:
-                required = parameter.default is parameter.empty
-                found[name] = Parameter(_resolved(function, parameter.annotation), required)
+                found[name] = _resolved(function, parameter.annotation)
         elsewhere |= further and function.__module__.startswith("lightning.")
         if not further:
             return found, elsewhere
@@ -223,7 +213,7 @@ def check_arguments(
 ) -> None:
     """Check the plain values of a section against the annotations of what is built with them."""
     known, others = parameters_of(target)
-    known |= {name: Parameter(annotation, False) for name, annotation in besides.items()}
+    known |= besides
     section = OmegaConf.select(config, path)
     for name in section:
         if name in ("_target_", "_partial_", "_recursive_", "_convert_", "_args_"):
@@ -232,7 +222,7 @@ def check_arguments(
         if name in known:
             value = plain(section[name])
             if "_target_" not in json.dumps(value, default=str):  # else built by its own section
-                check_value(key_of(config, key), known[name].annotation, value)
+                check_value(key_of(config, key), known[name], value)
         elif not others:
             near = get_close_matches(name, known, 1)
             there = f"did you mean {path}.{near[0]}" if near else f"there are {', '.join(known)}"

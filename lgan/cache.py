@@ -1,7 +1,4 @@
-"""Results that are costly to compute, as safetensors files named by what they were made from.
-
-Two processes that compute the same thing at once both leave a whole file.
-"""
+"""Results that are costly to compute, as safetensors files named by what they were made from."""
 
 import hashlib
 import logging
@@ -36,6 +33,7 @@ def read_entry(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
 
 def write_entry(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a cached file atomically; a full or read-only disk costs a warning, not the run."""
+    # A name of its own: two processes that compute the same thing both leave a whole file.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

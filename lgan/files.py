@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import os
 import pickle
 import re
@@ -187,18 +186,11 @@ def load_tensors(path: Path) -> dict:
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (any JSON value)
     """Write a JSON file atomically, without secrets; numbers that are not finite are null."""
-    write_atomically(path, json.dumps(_finite(redacted(content)), indent=1, allow_nan=False))
+    finite = json.loads(json.dumps(redacted(content)), parse_constant=lambda _: None)
+    write_atomically(path, json.dumps(finite, indent=1))
 
 
-def _finite(content: Any) -> Any:  # noqa: ANN401
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
-
-
-def file_names(names: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
+def file_names(names: Sequence[str]) -> list[str]:
     """Return a name for each that cannot leave its folder; those that would meet get a hash.
 
     So do those too long for a file system. Upper and lower case count as the same, as some file
@@ -207,7 +199,7 @@ def file_names(names: Sequence[str], taken: Iterable[str] = ()) -> list[str]:
     whole = sys.getfilesystemencoding() == "utf-8"  # otherwise letters may have no file name
     unsafe = re.compile(r"[^\w -]", re.UNICODE if whole else re.ASCII)
     found = [unsafe.sub("_", name.replace("\0", "-")) or "_" for name in names]
-    count = Counter(name.casefold() for name in (*found, *taken))
+    count = Counter(name.casefold() for name in found)
     return [
         f"{safe[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
         if count[safe.casefold()] > 1 or len(safe.encode()) > 4 * LONGEST

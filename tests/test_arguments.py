@@ -12,7 +12,6 @@ from omegaconf import OmegaConf
 from lgan.arguments import (
     Count,
     Fraction,
-    Parameter,
     Positive,
     Share,
     Text,
@@ -64,7 +63,6 @@ def test_arguments_that_are_handed_on_are_those_of_the_classes_above() -> None:
     known, others = parameters_of(DGMa)
     assert {"leak", "settle", "replay", "seed"} <= set(known)
     assert not others
-    assert known["name"].required and not known["leak"].required
     assert parameters_of(DDPStrategy)[1], "it wraps a network with the others"
 
 
@@ -130,4 +128,4 @@ def test_a_misspelt_setting_is_told_the_right_one() -> None:
 
 def test_parameters_without_annotation_take_anything() -> None:
     known, _ = parameters_of(lambda x, y=1: x)
-    assert known == {"x": Parameter(Any, True), "y": Parameter(Any, False)}
+    assert known == {"x": Any, "y": Any}

@@ -9,12 +9,7 @@ from lgan.files import write_atomically
 
 
 @script("report")
-def main(
-    runs: Texts,
-    output: Text,
-    title: str,
-    figures: Text | None,
-) -> None:
+def main(runs: Texts, output: Text, title: str, figures: Text | None) -> None:
     """Run the console script `lgan-report`."""
     from lgan.results.collect import collect
     from lgan.results.report import render, save_figures

@@ -18,9 +18,9 @@ def random_flip(images: Tensor, noise: Noise) -> Tensor:
 def jitter(images: Tensor, noise: Noise, load_size: Count = 286, flip: bool = True) -> Tensor:
     """Enlarge pictures, cut their old size out at a random place, and mirror half of them.
 
-    This is the augmentation of pix2pix and CycleGAN. They enlarge the file; here it is the decoded
-    picture, which is the same for files that have the training size, such as pix2pix's. `images`
-    are ``(B, C, H, W)`` in [-1, 1], `load_size` is the shorter side before the cut.
+    As pix2pix and CycleGAN do, with the decoded picture instead of the file: the same for files of
+    the training size. `images` are ``(B, C, H, W)`` in [-1, 1], `load_size` is the shorter side
+    before the cut.
     """
     height, width = images.shape[-2:]
     short = min(height, width)

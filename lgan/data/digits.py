@@ -17,8 +17,7 @@ def digits(
     """Load the digits, uint8 ``(1, 8, 8)`` scaled from grey 0..16, in a fixed stratified split.
 
     `root` is ignored. The fractions are shares of each class: for testing, and of what is left for
-    validation. `seed` is independent of the run's on purpose, so that runs with several seeds are
-    measured on the same pictures.
+    validation. `seed` is not the run's: runs with several seeds are measured on the same pictures.
     """
     bunch = load_digits()
     grey = torch.from_numpy(bunch.images).mul(255 / 16).round().to(torch.uint8)

@@ -64,7 +64,6 @@ class BatchLoader:
         self.step = 0
 
     def __getitem__(self, step: int) -> list[Batch]:
-        """Return the item of one step."""
         first = step * self.draws
         return [self._batch(draw) for draw in range(first, first + self.draws)]
 

@@ -136,15 +136,13 @@ class UnpairedImages(Images):
         Each picture of the larger side is in one item; of those of the smaller side, none is in
         two items more than another. The keys name the permutation.
         """
-        columns = []
+        rows = self.rows.clone()
         for column, side in enumerate((self.inputs, self.targets)):
             generator = torch.Generator().manual_seed(mix(*keys, column))
-            columns.append(self.rows[:, column].clone())
             for task in self.labels.unique().tolist():
                 places = self.labels == task
-                order = _permuted(_rows_of(side, task), int(places.sum()), generator)
-                columns[column][places] = order
-        return UnpairedImages(self.inputs, self.targets, torch.stack(columns, 1))
+                rows[places, column] = _permuted(_rows_of(side, task), int(places.sum()), generator)
+        return UnpairedImages(self.inputs, self.targets, rows)
 
     def _in_turn(self) -> Tensor:
         found = []

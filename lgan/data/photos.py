@@ -1,9 +1,8 @@
 """Four translation tasks cut from scikit-learn's two photographs: real pictures, no download.
 
-Each task has a subject of its own. A crop is a square window of one of the task's boxes, resized.
-The boxes of the test part lie in an upright band of each photograph that no training box of any
-task touches; inputs are made from the crop alone. Training and test pictures share no pixel, though
-neighbours look alike.
+A crop is a square window of one of the task's boxes, resized. The boxes of the test part lie in an
+upright band of each photograph that no training box of any task touches, and inputs are made from
+the crop alone: training and test pictures share no pixel, though neighbours look alike.
 """
 
 from collections.abc import Callable, Sequence
@@ -75,9 +74,8 @@ def photos(
 ) -> ImageSplits:
     """Cut uint8 pairs ``(6, size, size)``, input first, the same ones in every process.
 
-    `root` is ignored: the photographs come with scikit-learn. `tasks` names some of `TASKS`, in
-    the order in which they are learned, each with so many pairs; there is no validation part.
-    `seed` fixes the windows, independent of the run's.
+    `root` is ignored. `tasks` names some of `TASKS`, in the order in which they are learned; there
+    is no validation part. `seed` fixes the windows, independent of the run's.
     """
     require_names(tasks, TASKS)
     train = _cut(tasks, "train", train_pairs, size, seed)
@@ -115,16 +113,13 @@ def _window(boxes: Sequence[Box], sides: Sequence[int], random: np.random.Random
     return x, y, x + side, y + side
 
 
-def _pairs(task: str, part: str, count: int, size: int, seed: int) -> Tensor:
-    source = TASKS[task]
-    picture = _photographs()[source.photograph]
-    # Cut first, then resized: no crop sees a pixel outside its window.
-    crops = map(picture.crop, windows(task, part, count, seed))
-    sized = (crop.resize((size, size), Image.Resampling.BICUBIC) for crop in crops)
-    targets = torch.stack([pil_to_tensor(crop) for crop in sized])
-    return torch.cat((source.to_input(targets), targets), 1)
-
-
 def _cut(tasks: Sequence[str], part: str, count: int, size: int, seed: int) -> TensorImages:
-    pairs = torch.cat([_pairs(task, part, count, size, seed) for task in tasks])
-    return TensorImages(pairs, torch.arange(len(tasks)).repeat_interleave(count))
+    pairs = []
+    for task in tasks:
+        picture = _photographs()[TASKS[task].photograph]
+        # Cut first, then resized: no crop sees a pixel outside its window.
+        crops = map(picture.crop, windows(task, part, count, seed))
+        sized = (crop.resize((size, size), Image.Resampling.BICUBIC) for crop in crops)
+        targets = torch.stack([pil_to_tensor(crop) for crop in sized])
+        pairs.append(torch.cat((TASKS[task].to_input(targets), targets), 1))
+    return TensorImages(torch.cat(pairs), torch.arange(len(tasks)).repeat_interleave(count))

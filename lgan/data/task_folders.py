@@ -12,7 +12,6 @@ from lgan.data.image_folder import read_classes
 from lgan.data.images import FileImages
 from lgan.errors import ConfigError, DataError
 
-DIRECTIONS = ("AtoB", "BtoA")
 _KEYS = {"name", "root", "direction", "fetch"}
 
 
@@ -87,7 +86,7 @@ def _check(entries: Sequence[Mapping[str, Any]]) -> None:
                 f"{key} has the keys {', '.join(sorted(entry))}; it needs name and direction, and "
                 "may have root and fetch."
             )
-        if entry.get("direction") not in DIRECTIONS:
+        if entry.get("direction") not in ("AtoB", "BtoA"):
             raise ConfigError(
                 f"{key}.direction={entry.get('direction')} must be AtoB (A is the input) or BtoA."
             )

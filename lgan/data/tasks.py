@@ -23,17 +23,15 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class TaskInfo:
-    """All that a method is told of the task that is open.
-
-    `images` are the training pictures: the task's own, or of all tasks up to it if the data are
-    cumulative; pairs (`lgan.data.pairs`) where a task is a translation.
-    """
+    """All that a method is told of the task that is open."""
 
     index: int
     task_classes: tuple[tuple[int, ...], ...]  # of the whole sequence, those to come included
     steps: int  # of the generator
     batch_size: int  # the global one
     draws: int  # real batches per step
+    # For training: the task's own, or of all tasks up to it if the data are cumulative; pairs
+    # (`lgan.data.pairs`) where a task is a translation.
     images: Images
 
     @property
@@ -67,7 +65,6 @@ class TaskSequence:
         return len(self.tasks)
 
     def __getitem__(self, index: int) -> Task:
-        """Return task `index`."""
         if not 0 <= index < len(self):
             span = f"{len(self)} tasks, 0 to {len(self) - 1}"
             raise ConfigError(f"task={index} does not exist: the sequence has {span}.")

@@ -124,5 +124,4 @@ class TranslationDataModule(TaskSequenceDataModule):
 
 
 def _each(augmentation: Augmentation, pairs: Tensor, noise: Noise) -> Tensor:
-    """Augment inputs and targets one after the other, with other draws."""
     return torch.cat([augmentation(side, noise) for side in pairs.chunk(2, 1)], 1)

@@ -32,15 +32,12 @@ class Part(nn.Module):
 
 @dataclass(frozen=True)
 class TaskNetwork:
-    """A task's network, in eval mode, called with the tensors that `input_names` lists in order.
-
-    Translators take pictures, BicycleGAN's a code too; generators of classes noise and labels.
-    """
+    """A task's network, in eval mode, called with the tensors that `input_names` lists in order."""
 
     task: int
     name: str  # the task's: its class, or its classes
     network: nn.Module
-    input_names: tuple[str, ...]
+    input_names: tuple[str, ...]  # picture, and BicycleGAN's code; or noise and label
     classes: tuple[int, ...]
     shape: tuple[int, ...]  # (C, H, W) of the input pictures in training, or (z_dim,) of the noise
     multiple: int = 1  # both sides of a picture are multiples of this,

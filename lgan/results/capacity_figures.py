@@ -91,10 +91,7 @@ def capacity(group: Group) -> dict[str, dict[str, np.ndarray]]:
 
 
 def shares(layers: dict[str, dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Shares over all layers: of a task's mask that is reused, that is new; of all, reserved.
-
-    (T,) each, in [0, 1]; the first two add up to 1 wherever the task's mask is not empty.
-    """
+    """Shares in [0, 1], (T,), over all layers: of a task's mask reused, new; of all reserved."""
     newly, reused, reserved, size = (
         sum(layer[name] for layer in layers.values())
         for name in ("newly", "reused", "reserved", "trained_size")

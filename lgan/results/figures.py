@@ -139,8 +139,11 @@ def matrix_heatmap(group: Group, metric: str) -> bytes:
     figure.colorbar(image, ax=axes, shrink=0.8)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks([t - 1 for t in _ticks(size)], [str(t) for t in _ticks(size)])
-    if size <= MAX_TICKS:
-        _write_values(axes, matrix, norm, is_share(metric))
+    for (t, j), value in np.ndenumerate(matrix) if size <= MAX_TICKS else ():
+        if not math.isnan(value):
+            colour = "black" if norm(value) > 0.6 else "white"
+            text = f"{value * 100:.0f}" if is_share(metric) else f"{value:.3g}"
+            axes.text(j, t, text, ha="center", va="center", color=colour, fontsize=8)
     return png(figure, judge_note([group], metric))
 
 
@@ -225,11 +228,3 @@ def _ticks(size: int) -> list[int]:
         return list(range(1, size + 1))
     step = next(n * 10**k for k in count() for n in (1, 2, 5) if n * 10**k * MANY >= size)
     return [1, *(t for t in range(step, size, step) if t > 1 and size - t > step / 2), size]
-
-
-def _write_values(axes: Axes, matrix: np.ndarray, norm: Normalize, percent: bool) -> None:
-    for (t, j), value in np.ndenumerate(matrix):
-        if not math.isnan(value):
-            colour = "black" if norm(value) > 0.6 else "white"
-            text = f"{value * 100:.0f}" if percent else f"{value:.3g}"
-            axes.text(j, t, text, ha="center", va="center", color=colour, fontsize=8)

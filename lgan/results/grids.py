@@ -165,6 +165,7 @@ def _draw_grid(
     scale: int,
     left_out: str,
 ) -> bytes:
+    """Draw a page with names of rows and columns; one of its pixels stays exactly one pixel."""
     cells = np.array([[_resize(cell, scale, len(canvas[0])) for cell in row] for row in canvas])
     height, width = cells.shape[2:4]
     gaps = ((0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0))
@@ -172,22 +173,6 @@ def _draw_grid(
     short = [name if len(name) <= 24 else f"{name[:21]}..." for name in names]
     rows = [(i * (height + GAP) + height / 2, name) for i, name in enumerate(short)]
     columns = [(j * (width + GAP) + width / 2, head) for j, head in enumerate(heads)]
-    return _label_page(page, rows, columns, left_out)
-
-
-def _resize(cell: np.ndarray, scale: int, columns: int) -> np.ndarray:
-    height, width = cell.shape[:2]
-    shrink = min(1.0, WIDEST_GRID / (width * scale * columns))
-    if shrink == 1.0:
-        return cell.repeat(scale, axis=0).repeat(scale, axis=1)
-    size = max(1, round(width * scale * shrink)), max(1, round(height * scale * shrink))
-    return np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BOX))
-
-
-def _label_page(
-    page: np.ndarray, rows: list[tuple[float, str]], columns: list[tuple[float, str]], left_out: str
-) -> bytes:
-    """Add names of rows and columns; one pixel of `page` stays exactly one pixel."""
     dpi, top, gutter = 100, 40, 26
     left = 20 + 7 * max(len(name) for _, name in rows)
     height, width = page.shape[:2]
@@ -206,3 +191,12 @@ def _label_page(
     axes.tick_params(length=0, labelsize=8)
     axes.spines[:].set_visible(False)
     return png(figure)
+
+
+def _resize(cell: np.ndarray, scale: int, columns: int) -> np.ndarray:
+    height, width = cell.shape[:2]
+    shrink = min(1.0, WIDEST_GRID / (width * scale * columns))
+    if shrink == 1.0:
+        return cell.repeat(scale, axis=0).repeat(scale, axis=1)
+    size = max(1, round(width * scale * shrink)), max(1, round(height * scale * shrink))
+    return np.asarray(Image.fromarray(cell).resize(size, Image.Resampling.BOX))

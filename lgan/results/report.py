@@ -179,19 +179,18 @@ def _cell(value: float, form: str = ",.0f") -> Cell:
 
 def retention_table(groups: Sequence[Group]) -> Table | None:
     """How far old tasks' images have moved, a row per method; None if no run measured it."""
-    rows = [_retention_row(group) for group in groups]
+    rows = []
+    for group in groups:
+        largest, mean = drifts(group), drifts(group, "mean_drift")
+        cells = [Cell("–")] * 4
+        if not np.isnan(largest).all():
+            values = (largest[-1], np.nanmax(largest), mean[-1])
+            exact = Cell("yes" if is_exact(group) else "no")
+            cells = [exact, *(_cell(value, ".3g") for value in values)]
+        rows.append([Cell(group.label), *cells])
     if all(row[1].text == "–" for row in rows):
         return None
     columns = {"method": "method", "exact": "bitwise the same",
                "max_drift": "max drift after the last task", "max_drift_ever": "max drift ever",
                "mean_drift": "mean drift after the last task"}  # fmt: skip
     return Table("retention", [*columns.values()], [*columns], rows)
-
-
-def _retention_row(group: Group) -> list[Cell]:
-    largest, mean = drifts(group), drifts(group, "mean_drift")
-    if np.isnan(largest).all():
-        return [Cell(group.label), *[Cell("–")] * 4]
-    values = (largest[-1], np.nanmax(largest), mean[-1])
-    exact = Cell("yes" if is_exact(group) else "no")
-    return [Cell(group.label), exact, *(_cell(value, ".3g") for value in values)]

@@ -45,13 +45,12 @@ def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -
     """
     if not found.groups:
         raise RunError("there is no complete run to tabulate. " + " ".join(found.warnings))
-    every = [record for group in found.groups for record in group.records]
-    known = [column.key for column in default_columns(every)] if columns else []
-    if columns and list(columns) == ["all"]:
-        columns = known
-    for key in columns or ():
-        if key not in known:
-            raise ConfigError(f"columns: '{key}' is none of {', '.join(known)}.")
+    if columns:
+        every = [record for group in found.groups for record in group.records]
+        known = [column.key for column in default_columns(every)]
+        columns = known if list(columns) == ["all"] else columns
+        if unknown := [key for key in columns if key not in known]:
+            raise ConfigError(f"columns: '{unknown[0]}' is none of {', '.join(known)}.")
     return [_comparison(name, found.of_data(name), columns) for name in found.data_names]
 
 
@@ -61,16 +60,12 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
     columns = [c for c in known if (c.key in keys if keys else not c.hidden)]
     filled = [c for c in columns if any(not math.isnan(value) for value in map(c.read, records))]
     texts, told = differing([(group.label, setup_of(group.runs[0].config)) for group in groups])
-    rows = [
-        [
-            Cell(group.label),
-            *([Cell(text)] if told else []),
-            Cell(group.first.declaration or "–"),
-            Cell(str(len(group.runs)), float(len(group.runs)), None, len(group.runs)),
-            *(over_seeds(group.records, column) for column in filled),
-        ]
-        for group, text in zip(groups, texts, strict=True)
-    ]
+    rows = []
+    for group, text in zip(groups, texts, strict=True):
+        count, own = len(group.runs), [Cell(text)] if told else []
+        about = [Cell(group.label), *own, Cell(group.first.declaration or "–")]
+        seeds = Cell(str(count), float(count), None, count)
+        rows.append([*about, seeds, *(over_seeds(group.records, column) for column in filled)])
     fixed = ["method", *(["differs in"] if told else []), "declares", "seeds"]
     titles = [*fixed, *(column.title for column in filled)]
     keys = [*(name.replace(" ", "_") for name in fixed), *(c.key for c in filled)]
@@ -135,32 +130,29 @@ def _notes(groups: Sequence[Group]) -> list[str]:
 
 def markdown(tables: Iterable[Table]) -> str:
     """All tables as GitHub Markdown; every text is escaped."""
-    return "\n".join(_markdown(table) for table in tables)
-
-
-def _markdown(table: Table) -> str:
-    head, *rows = (f"| {' | '.join(map(escape_markdown, row))} |" for row in _texts(table))
-    rule = "|" + "|".join("---:" if n else "---" for n in _numeric(table)) + "|"
-    notes = (f"- {escape_markdown(note)}" for note in table.notes)
-    title = f"### {escape_markdown(table.title)}"
-    return "\n".join([title, "", head, rule, *rows, "", *notes, ""])
+    lines: list[str] = []
+    for table in tables:
+        head, *rows = (f"| {' | '.join(map(escape_markdown, row))} |" for row in _texts(table))
+        rule = "|" + "|".join("---:" if n else "---" for n in _numeric(table)) + "|"
+        notes = (f"- {escape_markdown(note)}" for note in table.notes)
+        lines += [f"### {escape_markdown(table.title)}", "", head, rule, *rows, "", *notes, ""]
+    return "\n".join(lines)
 
 
 def latex(tables: Iterable[Table]) -> str:
     r"""All tables as LaTeX with booktabs (`\usepackage{booktabs}`); every text is escaped."""
-    return "\n".join(["% needs \\usepackage{booktabs}", *(_latex(table) for table in tables)])
-
-
-def _latex(table: Table) -> str:
-    spec = "".join("r" if numeric else "l" for numeric in _numeric(table))
-    # Braces keep a leading "[" from being read as the optional argument of the line break before.
-    cells = ([f"{{{escape_latex(text)}}}" for text in row] for row in _texts(table))
-    head, *rows = (" & ".join(row) + r" \\" for row in cells)
-    lines = ["\\begin{table}", "\\centering", f"\\caption{{{escape_latex(table.title)}}}"]
-    lines += [f"\\begin{{tabular}}{{{spec}}}", "\\toprule", head, "\\midrule", *rows]
-    lines += ["\\bottomrule", "\\end{tabular}"]
-    lines += [f"\\par\\footnotesize {escape_latex(note)}" for note in table.notes]
-    return "\n".join([*lines, "\\end{table}", ""])
+    lines = ["% needs \\usepackage{booktabs}"]
+    for table in tables:
+        spec = "".join("r" if numeric else "l" for numeric in _numeric(table))
+        # Braces keep a leading "[" from being taken for the argument of the line break before.
+        cells = ([f"{{{escape_latex(text)}}}" for text in row] for row in _texts(table))
+        head, *rows = (" & ".join(row) + r" \\" for row in cells)
+        lines += ["\\begin{table}", "\\centering", f"\\caption{{{escape_latex(table.title)}}}"]
+        lines += [f"\\begin{{tabular}}{{{spec}}}", "\\toprule", head, "\\midrule", *rows]
+        lines += ["\\bottomrule", "\\end{tabular}"]
+        lines += [f"\\par\\footnotesize {escape_latex(note)}" for note in table.notes]
+        lines += ["\\end{table}", ""]
+    return "\n".join(lines)
 
 
 def to_csv(tables: Iterable[Table]) -> str:
