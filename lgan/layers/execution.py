@@ -1,9 +1,9 @@
 """How a layer of piggyback filters is computed: compose the filters, or mix the bank's maps.
 
 Both give the same (papers/piggyback_gan.md, 1.2): conv(x, bank W) = conv1x1(conv(x, bank), W^T).
-Composing costs the same whatever the input; mixing costs as much as there are positions, and the
-bank needs no gradient. So a U-Net's inner layers mix and its outer ones compose. The bank's maps
-are convolutions, or matrix products (`lgan.layers.products`).
+Composing costs the same whatever the input; mixing costs by positions, and the bank needs no
+gradient: a U-Net's inner layers mix and its outer ones compose. The bank's maps are convolutions,
+or matrix products (`lgan.layers.products`).
 """
 
 import copy

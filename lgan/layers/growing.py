@@ -185,7 +185,7 @@ class WeightMaskedGenerator(GrowingGenerator):
         for name, layer in self.layers.items():
             newly, shape = _newly(self.masks[name]), layer.shapes[-1]
             inputs, outputs = shape[layer.in_axis], shape[layer.out_axis]
-            sizes[name] = LayerSize(inputs, outputs, layer.area, newly)
+            sizes[name] = LayerSize(inputs, outputs, layer.weight[0, 0].numel(), newly)
         return grown_by_weights(self.chain, sizes, self.widths, self.settings.rule)
 
 

@@ -1,9 +1,8 @@
 """Layers under masks: of single weights (DGMw) or of units (DGMa), and layers for one task each.
 
-DGMa's masks of units are masks of weights too: a unit switched off is an input column of zeros in
-every layer that reads it, the head included. That equals a mask after the ReLU, the place where
-nothing leaks (papers/dgm.md 6.7). The published scheme, a mask before the batch norm, zeroes output
-rows instead (`leak=paper`): batch norm's offset then passes for a unit that is off.
+A unit of DGMa's that is off is an input column of zeros in all layers that read it, which equals a
+mask after the ReLU: nothing leaks (papers/dgm.md 6.7). As published (`leak=paper`) output rows are
+zeroed, before the batch norm, whose offset then passes.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,11 +33,6 @@ class MaskedLayer(TaskLayer):
         self.out_axis = self.kernel.filter_axis  # of the weight, over outputs
         self.in_axis = 1 - self.out_axis
         self.shapes: list[torch.Size] = []
-
-    @property
-    def area(self) -> int:
-        """Weights per pair of input and output."""
-        return self.weight[0, 0].numel()
 
     def grow(self, inputs: int, outputs: int, fill: Callable[[Tensor], None]) -> None:
         """Widen the weight: the old one in the corner, the rest as `fill` initialises it."""

@@ -1,8 +1,7 @@
 """Generators whose layers hold tensors of each task: what all such conversions share.
 
-A plain network is converted in place: each module that owns tensors is replaced by a layer that
-starts in its first task with those tensors. What is not a linear layer or convolution (norms,
-embeddings, ...), and the last layers, every task has its own of.
+Conversion is in place: each module that owns tensors becomes a layer that starts with them. Every
+task has its own last layers, and its own of all that is no linear layer or convolution.
 """
 
 import copy
@@ -39,8 +38,7 @@ class LifelongLayer(TaskLayer):
 class PerTask(TaskModules, LifelongLayer):
     """A module of which each task has its own; a later task's starts as a copy.
 
-    Its weights are of `kind` in accounts. With `shared` there is only the first task's module,
-    frozen (and in eval mode) after that task.
+    In accounts it is of `kind`. If `shared` there is the first task's only, frozen after it.
     """
 
     def __init__(

@@ -43,12 +43,9 @@ def assign_by_label(predicted: Tensor, requested: Tensor) -> Tensor:
 class DGR(LifelongGAN):
     """Replay from an unconditional generator, labelled by the solver of the last task.
 
-    The loss of GAN and solver is ratio * new + (1 - ratio) * replay (Shin et al., Eq. 1).
-
-    Args:
-        solver: `(image_shape, num_classes) -> classifier`; None: a `SmallCNN` of width 16 (ours).
-        ratio: weight of the new task; None for 1 / (number of tasks so far), the equal share.
-        noise_rows: images generated per image asked for, among which the solver picks.
+    The loss of GAN and solver is ratio * new + (1 - ratio) * replay (Shin et al., Eq. 1). None is
+    for a `ratio` of 1 / (number of tasks so far), and for our `solver`, a `SmallCNN` of width 16.
+    The solver picks among `noise_rows` images for each that is asked for.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")

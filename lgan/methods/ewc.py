@@ -67,8 +67,7 @@ class EWCGAN(LifelongGAN):
             training.batch_size, as in training.
         per_sample: square each sample's gradient (by definition), or the mean (cheap, biased).
         accumulate: "last": only the last task's F and weights; "online": F = decay * F + F_new,
-            anchored at the latest weights (cost constant in the number of tasks); "separate": one
-            F and anchor for each task.
+            anchored at the latest weights; "separate": one F and anchor for each task.
         fisher_classes: estimate F on images of the "task" just learnt or of all "seen" classes.
     """
 

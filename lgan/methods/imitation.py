@@ -19,9 +19,8 @@ def side_by_side(
 ) -> tuple[Drawn, Drawn]:
     """Return what a frozen generator and the one in training make of the same inputs.
 
-    Both compute as in training, under the same dropout masks: equal weights give equal pictures. No
-    running statistics change, since the inputs may be none that the generator is used on. What else
-    is random in `draw` was drawn before. Only the student gets a gradient.
+    Both compute as in training, under the same dropout masks, and no running statistics change,
+    since inputs may be such as it is not used on. What else is random in `draw` was drawn before.
     """
     with as_in_training(teacher, student):
         with torch.no_grad(), torch.random.fork_rng(random_devices(device)):

@@ -13,8 +13,7 @@ NAME, TOP = "accuracy_single_head", 5
 class AccuracySingleHead(Metric):
     """The share of real test images that the method's own head takes for their class.
 
-    It chooses among the classes seen so far. Once there are more than five of them, also the share
-    whose class is among the five most likely ones (DGM, Table 2).
+    It chooses among the classes seen so far; of more than five, top-5 accuracy too (DGM, Table 2).
     """
 
     needs = ("head",)

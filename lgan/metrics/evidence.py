@@ -96,10 +96,11 @@ def generate(
     image_shape: tuple[int, int, int],
 ) -> TensorImages:
     """Draw uint8 samples on the CPU, so many of each class; several ranks share the calls."""
-    mine = distributed.share(range(len(calls)))
-
-    def draw(call: int) -> Tensor:
-        labels = calls[call]
+    mine, own = distributed.share(range(len(calls))), list[Tensor]()
+    for call, labels in enumerate(calls):
+        if call not in mine:
+            getattr(sampler, "skip", sampler)(labels)  # some can pass over a call without drawing
+            continue
         images = sampler(labels)
         if images.shape != (len(labels), *image_shape):
             raise DataError(
@@ -111,14 +112,7 @@ def generate(
                 "The generator returns images that are not finite, so they cannot be evaluated; "
                 "lower training.learning_rate or look at the losses."
             )
-        return to_uint8(images.float()).cpu()
-
-    own: list[Tensor] = []
-    for call, labels in enumerate(calls):
-        if call in mine:
-            own.append(draw(call))
-        else:
-            getattr(sampler, "skip", sampler)(labels)  # some can pass over a call without drawing
+        own.append(to_uint8(images.float()).cpu())
     drawn = torch.cat(distributed.dealt(own, len(calls)))
     labels = torch.cat(list(calls)).cpu()
     # What calls give over what is asked for is cut.

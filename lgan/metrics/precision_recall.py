@@ -36,8 +36,7 @@ def precision_recall(
     """Return improved precision and recall by nearest neighbours (Kynkaanniemi et al. 2019).
 
     Precision is the share of generated samples (N, D) within the manifold of the real ones (M, D),
-    recall the reverse; the k-th nearest neighbour, k = `neighbourhood`, sets each ball's radius.
-    nan with k samples or fewer on a side.
+    recall the reverse; the k-th nearest neighbour (`neighbourhood`) sets each ball's radius.
     """
     if min(len(generated), len(real)) <= neighbourhood:
         return math.nan, math.nan

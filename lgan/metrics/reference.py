@@ -25,15 +25,9 @@ def where(images: Images, label: int) -> Tensor:
 class Reference:
     """Real images, classifier and features of a data set, each made when it is first asked for.
 
-    Args:
-        classifier: makes the evaluation classifier from `(image_shape, num_classes)`.
-        classifier_training: of it, and of the classifiers of `accuracy_reverse`.
-        extractor: `(classifier=, device=) -> FeatureExtractor`; None: no metric of features.
-        cache_dir: where classifiers and features of real images are kept.
-        samples_per_class: generated images.
-        batch_per_class: images of each class in one call of the generator.
-        reference_per_class: the first so many real test images are compared; None means all.
-        seed: of classifiers and KID; one for all runs, so that methods can be compared.
+    Of the first `reference_per_class` real test images (None: all) of a class and of
+    `samples_per_class` generated ones, `batch_per_class` in one call. `classifier_training` is of
+    `accuracy_reverse`'s classifiers too. The `seed`, of classifiers and KID, is one for all runs.
     """
 
     data: TaskSequenceDataModule
@@ -43,7 +37,7 @@ class Reference:
         self,
         classifier: classifiers.ClassifierFactory,
         classifier_training: classifiers.ClassifierTraining,
-        extractor: Callable[..., FeatureExtractor] | None,
+        extractor: Callable[..., FeatureExtractor] | None,  # None: no metric of features
         cache_dir: str | Path,
         samples_per_class: Annotated[int, Ge(2)] = 200,
         batch_per_class: Count = 64,

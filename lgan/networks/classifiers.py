@@ -44,10 +44,9 @@ class Classifier(nn.Module):
 class SmallCNN(Classifier):
     """A quick convolutional classifier for grey or colour images of 8 pixels a side or more.
 
-    3x3 convolutions with group norm, the side halved after each until it is 4 or less; channels are
-    `width`, twice and then four times as many. Larger images than 64 pixels a side are first
-    averaged over squares, the smallest that make them fit. Short features (`feature_dim`) need
-    fewer samples for a Fréchet distance.
+    3x3 convolutions with group norm, of 1, 2, 4, 4 ... times `width` channels, halve the side until
+    it is 4 or less; images larger than 64 pixels a side are averaged over squares first. The fewer
+    features (`feature_dim`), the fewer samples a Fréchet distance needs.
     """
 
     def __init__(

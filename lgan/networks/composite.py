@@ -52,11 +52,9 @@ class CycleDiscriminator(PictureDiscriminator):
 
 
 class BicycleGenerator(Translator):
-    """BicycleGAN's generator and the encoder it is trained with.
+    """BicycleGAN's generator, called with pictures and codes, and the encoder it is trained with.
 
-    `translator(image_shape, num_classes, code_length=...)` is called with pictures and codes,
-    `encoder(image_shape, code_length=...)` with target pictures; it returns mean and log variance
-    of their codes, both (B, code_length).
+    The encoder gives mean and log variance of target pictures' codes, both (B, code_length).
     """
 
     halves = {"forward": "translator"}
@@ -66,8 +64,8 @@ class BicycleGenerator(Translator):
         self,
         image_shape: ImageShape,
         num_classes: int,
-        translator: Callable[..., Translator],
-        encoder: Callable[..., nn.Module],
+        translator: Callable[..., Translator],  # (image_shape, num_classes, code_length=...)
+        encoder: Callable[..., nn.Module],  # (image_shape, code_length=...)
         code_length: Count = 8,
     ) -> None:
         super().__init__()

@@ -27,8 +27,7 @@ def having(things: Iterable[Any], **wanted: Any) -> Iterator[None]:  # noqa: ANN
 def as_in_training(*networks: nn.Module) -> AbstractContextManager[None]:
     """Let networks drop out and norms use the batch's statistics; running ones stay untouched.
 
-    It is how pix2pix's code tests (papers/piggyback_gan.md 2.4), and how a network can be shown
-    pictures in training that its running statistics are not to know of.
+    So pix2pix's code tests (papers/piggyback_gan.md 2.4), and replays are hidden from statistics.
     """
     modules = [m for n in networks for m in n.modules() if isinstance(m, _DropoutNd | _NormBase)]
     # A norm that trains and does not track neither reads nor writes running statistics.

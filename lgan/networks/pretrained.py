@@ -126,8 +126,7 @@ def advice(state: State) -> str:
 def recognise(state: State) -> dict[str, Any]:
     """Return the network and the settings a netG checkpoint was made with; {} if unknown.
 
-    A norm of instances has no tensors, and pix2pix's code gives its convolutions biases; without
-    either there is no norm.
+    A norm of instances has no tensors; pix2pix's code gives biases with it, none without a norm.
     """
     first = next((key for key in _FIRST if key in state and state[key].ndim == 4), None)
     if first is None:

@@ -4,10 +4,8 @@ Sources: pix2pix (Isola et al. 2017), CycleGAN (Zhu et al. 2017a), BicycleGAN (Z
 their PyTorch code. Modules are nested as there, so that the keys of a `state_dict` are the same.
 
 Constructors take `image_shape` (C, H, W) of the target pictures; `num_classes`, which is not used,
-since tasks have generators, or layers, of their own; and, where it says so, `norm`: "batch",
-"instance" (neither affine nor running statistics) or "none", and `input_channels`: those of the
-input pictures, None for as many as the target has. Pictures that are too small, or of other sizes
-than a network takes, are refused by a ConfigError.
+since tasks have generators, or layers, of their own; and `input_channels`, None for as many as the
+target has. Pictures that are too small, or of other sizes than a network takes, are refused.
 """
 
 from collections.abc import Mapping
