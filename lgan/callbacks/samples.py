@@ -41,12 +41,11 @@ def is_whole(path: Path) -> bool:
 class FixedNoiseSamples(TaskCallback):
     """After each task, draw `per_class` images of every class so far from noise fixed by `seed`.
 
-    Writes `samples/noise.pt` (of translations uint8 test inputs), and per task t its own images
-    `samples/learnt{t}.pt`, and of the tasks that `lgan.run.samples` tells uint8 images by class,
-    `samples/task{t}.pt`, and a row per class, `samples/task{t}.png`; for paired translations also
-    `samples/targets.pt`, the uint8 targets (tasks, per_class, C, H, W) of the inputs. Adds to the
-    record, for every task so far, a digest of its images in eval mode and how far they have drifted
-    since the task was learnt: the same digest is a proof of exact retention.
+    Writes to `samples/` noise.pt (of translations uint8 test inputs), per task t its own images
+    learnt{t}.pt, and of the tasks that `lgan.run.samples` tells uint8 images by class, task{t}.pt,
+    and a row per class, task{t}.png; for pairs also targets.pt, uint8 (tasks, per_class, C, H, W).
+    Adds to the record, for every task so far, a digest of its images in eval mode and how far they
+    have drifted since it was learnt: the same digest is a proof of exact retention.
     """
 
     reads: ClassVar[Reader] = "evaluation"

@@ -34,11 +34,7 @@ Rule = Callable[[LayerSize, int], int]
 
 
 def code_rule(layer: LayerSize, more_inputs: int) -> int:
-    """Return the further outputs of a layer, as the official code counts them.
-
-    The wider input already adds gain = more_inputs * outputs * area free weights; only what is
-    missing is made up for: max(0, ceil((newly - gain) / ((inputs + more_inputs) * area))).
-    """
+    """Return a layer's further outputs, as the code counts: what its wider input adds is free."""
     gain = more_inputs * layer.outputs * layer.area
     return max(0, -(-(layer.newly - gain) // ((layer.inputs + more_inputs) * layer.area)))
 

@@ -35,8 +35,7 @@ class Annealing:
     """The mask's scale s as a function of the progress within a task.
 
     Global: s_max^i rises from 1/s_max to s_max over the epochs i; local: s rises from 1/s_max^i to
-    s_max^i over the batches of an epoch. In the first epoch s_max^i = 1/s_max, so that the local
-    scale runs backwards there, in the paper as in the code.
+    s_max^i over an epoch's batches; backwards in the first, in the paper as in the code.
     """
 
     scale: Annotated[float, Finite, Gt(1)]  # s_max
@@ -74,8 +73,7 @@ class Annealing:
 class TaskMasks(nn.Module):
     """The masks of one tensor (or one row of units) over the tasks.
 
-    The current task's mask is sigmoid(s * e), soft; a finished task's is binary, e >= 0, and kept
-    as packed bits. An embedding that never moved counts as reserved, as in the code.
+    The current task's is sigmoid(s * e), soft; a finished one's, e >= 0, is kept as packed bits.
     """
 
     embedding: nn.Parameter | None
@@ -103,7 +101,9 @@ class TaskMasks(nn.Module):
     def commit(self) -> None:
         """Binarise the current task's mask and keep its bits."""
         assert self.embedding is not None
-        bits = pack_bits(self.embedding.detach() >= 0)
+        bits = pack_bits(
+            self.embedding.detach() >= 0
+        )  # what never moved is reserved, as in the code
         self.embedding = self.free = None
         self.register_buffer(f"bits{len(self.shapes) - 1}", bits)
 

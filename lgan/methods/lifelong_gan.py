@@ -1,8 +1,7 @@
 """Lifelong GAN: distillation on auxiliary pictures (Zhai et al., ICCV 2019, arXiv 1907.10107).
 
-The translator of task t imitates the frozen one of task t - 1 on pictures (A', B') that are made
-of the current task's, A inputs and B targets. They differ from the current ones so that imitating
-does not contradict learning them. With z ~ N(0, 1) (papers/piggyback_gan.md 5, Lifelong GAN):
+The translator of task t imitates the frozen one of task t - 1 on inputs and targets (A', B') made
+of the current task's, not to contradict learning these; z ~ N(0, 1) (papers/piggyback_gan.md 5).
 
 L_cVAE-KD = |E_t(B') - E_{t-1}(B')| + |G_t(A', E_t(B')) - G_{t-1}(A', E_{t-1}(B'))|
 L_cLR-KD  = |G_t(A', z) - G_{t-1}(A', z)| + |E_t(G_t(A', z)) - E_{t-1}(G_{t-1}(A', z))|
@@ -83,9 +82,8 @@ class Distillation(Snapshot, ConvertedGenerator):
     With last layers of each task, the trunk is distilled under the older tasks' last layers, one
     task's in each step, in turn: the mean over older tasks at the price of one.
 
-    `beta` weighs the distillation, on `auxiliary` pictures of all kinds named, `patch` is the side
-    of the montage's tiles in pixels. `last_layers` are "per_task", as in Piggyback GAN's baselines,
-    or "shared", as in Lifelong GAN itself.
+    `beta` weighs the distillation on `auxiliary` pictures; a montage's tiles have `patch` pixels a
+    side. `last_layers` are "per_task" (Piggyback GAN's baselines) or "shared" (Lifelong GAN).
     """
 
     refuses: ClassVar[dict[Trait, str]] = {

@@ -83,8 +83,8 @@ class MemoryReplay(Snapshot):
 class MeRGANJTR(MemoryReplay):
     """Joint training with replay (MeRGAN, Sec. 3.1 and Eq. 10-11; the code: papers/mergan.md 2.3).
 
-    For each old class c: x_old = G_old(z, c) plays "real", G(z, c) is "fake", same z for both. It
-    is a second, weighted loss, as one pass over a concatenated batch with the weights below.
+    For each old class c, x_old = G_old(z, c) plays "real" and G(z, c) "fake", of the same z, in a
+    second, weighted loss: one pass over a concatenated batch.
 
     Args:
         replay_reduction: "sum": each old class weighs as much as each current one (digits in the

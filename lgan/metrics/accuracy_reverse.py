@@ -18,8 +18,7 @@ When = Literal["last", "every", "never"]  # after which task it is measured
 class AccuracyReverse(Metric):
     """The accuracy on real test images of a classifier trained on generated images only.
 
-    Beside it stand the ceiling, of one that learnt from as many real images of each class, and the
-    value over all classes of the sequence, seen or not.
+    Beside it: the ceiling, of as many real images, and the value over all classes, seen or not.
     """
 
     needs = ("generated",)

@@ -15,15 +15,11 @@ Need = Literal["generated", "head", "classifier", "features", "pairs"]  # `head`
 
 @dataclass
 class Values:
-    """What was measured after task t, as in results.json.
+    """What was measured after task t, by name, as in results.json."""
 
-    `metrics` has for each task j <= t its values by name, or is empty; `overall` those over all
-    classes seen so far; `per_class` values by name and class id (as a string).
-    """
-
-    metrics: list[dict[str, float]] = field(default_factory=list)
-    overall: dict[str, float] = field(default_factory=dict)
-    per_class: dict[str, dict[str, float]] = field(default_factory=dict)
+    metrics: list[dict[str, float]] = field(default_factory=list)  # by task j <= t, or empty
+    overall: dict[str, float] = field(default_factory=dict)  # over all classes seen so far
+    per_class: dict[str, dict[str, float]] = field(default_factory=dict)  # by name and class id
 
     @classmethod
     def by_class(

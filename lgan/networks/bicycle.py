@@ -1,7 +1,6 @@
 """BicycleGAN's networks: a U-Net that a code steers, an encoder, discriminators at two scales.
 
-Source: Zhu et al. 2017 (arXiv 1711.11586) and its PyTorch code; layers and counts in
-papers/piggyback_gan.md 5 (Lifelong GAN). Every convolution has a bias, also before a norm.
+Source: Zhu et al. 2017 and its PyTorch code (papers/piggyback_gan.md 5); biases before norms, too.
 """
 
 from itertools import pairwise

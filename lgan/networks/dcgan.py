@@ -1,8 +1,7 @@
 """MeRGAN's networks for digits: a three-layer DCGAN on 32x32 images, with class batch norm.
 
-Source: Wu et al. 2018, section 4.1, and the official code (`gan32_model.py`). The strided layers
-are padded alike on both sides, one pixel off TensorFlow's "SAME": weights trained there do not fit.
-Numbers of parameters are at width 32 with ten classes.
+Source: Wu et al. 2018, section 4.1, and the code (`gan32_model.py`), whose weights do not fit: its
+padding is TensorFlow's "SAME". Numbers of parameters are at width 32 with ten classes.
 """
 
 from itertools import pairwise

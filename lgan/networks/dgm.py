@@ -1,7 +1,6 @@
 """DGM's networks for digits: a DCGAN without biases, and MeRGAN's discriminator with batch norm.
 
-Source: Ostapenko et al. 2019 (arXiv 1904.03137) and the official code (papers/dgm.md 1a, 1b). The
-code is for 32x32 images; other sides get as many layers as there are doublings.
+Source: Ostapenko et al. 2019 and the official code (papers/dgm.md 1a, 1b), which is for 32x32.
 """
 
 import math

@@ -1,7 +1,6 @@
 """DGM's networks for small natural images: a ResNet that can grow, and a ResNet-18 against it.
 
-Source: Ostapenko et al. 2019 (arXiv 1904.03137) and the official code for ImageNet-50 at 32x32
-(papers/dgm.md 1c). The code has no network for CIFAR-10; this one serves there too.
+Source: Ostapenko et al. 2019 and the official code for ImageNet-50 at 32x32 (papers/dgm.md 1c).
 """
 
 from functools import partial

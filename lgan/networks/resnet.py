@@ -1,7 +1,6 @@
 """MeRGAN's networks for LSUN: the ResNets of WGAN-GP on 64x64 images, with an auxiliary classifier.
 
-Source: the official code (`gan64_model.py`, GoodGenerator and GoodDiscriminator). The paper speaks
-of class batch norm throughout; the code concatenates the class to the noise: both can be had.
+Source: the official code (`gan64_model.py`, GoodGenerator and GoodDiscriminator).
 """
 
 from itertools import pairwise

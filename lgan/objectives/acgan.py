@@ -1,6 +1,5 @@
-"""AC-GAN: an adversarial loss plus an auxiliary classifier (Odena et al. 2017), with WGAN-GP.
+"""AC-GAN: a classifier beside the GAN (Odena et al. 2017), with WGAN-GP; papers/mergan.md 2.2.
 
-Formulas as in MeRGAN's code (papers/mergan.md 2.2):
 D: E[D(fake)] - E[D(real)] + lambda_GP E[(||grad D(x_hat)|| - 1)^2] + lambda_CLS CE(C(real), y)
 G: -E[D(G(z, c))] + lambda_CLS CE(C(G(z, c)), c)
 
@@ -13,11 +12,9 @@ A batch is a dictionary of tensors:
 | fake_y | (B,), optional | classes that the discriminator's generated images are of; y if absent |
 | z | (B, z_dim), optional | noise of the generated images; drawn if absent |
 | drawn | (B,) of bool, optional | D classifies the generated image instead of x; none if absent |
-| weight | (B,), optional | weight of each sample in the sum of losses; 1/B each if absent |
+| weight | (B,), optional | of each sample in the sum of losses, as for replays; 1/B if absent |
 | penalised | int, optional | the gradient penalty looks at this many first samples; all if absent |
 | penalised_total | int, optional | the same of all ranks together, where their shares differ |
-
-The weights are how replay adds "a second, weighted loss" in one pass over a concatenated batch.
 """
 
 from dataclasses import dataclass

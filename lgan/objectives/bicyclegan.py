@@ -9,8 +9,7 @@ G and E:  generator(D(fake1)) + generator(D2(fake2)) + lambda_L1 |fake1 - x1|
           + lambda_KL sum KL(N(mu, e^s) || N(0, 1)), a sum over batch and code, not a mean
 G alone:  lambda_z |mu(E(fake2)) - n|
 
-"G alone" needs no step of its own: in that term the encoder runs on detached weights, so that the
-gradient passes through E to the picture, and ends in G.
+"G alone" needs no step of its own: its gradient passes through a frozen E, and ends in G.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """CycleGAN: unpaired translation, both ways (Zhu et al. 2017).
 
-F translates inputs z to the target domain, B targets x to the input domain. With D_t and D_s
-the domains' discriminators:
+F translates inputs z, B targets x; D_t and D_s are the domains' discriminators:
 
 G: generator(D_t(F(z))) + generator(D_s(B(x))) + lambda (|B(F(z)) - z| + |F(B(x)) - x|)
    + lambda_idt lambda (|F(x) - x| + |B(z) - z|)

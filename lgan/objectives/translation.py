@@ -8,9 +8,7 @@ A translation task is a class whose noise is a picture. A batch is a dictionary 
 | z | (B, C, H, W) | pictures of the input domain in [-1, 1]; paired with x or not |
 | y | (B,) | task of each pair |
 | weight | (B,), optional | weight of each sample in the sum of losses; 1/B each if absent |
-| made | dict, optional | what `prepare` made of the batch: one pass of G serves both players |
-
-`made` belongs to z and x: a method that changes them must leave it out of the new batch.
+| made | dict, optional | what `prepare` made of these very z and x, once for both players |
 """
 
 from collections.abc import Callable, Iterator, Sequence
