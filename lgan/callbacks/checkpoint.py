@@ -18,11 +18,9 @@ class StepCheckpoint(Checkpoint):
     """Write `last.ckpt` every few generator steps, and after a task's last one, atomically.
 
     The one before it stays as `previous.ckpt`. As one of Lightning's `Checkpoint`s it runs after
-    every other callback and saves what they changed; Lightning's own ModelCheckpoint counts
-    optimizer steps, and is not atomic across file systems.
-
-    `every` of 0 is for none. `share` is the largest of the time that writing may take: of
-    checkpoints that take a second or more, as many are passed over as it needs; null: none.
+    every other callback and saves what they changed; ModelCheckpoint counts optimizer steps, and is
+    not atomic across file systems. `every` of 0 is for none. `share` is the most of the time that
+    writing may take: of checkpoints of a second or more, as many are passed over; null: none.
     """
 
     def __init__(

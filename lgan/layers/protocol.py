@@ -1,7 +1,6 @@
 """What every task-aware layer can do, and walks over the trees that hold them.
 
-Plain networks are converted: a `TaskLayer` takes a layer's place and tensors. `bake` gives a plain
-network again.
+A `TaskLayer` takes a plain layer's place and tensors; `bake` gives a plain network again.
 """
 
 import copy

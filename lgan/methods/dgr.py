@@ -1,7 +1,6 @@
 """Deep generative replay (Shin et al. 2017): an unconditional GAN and a solver that labels.
 
-MeRGAN's baseline, without solver, replay ratio or iterations named: the readings are ours
-(papers/mergan.md 2.6).
+MeRGAN names neither its solver nor replay ratio: the readings are ours (papers/mergan.md 2.6).
 """
 
 import copy

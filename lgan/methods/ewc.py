@@ -2,10 +2,9 @@
 
 L_G + sum_i (lambda / 2) F_i (theta_i - theta*_i)^2, over the generator's parameters only. The
 papers do not say how F is estimated, from how many samples, or whether it accumulates
-(papers/mergan.md 2.5): every reading is a knob. lambda has a meaning only together with them.
-
-Of a translator F is estimated on the training inputs of the task just learnt, the only ones that
-may be looked at; the score is the mean over the discriminator's patches.
+(papers/mergan.md 2.5): every reading is a knob, and lambda has a meaning only with them. Of a
+translator F is estimated on the training inputs of the task just learnt, the only ones that may be
+looked at; the score is the mean over the discriminator's patches.
 """
 
 from collections.abc import Iterator
@@ -34,8 +33,7 @@ from lgan.seeding import Noise, mix
 def sample_scores(fisher_mode: str, score: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     """Return per sample (B,) the quantity whose squared gradient estimates the Fisher matrix.
 
-    D(G(z, c)) (Wasserstein has no likelihood), its log sigmoid (Seff et al. 2017), or log p(c |
-    G(z, c)) from logits (B, num_classes).
+    D(G(z, c)), its log sigmoid (Seff et al. 2017), or log p(c | G(z, c)) from logits.
     """
     if fisher_mode == "classifier":
         return -F.cross_entropy(logits, labels, reduction="none")

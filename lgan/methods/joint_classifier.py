@@ -16,8 +16,7 @@ from lgan.seeding import Noise
 class JointClassifier(LifelongGAN):
     """Train a discriminator's class head on the real data of all tasks so far (DGM, "JT").
 
-    Each task starts from a fresh discriminator, of which only the class logits are trained; of the
-    objective nothing is used. A task takes `training.steps` * `training.critic_steps` steps.
+    Each task starts afresh, and takes `training.steps` * `training.critic_steps` steps.
     """
 
     cumulative_data: ClassVar[bool] = True

@@ -1,7 +1,6 @@
 """Evaluation classifiers: trained once on real images, or anew on generated ones.
 
-The training is fixed (Adam, cosine decay, no augmentation, the last weights are kept), so no
-held-out image takes part in any choice.
+The training is fixed, and the last weights are kept: no held-out image takes part in any choice.
 """
 
 import functools
@@ -102,8 +101,7 @@ def trained_once(
 ) -> TrainedClassifier:
     """Return the evaluation classifier of a data set, trained the first time it is asked for.
 
-    It is kept in ``cache_dir/classifiers`` by data, architecture, settings and seed, with its
-    accuracy on the test images.
+    ``cache_dir/classifiers`` keeps it by data, architecture, settings and seed.
     """
     module = build_classifier(factory, train.shape, num_classes, seed)
     shapes = [(name, tuple(tensor.shape)) for name, tensor in module.state_dict().items()]

@@ -54,10 +54,9 @@ class Evidence:
         return generate(self.make_sampler(), self.calls(), samples, by.test.shape)
 
     def calls(self) -> list[Tensor]:
-        """Return the labels of each call of the generator.
+        """Return the labels of each call of the generator: of one class or task, as by a user.
 
-        Classes and tasks are drawn one by one, as by a user: what a call takes does not grow with
-        the tasks. If images depend on each other, every call asks for as many of every class.
+        If images depend on each other, every call asks for as many of every class.
         """
         by, seen = self.evaluator, self.classes
         each, device = by.batch_per_class, by.device

@@ -21,8 +21,7 @@ LEAK = 0.2
 class Mergan32Generator(nn.Module):
     """Noise to 32x32 images; the class enters through the scales and offsets of the norms only.
 
-    525,569 parameters for grey images, 527,171 for colour. The last hidden layer has `width`
-    channels, those before it 2 and 4 times as many.
+    525,569 parameters for grey images, 527,171 for colour; the last hidden layer has `width` maps.
     """
 
     def __init__(

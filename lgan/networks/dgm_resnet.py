@@ -111,8 +111,7 @@ class DGMResNetGenerator(nn.Module):
 class DGMResNetDiscriminator(ClassDiscriminator):
     """Images to a score and class logits by a ResNet-18 with a 3x3 stem and no pooling behind it.
 
-    12,246,081 parameters for colour images and ten logits without bias (`aux_bias`: in the code
-    the first task's layer has none, and the wider ones that replace it have).
+    12,246,081 parameters (colour, ten logits). The code has `aux_bias` from the second task on.
     """
 
     def __init__(

@@ -1,7 +1,6 @@
 """Starting a generator from a checkpoint: pix2pix's, CycleGAN's or BicycleGAN's, or an export's.
 
-The keys of lgan's translators are those of their code: what is left is to read safely, and to say
-what does not fit.
+The keys are those of their code: what is left is to read safely, and to say what does not fit.
 """
 
 import re

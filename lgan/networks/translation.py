@@ -53,8 +53,7 @@ def init_normal(network: nn.Module, std: float = 0.02) -> None:
 def from_netg(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a pix2pix, CycleGAN or BicycleGAN checkpoint as a `state_dict` of lgan's translator.
 
-    The keys are the same but for "module." of data parallel networks, and running statistics of
-    instance norms without affine parameters, which nothing reads.
+    Without "module." of data parallel networks, and plain instance norms' statistics, never read.
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     affine = {key.rpartition(".")[0] for key in plain if key.endswith(".weight")}
