@@ -35,9 +35,8 @@ def in_rotation(items: Sequence[T], count: int, step: int, *keys: int | str) -> 
 class Noise:
     """A source of noise that is drawn for the global batch and sliced by rank.
 
-    N ranks that each ask for ``B / N`` rows see together what one rank sees that asks for ``B``:
-    rank r gets rows r, r + N, ..., as the loader deals out the data. What stands first in a batch
-    is then first in every rank's share.
+    Of N ranks rank r gets rows r, r + N, ... of what one rank would see, as the loader deals out
+    the data. What stands first in a batch is then first in every rank's share.
     """
 
     def __init__(

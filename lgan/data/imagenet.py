@@ -29,11 +29,9 @@ def imagenet50(
 ) -> ImageSplits:
     """Read chosen classes of ``root/train/<wnid>`` and ``root/val/<wnid>``; val is the test part.
 
-    Which classes: `classes`, in that order; else, if ``root/train`` has all 1000 class folders,
-    the 50 of DGM's code (`paper_classes`); else every folder there, sorted by name.
-
-    The other arguments are those of `image_folder`; the code crops, and holds no validation
-    pictures out of train here. `classes` are wnids, the names of class folders.
+    `classes` are wnids, the names of class folders, in order; null: if ``root/train`` has all 1000,
+    the 50 of DGM's code (`paper_classes`), else every folder there, sorted by name. The other
+    arguments are those of `image_folder`; the code crops, and holds no validation pictures out.
     """
     if root is None:
         raise DataError(

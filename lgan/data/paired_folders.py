@@ -31,10 +31,8 @@ def paired_folders(
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{train,val,test}/*``, A left and B right.
 
-    Where both exist, val is the validation part and test the test part; otherwise the one that
-    exists is the test part. Nothing is held out of train.
-
-    For `folders` and `tasks` see `task_folders`. Both pictures of a pair become ``(channels, size,
+    Where only one of val and test exists it is the test part. Nothing is held out of train. For
+    `folders` and `tasks` see `task_folders`. Both pictures of a pair become ``(channels, size,
     size)`` as `Decoder` says. The limit keeps the first so many training pairs of each task, in the
     order of their paths.
     """

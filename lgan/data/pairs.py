@@ -32,11 +32,7 @@ def half(pairs: Images, which: int) -> Images:
 
 
 class PairFiles(FileImages):
-    """Pairs decoded on demand from files that show both pictures side by side; labels are tasks.
-
-    `reverse` says by task whether the right half is the input, `which` what `take` returns:
-    `INPUT`, `TARGET` or, None, both.
-    """
+    """Pairs decoded on demand from files that show both pictures side by side; labels are tasks."""
 
     def __init__(
         self,
@@ -47,6 +43,7 @@ class PairFiles(FileImages):
         which: int | None = None,
     ) -> None:
         super().__init__(paths, labels, decoder)
+        # By task whether the right half is the input; `INPUT`, `TARGET` or, None, both are taken.
         self.reverse, self.which = tuple(reverse), which
         channels = decoder.channels if which is not None else 2 * decoder.channels
         self.shape = (channels, decoder.size, decoder.size)

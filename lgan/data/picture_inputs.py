@@ -1,8 +1,4 @@
-"""What can be made of a photograph to translate back: edges, grey, low resolution, segments.
-
-All take uint8 pictures ``(N, 3, H, W)`` and return uint8 pictures of the same shape, each made from
-its own picture alone.
-"""
+"""What can be made of photographs, uint8 ``(N, 3, H, W)`` to the same, to translate back."""
 
 import torch
 from torch import Tensor

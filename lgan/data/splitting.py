@@ -9,9 +9,8 @@ def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor
     """Return the ascending indices that are kept, and those of a share of every class held out.
 
     A fraction above 0 sets at least one picture of each class aside, and at least one always stays.
-    The choice uses numpy's frozen `RandomState` stream, so it is the same with every version.
     """
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(seed)  # its stream is frozen: the same with every version
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique().tolist():
         rows = (labels == label).nonzero().flatten().numpy()

@@ -30,9 +30,8 @@ def unpaired_folders(
     """Read one folder per task: ``<folder>/{trainA,trainB,testA,testB}/*``.
 
     There is no validation part. The sides may differ in length. The inputs are side A with
-    direction AtoB, side B with BtoA.
-
-    The arguments are those of `paired_folders`; the limit counts pictures of each side.
+    direction AtoB, side B with BtoA. The arguments are those of `paired_folders`, the limit for
+    each side.
     """
     decoder = Decoder(size, channels, fit, background)
     chosen = task_folders(folders, tasks, root, _LAYOUT, _PARTS)

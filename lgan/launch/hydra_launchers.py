@@ -82,11 +82,9 @@ def wait_for_children(seconds: float = float("inf")) -> bool:
 
 
 def stop_children() -> None:
-    """Ask every child to stop, and wait; ask again, as a job that only just begins is deaf.
-
-    submitit's local jobs outlive the process that started them otherwise. Where the system does
-    not list a process's children (Linux does), they are left running.
-    """
+    """Ask every child to stop, and wait; ask again, as a job that only just begins is deaf."""
+    # submitit's local jobs would outlive this process. Where the system does not list a process's
+    # children (Linux does), they are left running.
     lists = Path("/proc/self/task").glob("*/children")
     children = [pid for path in lists for pid in path.read_text().split()]
     while children:

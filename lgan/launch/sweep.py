@@ -3,7 +3,6 @@
 `SweepNotes` (a Hydra callback of conf/train.yaml and conf/paper.yaml) chooses a hidden folder of
 the sweep and travels to each job. `noted` writes there what becomes of the job. `run_app`, around
 the Hydra app of a console script, reads the notes and prints the table (`lgan.launch.sweep_table`).
-A job that began and left no last note died.
 """
 
 import json

@@ -193,15 +193,12 @@ def _columns(settings: Sequence[dict[str, str]]) -> dict[str, tuple]:
 
 
 def _shown_keys(differing: dict[str, tuple]) -> list[str]:
-    """Keys for the labels: those needed to tell all apart first, then others up to a limit.
-
-    A key that only repeats another (an interpolation), or that follows from the preset, is left
-    out; `Group.differing` has all.
-    """
+    """Keys for the labels: those needed to tell all apart first, then others up to a limit."""
 
     def distinct(*keys: str) -> int:
         return len(set(zip(*(differing[key] for key in keys), strict=True))) if keys else 1
 
+    # Left out is what only repeats another (an interpolation), or follows from the preset.
     own: dict[tuple, str] = {}
     for key, column in differing.items():
         implied = PRESET_KEY in differing and distinct(PRESET_KEY, key) == distinct(PRESET_KEY)

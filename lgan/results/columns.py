@@ -120,7 +120,9 @@ def _of_family(
                for name in fnmatch.filter(record.metric_names(), family)}  # fmt: skip
     for name, source in sorted(sources, key=str):
         twins = len([other for other in sources if other[0] == name]) > 1
-        suffix, shown = "_".join([name, *(source if twins else ())]), _words(name, source, twins)
+        suffix, extractor = "_".join([name, *(source if twins else ())]), name.partition("_")[2]
+        key, samples, reference = source
+        shown = f"{extractor}{f' {key}' if twins else ''}, {samples} per class, {reference}"
         for column in columns:
             yield _shown(
                 column,
@@ -144,9 +146,3 @@ def signature(record: RunRecord) -> tuple[str, ...]:
     total = sum(counts.values()) if isinstance(counts, dict) else counts
     return (str(key), f"N={known.get('samples_per_class', '?')}",
             f"{known.get('reference_split', 'reference')}={total or '?'}")  # fmt: skip
-
-
-def _words(metric: str, source: tuple[str, ...], with_id: bool) -> str:
-    """Extractor, samples per class and reference as they stand in a column's title."""
-    extractor, (key, samples, reference) = metric.partition("_")[2], source
-    return f"{extractor}{f' {key}' if with_id else ''}, {samples} per class, {reference}"

@@ -1,9 +1,8 @@
 """Scalars of a result matrix: what remains of each task after every later one.
 
-A result matrix is a list of rows; row t (from 0) holds ``t + 1`` values, `Q[t][j]` being the value
-of one metric on task j after training task t. All functions are pure. Where a scalar looks back at
-earlier tasks and there is only one task, it is nan. Nan entries make the results they enter nan.
-Records are checked for this shape when they are read.
+Row t (from 0) holds ``t + 1`` values, as records are checked for: `Q[t][j]` is one metric on task j
+after training task t. A scalar that looks back at earlier tasks is nan where there are none, and
+nan entries make the results they enter nan.
 """
 
 import math

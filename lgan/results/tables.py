@@ -74,23 +74,19 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
 
 def over_seeds(records: Sequence[RunRecord], column: TableColumn) -> Cell:
     """Mean ± sample standard deviation; says `n` where a number is missing for some seed."""
+    # As people read it: fractions in percent, counts with thousands separators.
+    is_count, scale = column.form == "count", 100.0 if column.form == "percent" else 1.0
+    form = ",.0f" if is_count else f".{column.digits}f"
     if not (values := [value for value in map(column.read, records) if not math.isnan(value)]):
         return Cell("–")
     mean = float(np.mean(values))
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    text = format_value(mean, sd, column)
+    text = f"{mean * scale:{form}}"
+    if sd is not None and (sd or not is_count):
+        text += f" ± {sd * scale:{form}}"
     if len(values) < len(records):
         text += f" (n={len(values)})"
     return Cell(text, mean, sd, len(values))
-
-
-def format_value(mean: float, sd: float | None, column: TableColumn) -> str:
-    """A number as people read it: fractions in percent, counts with thousands separators."""
-    if column.form == "count":
-        return f"{mean:,.0f}" + (f" ± {sd:,.0f}" if sd else "")
-    scale, digits = 100.0 if column.form == "percent" else 1.0, column.digits
-    text = f"{mean * scale:.{digits}f}"
-    return text if sd is None else f"{text} ± {sd * scale:.{digits}f}"
 
 
 def _notes(groups: Sequence[Group]) -> list[str]:

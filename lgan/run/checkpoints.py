@@ -27,11 +27,7 @@ BORDER = ("method", "structure", "state", "total_steps", "image_shape", "num_cla
 
 
 class Streamed(TorchCheckpointIO):
-    """Write a checkpoint to its place, block by block.
-
-    Lightning's own makes a second copy of it in memory and a third in the system's temporary
-    folder, and is stopped by a full disk that has nothing to do with the run.
-    """
+    """Write a checkpoint to its place; Lightning copies it, in memory and the temporary folder."""
 
     def save_checkpoint(
         self,

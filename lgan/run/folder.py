@@ -26,11 +26,7 @@ class RunFolder:
         self.last = self.checkpoints / "last.ckpt"
 
     def load_config(self) -> DictConfig:
-        """Return the config that the run was started with: data, whoever wrote it.
-
-        References, which lgan never writes, are refused: one could take the environment's secrets,
-        or be something else once it was looked at.
-        """
+        """Return the config that the run was started with: data, whoever wrote it."""
         if self.config.exists() and not self.config.is_file():  # a pipe would be waited for
             raise RunError(f"{self.config} is no regular file: {self.path} is not a run folder.")
         try:
@@ -39,6 +35,8 @@ class RunFolder:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise RunError(f"{self.config} cannot be read as plain YAML: {reason}.") from error
+        # References, which lgan never writes, could take the environment's secrets, or be something
+        # else once they were looked at.
         if not isinstance(content, dict) or "${" in str(content):
             raise RunError(
                 f"{self.config} should be a mapping of plain values, without references (${{...}})."

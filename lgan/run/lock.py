@@ -22,11 +22,8 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Hold a run's folder while the block runs; the kernel releases it if the process dies.
-
-    Of several processes that train one network together rank 0 holds it, and a refusal ends all:
-    another process trains this run. The folder is made if need be.
-    """
+    """Hold a run's folder, made if need be, in a block; if the process dies, the kernel lets go."""
+    # Of several processes that train one network rank 0 holds it, and a refusal ends all.
     held: list[IO[str]] = []
     decided(lambda: held.append(_take(folder)))
     if is_main():

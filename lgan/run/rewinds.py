@@ -11,12 +11,9 @@ from typing import Any
 
 @dataclass
 class Rewinds:
-    """The rewinds of a run, oldest first: the list `rewinds` of its record itself.
+    """The rewinds of a run, oldest first: the list `rewinds` of its record itself."""
 
-    Each has `task`, `from_step` (where training went on), `at_step` (where it had diverged),
-    `rate_factor` and `reason`.
-    """
-
+    # Of each `task`, `from_step` (it went on there), `at_step` (diverged), `rate_factor`, `reason`.
     entries: list[dict[str, Any]] = field(default_factory=list)
 
     def again(self, task: int, step: int) -> tuple[str | int, ...]:

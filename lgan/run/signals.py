@@ -36,11 +36,9 @@ class Watch:
         self._training, self._since, self._pid = False, 0.0, os.getpid()
 
     def install(self) -> None:
-        """Become the handler of all signals; only the main thread can, elsewhere nothing changes.
-
-        Lightning sets a handler of its own for SIGTERM when a fit begins, which waits for the
-        other ranks inside the handler: a deadlock. So this is called again after that.
-        """
+        """Become the handler of all signals: only the main thread can, others change nothing."""
+        # Called again when a fit begins: Lightning then sets a handler for SIGTERM that waits for
+        # the other ranks inside the handler, a deadlock.
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._handle)
