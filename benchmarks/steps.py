@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning as L  # noqa: N812  (Lightning's own convention)
 import torch
+from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
 from benchmarks.common import Row, compose, spread
@@ -134,6 +135,7 @@ def fit(
         callbacks=[*callbacks, watch],
         logger=context.loggers,
         default_root_dir=context.folder,
+        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
     )
     trainer.fit(method, datamodule=datamodule)
     method.end_task(datamodule.info)
