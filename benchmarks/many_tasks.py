@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import cast
@@ -135,16 +137,18 @@ class Bytes(TaskCallback):
         folder = context.folder / "checkpoints"
         found = [
             sum(t.numel() * t.element_size() for t in state),
-            size_of(folder.glob("tensors/*")),
-            size_of(folder.glob("task*")),
+            size_of(folder / "tensors"),
+            size_of(folder, "task"),
         ]
         with Path(self.path).open("a", encoding="utf-8") as lines:
             lines.write(" ".join(map(str, found)) + "\n")
 
 
-def size_of(files: Iterator[Path]) -> int:
-    """Return the bytes of files."""
-    return sum(path.stat().st_size for path in files)
+def size_of(folder: Path, of: str = "") -> int:
+    """Return the bytes of the files in a folder whose names begin with `of`; 0 without a folder."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return sum(entry.stat().st_size for entry in entries if entry.name.startswith(of))
+    return 0
 
 
 def bytes_by_task(folder: Path, name: str, tasks: int, *overrides: str) -> torch.Tensor:

@@ -185,9 +185,26 @@ def load_tensors(path: Path) -> dict:
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401  (any JSON value)
-    """Write a JSON file atomically, without secrets; numbers that are not finite are null."""
+    """Write a JSON file atomically, without secrets; numbers that are not finite are null.
+
+    Its entries have a line each, and so have theirs: a record's rows, say.
+    """
     finite = json.loads(json.dumps(redacted(content)), parse_constant=lambda _: None)
-    write_atomically(path, json.dumps(finite, indent=1))
+    write_atomically(path, _lines(finite))
+
+
+def _lines(content: Any, depth: int = 1) -> str:  # noqa: ANN401
+    if depth > 2 or not content or not isinstance(content, dict | list):
+        return json.dumps(content)  # which is fast as long as it is one line
+    if isinstance(content, dict):
+        ends, entries = (
+            "{}",
+            [f"{json.dumps(k)}: {_lines(v, depth + 1)}" for k, v in content.items()],
+        )
+    else:
+        ends, entries = "[]", [_lines(each, depth + 1) for each in content]
+    lines = ",".join(f"\n{' ' * depth}{entry}" for entry in entries)
+    return f"{ends[0]}{lines}\n{' ' * (depth - 1)}{ends[1]}"
 
 
 def file_names(names: Sequence[str]) -> list[str]:

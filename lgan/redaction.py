@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import lru_cache
 from typing import Any, TextIO
 
 HIDDEN = "<hidden>"
@@ -25,8 +26,10 @@ def redacted(content: Any) -> Any:  # noqa: ANN401  (plain data)
     It is told by the name it is given to (`logger.api_key`), in a mapping or in an override such as
     `+logger.api_key=...`, or by its place in a URL. A value once told so is hidden elsewhere too.
     """
-    _hide(content)  # what stands before a secret is told has to be hidden too
-    return _hide(content)
+    told = len(_known)
+    hidden = _hide(content)
+    # What stands before a secret is told has to be hidden too.
+    return hidden if len(_known) == told else _hide(content)
 
 
 @contextmanager
@@ -63,8 +66,13 @@ def _told(secret: str) -> str:
 
 
 def _is_secret(name: Any, value: Any) -> bool:  # noqa: ANN401
-    plain = isinstance(value, str | int | float) and not isinstance(value, bool)
-    return plain and value != "" and _KEY.search(str(name)) is not None
+    plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return plain and value != "" and _is_secrets(str(name))
+
+
+@lru_cache(10_000)  # a record names the same metrics in each of its rows
+def _is_secrets(name: str) -> bool:
+    return _KEY.search(name) is not None
 
 
 def _hide(content: Any) -> Any:  # noqa: ANN401
@@ -73,11 +81,11 @@ def _hide(content: Any) -> Any:  # noqa: ANN401
             _hide(name): _told(str(value)) if _is_secret(name, value) else _hide(value)
             for name, value in content.items()
         }
-    if isinstance(content, list | tuple):
+    if isinstance(content, (list, tuple)):
         return type(content)(map(_hide, content))
     if not isinstance(content, str):
         return content
-    for pattern in (_LOGIN, _ASSIGNMENT):
+    for pattern in (_LOGIN, _ASSIGNMENT) if ":" in content or "=" in content else ():
         content = pattern.sub(lambda found: found[1] + _told(found[2].strip("\"'")), content)
     for secret in sorted(_known, key=len, reverse=True):
         content = content.replace(secret, HIDDEN)

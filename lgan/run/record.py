@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ class RunRecord:
 
     def save(self, folder: Path) -> None:
         """Write `results.json` into a run folder, atomically."""
-        write_json(Path(folder) / FILE_NAME, asdict(self))
+        write_json(Path(folder) / FILE_NAME, vars(self))
 
     @classmethod
     def load(cls, folder: Path) -> RunRecord:

@@ -38,6 +38,18 @@ def test_round_trip_keeps_everything_nan_included(record, tmp_path: Path):
     assert list(tmp_path.iterdir()) == [tmp_path / "results.json"]
 
 
+def test_the_file_has_a_line_for_each_row(record, tmp_path: Path) -> None:
+    record.add_row(entry(0, math.nan))
+    record.save(tmp_path)
+    lines = (tmp_path / "results.json").read_text().splitlines()
+    (at,) = (number for number, line in enumerate(lines) if line.startswith(' "rows": ['))
+    assert json.loads(lines[at + 1]) == entry(0, math.nan) | {
+        "metrics": [{"accuracy_generated": None}],
+        "overall": {"accuracy_generated": None},
+    }
+    assert lines[at + 2].strip() in ("]", "],")
+
+
 def test_null_and_absent_metrics_read_as_nan(record):
     record.add_row(entry(0, 0.5))
     second = entry(1, 0.5, 0.5)
