@@ -108,8 +108,7 @@ class TaskCallback(Callback):
     """A Lightning callback that also hears of task borders."""
 
     declaration: ClassVar[str] = ""  # the protocol's rule that it breaks, for tables
-    reads: ClassVar[Reader] = ""
-    """As whom it opens real pictures of other tasks at borders: "evaluation", "selection"."""
+    reads: ClassVar[Reader] = ""  # as whom it opens real pictures of other tasks at borders
 
     def check(self, method: Learner, datamodule: TaskSequenceDataModule | None) -> None:
         """Raise a ConfigError if it cannot work; without data, as far as the method tells."""

@@ -41,11 +41,9 @@ class DGM(ClassifierReplay):
     """What DGMw and DGMa share.
 
     Args:
-        sparsity_weight: lambda_RU, weight of the sparsity regulariser.
         sparsity_ratio: alpha, by which it grows: units now over those at the start ("units", the
             digits' code), the same of "weights" (ImageNet's), or 1 ("none").
         expansion: "code" (the wider input counts as free room) or "paper" (it does not).
-        new_weights: initial values of weights added at an expansion.
         embedding_start: embeddings of later tasks before training, in units of 1 / s_max; 0
             (digits) or 6 (ImageNet's code).
         generator_class_weight: of the classifier's loss in the generator's; null: 1 where a task
@@ -56,7 +54,6 @@ class DGM(ClassifierReplay):
         settle: share of a task's steps, its last ones, in which only the classifier learns. As the
             critic moves the trunk its accuracy swings by tens of points (papers/dgm.md 6.4; the
             code, with 0, picks the best epoch by real data instead).
-        clip: largest norm of the generator's gradient, after the compensation.
     """
 
     generator: GrowingGenerator
@@ -67,16 +64,16 @@ class DGM(ClassifierReplay):
         self,
         *,
         annealing: Annealing,
-        sparsity_weight: Weight = 0.0,
+        sparsity_weight: Weight = 0.0,  # lambda_RU
         sparsity_ratio: Literal["units", "weights", "none"] = "units",
         expansion: Literal["code", "paper"] = "code",
-        new_weights: Literal["normal", "xavier"] = "normal",
+        new_weights: Literal["normal", "xavier"] = "normal",  # of an expansion, at first
         embedding_start: Number = 0.0,
         generator_class_weight: Weight | None = None,
         reset_discriminator: bool = True,
         statistics: Literal["classifier", "all"] = "classifier",
         settle: PartShare = 0.1,
-        clip: Positive = 1e4,
+        clip: Positive = 1e4,  # largest norm of the generator's gradient, after the compensation
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)

@@ -59,8 +59,6 @@ class EWCGAN(LifelongGAN):
     """Fine-tuning with a quadratic anchor (lambda: `ewc_weight`) on weights that old tasks need.
 
     Args:
-        fisher_mode: see `sample_scores`.
-        fisher_samples: images that the Fisher information is estimated from.
         fisher_batch: images that batch statistics are over; of a translator never more than
             training.batch_size, as in training.
         per_sample: square each sample's gradient (by definition), or the mean (cheap, biased).
@@ -81,7 +79,7 @@ class EWCGAN(LifelongGAN):
         self,
         *,
         ewc_weight: Weight = 1e9,
-        fisher_mode: Literal["score", "log_sigmoid", "classifier"] = "score",
+        fisher_mode: Literal["score", "log_sigmoid", "classifier"] = "score",  # see `sample_scores`
         fisher_samples: Count = 1024,
         fisher_batch: Count = 64,
         per_sample: bool = True,

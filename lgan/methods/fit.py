@@ -9,8 +9,7 @@ from lgan.errors import ConfigError
 from lgan.networks.roles import Translator
 from lgan.objectives.base import Objective
 
-Trait = Literal["classes", "pictures", "two_way", "composite"]
-"""What a method may refuse: a kind of task, or translators that are several networks."""
+Trait = Literal["classes", "pictures", "two_way", "composite"]  # what a method may refuse
 
 
 class Declared:

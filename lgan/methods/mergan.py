@@ -90,7 +90,6 @@ class MeRGANJTR(MemoryReplay):
         replay_reduction: "sum": each old class weighs as much as each current one (digits in the
             code); "mean": all old classes together weigh as much as the current task (LSUN in the
             code); "mixture": as "sum", scaled to total weight 1, an extended data set (paper).
-        penalise_replay: the gradient penalty looks at replays too (paper; not so the code).
         drawn_share: share of the current rows whose class the discriminator learns from the
             generated image: where only current pictures are real, it learns just that.
     """
@@ -103,7 +102,7 @@ class MeRGANJTR(MemoryReplay):
         self,
         *,
         replay_reduction: Literal["sum", "mean", "mixture"] = "sum",
-        penalise_replay: bool = False,
+        penalise_replay: bool = False,  # by the gradient penalty, as the paper and not the code
         drawn_share: Share = 0.0,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:

@@ -16,11 +16,9 @@ from lgan.metrics.classifier_training import Head, predict
 from lgan.metrics.features import extract
 from lgan.metrics.reference import Reference
 
-Sampler = Callable[[Tensor], Tensor]
-"""Labels (B,) to images (B, C, H, W) in [-1, 1], each call from new noise."""
+Sampler = Callable[[Tensor], Tensor]  # labels (B,) to images (B, C, H, W), from new noise
 MakeSampler = Callable[[], Sampler]
-LARGEST_CALL = 2048
-"""Images that one call of a generator draws at most, but one of each class."""
+LARGEST_CALL = 2048  # images that one call of a generator draws at most, but one of each class
 
 
 @dataclass

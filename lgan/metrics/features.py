@@ -25,8 +25,7 @@ from lgan.data.images import Images, to_float
 from lgan.errors import ConfigError, DataError
 from lgan.metrics.classifier_training import TrainedClassifier
 
-LEAST_SIDE = 96
-"""EfficientNet enlarges smaller pictures: below it its last maps are hardly wider than a pixel."""
+LEAST_SIDE = 96  # of smaller pictures EfficientNet's last maps are hardly wider than a pixel
 INCEPTION_FILE = URL_INCEPTION_V3.rsplit("/", 1)[-1]
 
 

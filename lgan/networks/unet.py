@@ -21,8 +21,7 @@ from lgan.networks.translation import LEAK, NormKind, init_normal, make_norm
 DROPOUT = 0.5
 _down = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1)
 _up = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1)
-Downs = Annotated[int, Ge(5)]
-"""Halvings: fewer than 5 do not reach the widths; 6, 7, 8 are made for 64, 128, 256 pixels."""
+Downs = Annotated[int, Ge(5)]  # halvings that reach the widths; 6, 7, 8 for 64, 128, 256 pixels
 
 
 def unet_widths(ngf: int, downs: int) -> list[int]:

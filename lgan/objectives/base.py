@@ -24,8 +24,7 @@ class Objective(Generic[G, D]):
     batch_multiple: ClassVar[int] = 1  # a process's share of a batch must be a multiple of this
     needs_pairs: ClassVar[bool] = False  # whether each input picture must have its target
     turn: int = 0  # which of the task's steps of the discriminator this is; the method counts them
-    varies: str = ""
-    """Why a step is not the same work each time, on the same kind of batches; "": it is."""
+    varies: str = ""  # why a step is not the same work each time, on like batches; "": it is
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
         """Raise if these plain networks do not fit; the generator is of the objective's kind."""
