@@ -28,7 +28,11 @@ def commands(plan: Plan) -> list[str]:
 
 def join(plan: Plan, jobs: Sequence[Job]) -> str:
     """Return the table of what the jobs left; it is written too, with its figures."""
-    ended = ((cells.cell_of(job), job.folder, None if job.done else job.words) for job in jobs)
+    ended = []
+    for job in jobs:
+        done = job.status in ("complete", "skipped")
+        why = None if done else ": ".join(filter(None, (job.status, job.error)))
+        ended.append((cells.cell_of(job), job.folder, why))
     return publish(plan, plan.outcomes(ended), cells.departures_of(plan), cells.say)
 
 

@@ -21,10 +21,9 @@ PARTS = ("train", "validation", "test")
 def content_of(splits: ImageSplits, cache: Path | None = None) -> dict[str, Any]:
     """Return names, counts and digests of a data set's classes, as plain data.
 
-    `classes` has for each class, in the order of their ids, its count in each part and the sha256
-    of its pictures; `digest` is that of everything. `root` is the folder that all files lie in
-    (null: there are none) and counts for nothing, `by` says what of the files was looked at. In
-    `cache` the result is kept until a file's path, size or time of change is another.
+    `classes` has for each, by id, its count in each part and the sha256 of its pictures; `digest`
+    is that of everything. `root` is the folder of all files (null: there are none), `by` says what
+    of them was looked at. `cache` keeps it until a file's path, size or time of change is another.
     """
     stamps = {path: path.stat() for part in splits.parts for path, _ in _labelled(part)}
     if not stamps:

@@ -96,12 +96,9 @@ def check_splits(splits: ImageSplits) -> ImageSplits:
             part.check()
     if isinstance(splits.train, FileImages):
         warn_of_blank(splits.train, splits.class_names)
-    return replace(splits, class_names=tuple(map(readable, splits.class_names)))
-
-
-def readable(name: str) -> str:
-    """Return a folder's name as text; bytes that are not UTF-8, which no figure takes, escaped."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    # Bytes of folders' names that are not UTF-8, which no figure takes, are escaped.
+    names = (name.encode("utf-8", "surrogateescape") for name in splits.class_names)
+    return replace(splits, class_names=tuple(n.decode("utf-8", "backslashreplace") for n in names))
 
 
 def warn_of_blank(images: FileImages, names: Sequence[str]) -> None:

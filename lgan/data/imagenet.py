@@ -12,9 +12,8 @@ from lgan.data.splitting import limit_per_class
 from lgan.errors import ConfigError, DataError
 
 ALL_CLASSES = 1000
-# DGM's code: these of each hundred of the alphabetical list, hundred after hundred.
+# DGM's code: these of each of the first five hundreds of the alphabetical list, one after another.
 OF_EACH_HUNDRED = (1, 15, 29, 45, 59, 65, 81, 89, 90, 99)
-HUNDREDS = 5
 LAYOUT = "train/<wnid>/*.JPEG and val/<wnid>/*.JPEG (ImageNet, one folder per class in both parts)"
 
 
@@ -65,7 +64,7 @@ def choose_classes(names: Sequence[str], classes: Sequence[str] | None) -> list[
 
 def paper_classes(names: Sequence[str]) -> list[str]:
     """Return the 50 classes of DGM's code from the 1000 names in alphabetical order."""
-    return [names[100 * hundred + i] for hundred in range(HUNDREDS) for i in OF_EACH_HUNDRED]
+    return [names[100 * hundred + i] for hundred in range(5) for i in OF_EACH_HUNDRED]
 
 
 def _require_folder(folder: Path, base: Path) -> None:

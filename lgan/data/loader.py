@@ -32,8 +32,7 @@ class BatchLoader:
     """A stateful iterable over one task: one item per generator step.
 
     Item s is a list of `draws` batches ``{"x": uint8 (b, C, H, W), "y": int64 (b,)}`` with ``b =
-    batch_size / world``. An epoch visits every picture at most once; the remainder that does not
-    fill a batch is left out of that epoch (another permutation leaves out other pictures).
+    batch_size / world``. An epoch leaves out pictures that do not fill a batch, each epoch others.
     """
 
     images: Images

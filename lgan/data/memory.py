@@ -64,7 +64,9 @@ class ExemplarMemory:
             rows = (labels == label).nonzero().flatten()
             generator = torch.Generator().manual_seed(mix(self.seed, "memory", label))
             order = torch.randperm(len(rows), generator=generator)
-            self._kept[label] = images.take(rows[order[: self._share(len(rows))]]).cpu()
+            # Of the three bounds exactly one is given.
+            count = self.per_class or self.total or max(1, round((self.ratio or 1) * len(rows)))
+            self._kept[label] = images.take(rows[order[:count]]).cpu()
         if self.total is not None:
             room = self.total // len(self._kept)
             self._kept = {label: kept[:room].clone() for label, kept in self._kept.items()}
@@ -99,8 +101,3 @@ class ExemplarMemory:
         """Hold exactly the exemplars of a saved state."""
         self._kept = {int(label): kept for label, kept in state.items()}
         self._all = None
-
-    def _share(self, available: int) -> int:
-        if self.ratio is not None:
-            return max(1, round(self.ratio * available))
-        return self.per_class or self.total or available

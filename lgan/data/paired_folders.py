@@ -7,10 +7,10 @@ from typing import Any, Literal
 from lgan.arguments import Count
 from lgan.data.decoding import BACKGROUND, Decoder
 from lgan.data.image_folder import warn_of_blank
-from lgan.data.images import FileImages, ImageSplits
+from lgan.data.images import ImageSplits
 from lgan.data.pairs import PairFiles
 from lgan.data.splitting import limit_per_class
-from lgan.data.task_folders import TaskFolder, read_parts, task_folders
+from lgan.data.task_folders import read_parts, task_folders
 from lgan.errors import DataError
 
 _LAYOUT = (
@@ -38,34 +38,24 @@ def paired_folders(
     """
     decoder = Decoder(size, channels, fit, background)
     chosen = task_folders(folders, tasks, root, _LAYOUT, ("train",))
-    parts: dict[str, list[Path | None]] = {
-        "train": [task.folder / "train" for task in chosen],
-        "validation": [_validation(task.folder) for task in chosen],
-        "test": [_test(task) for task in chosen],
-    }
-    reverse = [task.reverse for task in chosen]
-    pairs = {name: _pairs(read_parts(found, decoder), reverse) for name, found in parts.items()}
+    parts: dict[str, list[Path | None]] = {"train": [], "validation": [], "test": []}
+    for task in chosen:
+        held = [task.folder / part for part in ("test", "val") if (task.folder / part).is_dir()]
+        if not held:
+            raise DataError(
+                f"{task.folder} (task {task.name}) has neither test nor val; it must hold "
+                f"{_LAYOUT}."
+            )
+        parts["train"].append(task.folder / "train")
+        parts["validation"].append(held[1] if len(held) == 2 else None)
+        parts["test"].append(held[0])
+    pairs = {}
+    for name, folders_of_part in parts.items():
+        files = read_parts(folders_of_part, decoder)
+        reverse = [task.reverse for task in chosen]
+        pairs[name] = PairFiles(files.paths, files.labels, decoder, reverse)
+        pairs[name].check()
     train = pairs["train"].subset(limit_per_class(pairs["train"].labels, train_limit_per_class))
     names = tuple(task.name for task in chosen)
     warn_of_blank(train, names)
     return ImageSplits("paired_folders", train, pairs["validation"], pairs["test"], names)
-
-
-def _validation(folder: Path) -> Path | None:
-    both = all((folder / part).is_dir() for part in ("val", "test"))
-    return folder / "val" if both else None
-
-
-def _test(task: TaskFolder) -> Path:
-    for part in ("test", "val"):
-        if (task.folder / part).is_dir():
-            return task.folder / part
-    raise DataError(
-        f"{task.folder} (task {task.name}) has neither test nor val; it must hold {_LAYOUT}."
-    )
-
-
-def _pairs(files: FileImages, reverse: Sequence[bool]) -> PairFiles:
-    pairs = PairFiles(files.paths, files.labels, files.decoder, reverse)
-    pairs.check()
-    return pairs

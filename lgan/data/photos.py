@@ -105,7 +105,6 @@ def _photographs() -> dict[str, Image.Image]:
 
 
 def _window(boxes: Sequence[Box], sides: Sequence[int], random: np.random.RandomState) -> Box:
-    """Draw a window; boxes are chosen by their area."""
     areas = np.array([(right - left) * (low - top) for left, top, right, low in boxes])
     left, top, right, low = boxes[random.choice(len(boxes), p=areas / areas.sum())]
     side = sides[random.randint(len(sides))]

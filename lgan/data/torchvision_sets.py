@@ -10,8 +10,8 @@ import shutil
 import socket
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -168,8 +168,12 @@ def _fetch(source: _Source, place: Path, archives: dict[str, Path]) -> _Loaded:
             copy = Path(stage, name)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-        with _impatient():
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(_PATIENCE)  # for a silent network torchvision would wait for ever
+        try:
             loaded = source.read(stage, True)
+        finally:
+            socket.setdefaulttimeout(before)
         for path in sorted(Path(stage).rglob("*")):
             target = place / path.relative_to(stage)
             if path.is_dir():
@@ -177,17 +181,6 @@ def _fetch(source: _Source, place: Path, archives: dict[str, Path]) -> _Loaded:
             else:
                 os.replace(path, target)
     return loaded
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    # torchvision itself would wait for ever for a silent network.
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_PATIENCE)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
 
 
 def _idx(name: str, kind: type[datasets.MNIST], class_names: tuple[str, ...]) -> _Source:

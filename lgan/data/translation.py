@@ -42,9 +42,8 @@ class TranslationDataModule(TaskSequenceDataModule):
 
     A batch has `z`, the input pictures, beside `x`, the targets. `TaskInfo.images`, and what
     `splits` returns, are pairs (`lgan.data.pairs`) labelled by task; all other pictures are
-    targets, or `test_inputs`. `paired` says whether the two pictures of a pair belong together;
-    False with paired pictures forgets that they do. The augmentation is the same for both pictures
-    of a pair, one of its own for each if unpaired. The rest is as in `TaskSequenceDataModule`.
+    targets, or `test_inputs`. `paired` says whether the two pictures of a pair belong together, and
+    have the same augmentation; False with paired pictures forgets that they do.
     """
 
     task_kind: ClassVar[TaskKind] = "pictures"

@@ -11,11 +11,9 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict, read_write
 
+# Several jobs in each of some worker processes; a process per job, whose launcher gives up at the
+# first job that dies while others run on; a job in Slurm's queue each.
 JOBLIB, LOCAL, SLURM = "JoblibLauncher", "LocalLauncher", "SlurmLauncher"
-"""Several jobs in each of some worker processes; a process per job; a job in Slurm's queue each.
-
-`LOCAL` gives up at the first job that dies, and its other jobs run on.
-"""
 EXTRAS = {
     "hydra_joblib_launcher": "joblib",
     "hydra_submitit_launcher": "submitit",

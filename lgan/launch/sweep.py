@@ -117,10 +117,9 @@ def hide_secrets(folder: Path) -> None:
     """Take the secrets out of what Hydra has written into a sweep's folder."""
     path = folder / "multirun.yaml"
     with suppress(OSError, LganError):
-        text = path.read_text()
-        content = redacted(yaml.safe_load(text))
-        if content != yaml.safe_load(text):
-            write_atomically(path, yaml.safe_dump(content, sort_keys=False))
+        content = yaml.safe_load(path.read_text())
+        if (hidden := redacted(content)) != content:
+            write_atomically(path, yaml.safe_dump(hidden, sort_keys=False))
 
 
 _current: list[SweepNotes] = []  # of this process, at most one

@@ -23,16 +23,6 @@ class Job:
     folder: str = ""
     error: str = ""
 
-    @property
-    def done(self) -> bool:
-        """Whether its folder holds a complete run."""
-        return self.status in ("complete", "skipped")
-
-    @property
-    def words(self) -> str:
-        """Its status, and why."""
-        return f"{self.status}: {self.error}" if self.error else self.status
-
 
 def verdict(jobs: Sequence[Job]) -> str:
     """Return a sentence if a job is not done, else ""."""

@@ -41,12 +41,6 @@ class Run:
         return self.record.data, self.record.method, tuple(sorted(self.settings.items()))
 
     @property
-    def training(self) -> dict[str, str]:
-        """What people set in the section `training`, which says what other keys are."""
-        flat = flatten(self.config.get("training") or {}, "training")
-        return {key: json.dumps(value) for key, value in flat}
-
-    @property
     def content(self) -> str:
         """The data the run was trained on: a digest; for older runs, where they lay."""
         known = self.record.content
@@ -176,8 +170,10 @@ def _tell_apart(groups: Sequence[Group]) -> None:
     for members in alike.values():
         settings = [group.runs[0].settings for group in members]
         own = {k: c for k, c in _columns(settings).items() if len(set(c)) > 1}
-        typed = _columns([group.runs[0].training for group in members]).items()
-        own |= {key: column for key, column in typed if column in own.values()}
+        # What people set in the section `training` says what other keys are.
+        typed = (flatten(g.runs[0].config.get("training") or {}, "training") for g in members)
+        columns = _columns([{key: json.dumps(value) for key, value in flat} for flat in typed])
+        own |= {key: column for key, column in columns.items() if column in own.values()}
         differing = dict(sorted(own.items(), key=lambda item: _by_telling_power(item[0])))
         shown = _shown_keys(differing)
         for index, group in enumerate(members):

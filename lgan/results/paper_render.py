@@ -125,9 +125,8 @@ def _classifier_lines(outcomes: Outcomes) -> list[str]:
 def _draw(plan: Plan, outcomes: Outcomes, asked: dict[str, Any]) -> bytes | None:
     """Draw what a table's file names under `figure`; None where no run has what it shows.
 
-    A figure is a function `(groups, **parameters) -> PNG bytes | None`, given one group of runs
-    for each method that has records. Its key `run` picks the run's name (default: the first one),
-    `methods` some of the methods.
+    That is a function `(groups, **parameters) -> PNG bytes | None`, given a group of runs for each
+    method that has records; its key `run` picks the run (default: the first), `methods` methods.
     """
     table = plan.table
     run = asked.pop("run", next(iter(table.runs)))

@@ -26,9 +26,8 @@ def trade_off(
     """A task's metric (left) and its new parameters (right) against a setting, after that task.
 
     `positions` has the value of the setting, named `label`, by a group's label; `line` names the
-    line through these methods. Others are drawn as horizontal lines. Marks are means over seeds,
-    bars ± 1 sample standard deviation. Read is the row after `task` (from 1); of the metrics that
-    begin with `metric`, the first in alphabetical order is taken.
+    line through these methods, others are horizontal lines. Marks are means over seeds, bars ± 1
+    sample standard deviation. `metric` begins the metric's name, the first in alphabetical order.
     """
     known = (name for group in groups for record in group.records for name in record.metric_names())
     if (name := min((each for each in known if each.startswith(metric)), default=None)) is None:

@@ -32,20 +32,14 @@ def run_lock(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if held:
-            leave_no_empty(folder)
+        with suppress(OSError):  # a folder that holds the lock alone is left by nobody
+            if held and [path.name for path in folder.iterdir()] == [FILE_NAME]:
+                (folder / FILE_NAME).unlink()
+                folder.rmdir()
         raise
     finally:
         while held:
             held.pop().close()
-
-
-def leave_no_empty(folder: Path) -> None:
-    """Remove a run's folder that holds the lock alone: what was asked for has left nothing."""
-    with suppress(OSError):
-        if [path.name for path in folder.iterdir()] == [FILE_NAME]:
-            (folder / FILE_NAME).unlink()
-            folder.rmdir()
 
 
 def _take(folder: Path) -> IO[str]:

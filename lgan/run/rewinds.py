@@ -1,7 +1,7 @@
 """Going back after a loss has run away: from the last checkpoint on, with other random numbers.
 
-Nothing is remembered but a list in results.json, and what is done at a step is a function of that
-list: a run that is killed after a rewind goes on exactly as it would have done.
+What is done at a step is a function of a list in results.json, so that a run that is killed after
+a rewind goes on exactly as it would have done.
 """
 
 import math
