@@ -125,7 +125,7 @@ class Bytes(TaskCallback):
 
     Args:
         path: a file, to which a line is added per task: bytes of the method's tensors, of the files
-            of tensors, of the borders that name them.
+            of tensors, of the borders and lists that name them.
     """
 
     def __init__(self, path: str) -> None:
@@ -137,17 +137,17 @@ class Bytes(TaskCallback):
         folder = context.folder / "checkpoints"
         found = [
             sum(t.numel() * t.element_size() for t in state),
-            size_of(folder / "tensors"),
-            size_of(folder, "task"),
+            size_of(folder / "tensors", ".pt"),
+            size_of(folder, ".pt") + size_of(folder / "tensors", ".names"),
         ]
         with Path(self.path).open("a", encoding="utf-8") as lines:
             lines.write(" ".join(map(str, found)) + "\n")
 
 
-def size_of(folder: Path, of: str = "") -> int:
-    """Return the bytes of the files in a folder whose names begin with `of`; 0 without a folder."""
+def size_of(folder: Path, ending: str) -> int:
+    """Return the bytes of the files in a folder whose names end so; 0 without a folder."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        return sum(entry.stat().st_size for entry in entries if entry.name.startswith(of))
+        return sum(entry.stat().st_size for entry in entries if entry.name.endswith(ending))
     return 0
 
 

@@ -196,13 +196,16 @@ def checkpoint(c: Configuration, pace: Pace, source: random.Random, points: int)
 def border(c: Configuration, pace: Pace, source: random.Random, points: int) -> Plan:
     """SIGKILL in the second task, and then the first one's file is cut short, or has a bit flipped.
 
-    Or a tensor that it names; with and without a checkpoint inside the second task.
+    Or a tensor that it names, or their list; with and without a checkpoint inside the second task.
     """
-    own, tensor = "checkpoints/task0.pt", "checkpoints/tensors/*.pt"
+    own, tensor, names = "task0.pt", "tensors/*.pt", "tensors/*.names"
     late = c.every + 2
-    places = ((2, "truncate", own), (2, "flip", own), (2, "flip", tensor), (late, "flip", own),
-              (late, "truncate", tensor))  # fmt: skip
-    return Plan([Injection(1, s, "kill", damage=Damage(file, kind)) for s, kind, file in places])
+    places = [(2, "truncate", own), (2, "flip", own), (2, "flip", tensor), (2, "truncate", names),
+              (late, "flip", own), (late, "truncate", tensor), (late, "flip", names)]  # fmt: skip
+    return Plan([
+        Injection(1, step, "kill", damage=Damage(f"checkpoints/{file}", kind))
+        for step, kind, file in places
+    ])  # fmt: skip
 
 
 def collecting(c: Configuration, pace: Pace, source: random.Random, points: int) -> Plan:

@@ -19,7 +19,7 @@ from lgan.data.ledger import breaches
 from lgan.errors import RunError, TrainingDivergedError, warn
 from lgan.methods.base import LifelongGAN
 from lgan.run import checkpoints
-from lgan.run.borders import Keep, collect, load_border, save_border, thin_out
+from lgan.run.borders import Keep, Listed, collect, load_border, save_border, thin_out
 from lgan.run.folder import RunFolder
 from lgan.run.loggers import log_table, rewind
 from lgan.run.record import RunRecord
@@ -40,6 +40,7 @@ class SequenceRunner:
     record: RunRecord
     loggers: list[Logger] = field(default_factory=list)  # kept open over all tasks
     keep: Keep = "all"
+    _listed: Listed | None = field(default=None, init=False)  # of the border saved last
 
     def run(self) -> None:
         """Train the tasks that are not finished yet."""
@@ -166,7 +167,7 @@ class SequenceRunner:
             "task_classes": [list(t.classes) for t in data.sequence.tasks],
         }
         if distributed.is_main():
-            save_border(self.folder.border(task), state)
+            self._listed = save_border(self.folder.border(task), state, self._listed)
             thin_out(self.folder.checkpoints, self.folder.borders(), self.keep)
             checkpoints.clear(self.folder)
         distributed.barrier()

@@ -11,7 +11,14 @@ from lgan.errors import ConfigError, DamagedFileError
 from lgan.files import load_tensors, save_tensors
 from lgan.inference.load import load_run
 from lgan.run import borders
-from lgan.run.borders import collect, digest_of, load_border, save_border, thin_out
+from lgan.run.borders import (
+    collect,
+    digest_of,
+    load_border,
+    save_border,
+    set_damaged_aside,
+    thin_out,
+)
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
@@ -23,12 +30,17 @@ def state(*values: float) -> dict:
 
 
 def write(folder: Path, *tasks: tuple[float, ...]) -> None:
+    listed = None
     for task, values in enumerate(tasks):
-        save_border(folder / f"task{task}.pt", state(*values))
+        listed = save_border(folder / f"task{task}.pt", state(*values), listed)
 
 
-def stored(folder: Path) -> list[Path]:
-    return sorted((folder / "tensors").iterdir())
+def stored(folder: Path, ending: str = ".pt") -> list[Path]:
+    return sorted((folder / "tensors").glob(f"*{ending}"))
+
+
+def digests(path: Path) -> set[str]:
+    return {digest_of(tensor) for tensor in load_border(path)["state"].values()}
 
 
 @pytest.mark.parametrize(
@@ -62,9 +74,14 @@ def test_what_a_task_did_not_change_is_stored_once(tmp_path) -> None:
     assert load_border(tmp_path / "task1.pt")["state"].keys() == {"w0", "w1"}
 
 
-def test_borders_that_hold_their_tensors_themselves_are_read(tmp_path) -> None:
+def test_borders_that_hold_or_name_their_tensors_themselves_are_read(tmp_path) -> None:
     save_tensors(tmp_path / "task0.pt", state(1.0))
-    assert torch.equal(load_border(tmp_path / "task0.pt")["state"]["w0"], torch.ones(64))
+    write(tmp_path / "named", (1,))
+    named = {"task": 0, "state": {"w0": stored(tmp_path / "named")[0].stem}}
+    save_tensors(tmp_path / "named/task0.pt", named)
+    collect(tmp_path / "named")
+    for path in (tmp_path / "task0.pt", tmp_path / "named/task0.pt"):
+        assert torch.equal(load_border(path)["state"]["w0"], torch.ones(64))
 
 
 def spoil(path: Path) -> None:
@@ -75,7 +92,7 @@ def spoil(path: Path) -> None:
 
 def test_damaged_exchanged_and_lost_tensors_are_noticed(tmp_path) -> None:
     write(tmp_path, (1,), (1, 2))
-    (first,) = load_tensors(tmp_path / "task0.pt")["state"].values()
+    (first,) = digests(tmp_path / "task0.pt")
     path = tmp_path / f"tensors/{first}.pt"
     whole = path.read_bytes()
     other = next(p for p in stored(tmp_path) if p != path)
@@ -89,10 +106,49 @@ def test_damaged_exchanged_and_lost_tensors_are_noticed(tmp_path) -> None:
         with pytest.raises(DamagedFileError, match=rf"task1.pt names a tensor, .*{first}.pt"):
             load_border(tmp_path / "task1.pt")
         path.write_bytes(whole)
-    outside = {"task": 0, "state": {"w": "../../secret"}}
-    save_tensors(tmp_path / "task0.pt", outside)
-    with pytest.raises(DamagedFileError, match=r"names a tensor"):
-        load_border(tmp_path / "task0.pt")
+    for outside, what in (({"w": "../../secret"}, "tensor"), ("../../secret", "list of tensors")):
+        save_tensors(tmp_path / "task0.pt", {"task": 0, "state": outside})
+        with pytest.raises(DamagedFileError, match=f"names a {what}, "):
+            load_border(tmp_path / "task0.pt")
+
+
+def test_damaged_exchanged_and_lost_lists_are_noticed_and_written_again(tmp_path) -> None:
+    write(tmp_path, (1, 2), (1, 2, 3))
+    path = stored(tmp_path, ".names")[0]
+    other, whole = stored(tmp_path, ".names")[1].read_bytes(), path.read_bytes()
+    for change in (lambda: spoil(path), lambda: path.write_bytes(other), path.unlink):
+        change()
+        with pytest.raises(DamagedFileError, match=r"task1.pt names a list of tensors, .*names, "):
+            load_border(tmp_path / "task1.pt")
+        there = path.exists()
+        assert set_damaged_aside(tmp_path) == [path.name] * there and not path.exists()
+        write(tmp_path, (1, 2), (1, 2, 3))
+        assert path.read_bytes() == whole and len(digests(tmp_path / "task1.pt")) == 3
+
+
+def test_lists_tell_what_changed_came_and_went(tmp_path) -> None:
+    steps = [range(9), [*range(8), 10], range(3), [*range(3), 7]]
+    write(tmp_path, *steps)
+    for task, values in enumerate(steps):
+        found = load_border(tmp_path / f"task{task}.pt")["state"].values()
+        assert [tensor[0] for tensor in found] == [*values]
+    sizes = [len(load_tensors(path)["list"]["names"]) for path in stored(tmp_path, ".names")]
+    assert sorted(sizes) == [1, 1, 3, 9], "the third is told anew"
+    for path in stored(tmp_path, ".names"):
+        path.unlink()
+    save_border(tmp_path / "task4.pt", state(1, 2), (path.stem, {"w0": "gone"}))
+    assert len(load_border(tmp_path / "task4.pt")["state"]) == 2, "on a list that is not there"
+
+
+def test_all_borders_together_grow_with_the_tasks(tmp_path) -> None:
+    """Ten tensors of each task, ten that every task changes: the first list is told once."""
+    names = [[*range(10 * t, 10 * t + 10), *range(10 * t + 10)] for t in range(41)]
+    write(tmp_path, *([float(v) for v in values] for values in names))
+    total = [0, 0]
+    for task in range(41):
+        total[task > 20] += (tmp_path / f"task{task}.pt").stat().st_size
+    lists = [path.stat().st_size for path in stored(tmp_path, ".names")]
+    assert total[1] < 1.01 * total[0] and max(lists) < 2.2 * min(lists)
 
 
 @pytest.mark.parametrize(
@@ -136,9 +192,7 @@ def test_a_run_goes_on_from_the_newest_border_that_is_whole(
     config = configure(*QUICK, "method=per_task", f"run_dir={tmp_path}/run")
     folder = train(config)
     expected = load_border(folder / "checkpoints/task1.pt")["state"]
-    first, last = (
-        set(load_tensors(folder / f"checkpoints/task{t}.pt")["state"].values()) for t in (0, 1)
-    )
+    first, last = (digests(folder / f"checkpoints/task{t}.pt") for t in (0, 1))
     assert first & last, "the first task's network is stored once"
     damage(folder / f"checkpoints/tensors/{min(last - first)}.pt")
     record = RunRecord.load(folder)
