@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from functools import partial
+import os
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 from borders import begin
 from hydra import compose, initialize_config_dir
+from lightning.fabric.utilities import registry
 from omegaconf import DictConfig
 from short_runs import SHORT
 from torch import Tensor, nn
@@ -41,6 +44,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return file if file in ONE_WORKER else nodeid
 
     return Scheduling(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick() -> Iterator[None]:
+    """Spare this process what no test sees: the processes that tests start do it.
+
+    Lightning looks through all installed packages for every task's Trainer, and a file waits for
+    the disk to be safe from a power cut, of which there are tens of thousands.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "entry_points", lru_cache(entry_points))
+        patch.setattr(os, "fsync", os.fstat)  # which a closed file fails, too
+        yield
 
 
 def pytest_collection_finish() -> None:

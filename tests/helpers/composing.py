@@ -15,6 +15,7 @@ from typing import Any
 import omegaconf.base
 from hydra import compose, initialize_config_dir
 from hydra._internal import config_loader_impl as loader
+from hydra._internal import defaults_list as lists
 from hydra._internal.config_repository import ConfigRepository, IConfigRepository
 from hydra._internal.defaults_list import DefaultsList
 from hydra.core.override_parser.types import Override
@@ -31,6 +32,7 @@ _contents: dict[int, bytes] = {}
 _files: dict[tuple[str, ...], bytes] = {}
 _load = ConfigRepository.load_config
 _create_list = loader.create_defaults_list
+_choices = lists._create_interpolation_map
 _merge = loader.ConfigLoaderImpl._compose_config_from_defaults_list
 
 
@@ -87,7 +89,15 @@ def compose_config(
     return pickle.loads(_contents[id(defaults)])
 
 
+def interpolation_map(overrides: Any, defaults: list[Any], self_added: bool) -> DictConfig:
+    """Stand in for Hydra's function: what choices refer to, made only where one refers to any."""
+    if any(default.is_interpolation() for default in defaults):
+        return _choices(overrides, defaults, self_added)
+    return DictConfig({})
+
+
 ConfigRepository.load_config = load_config
+lists._create_interpolation_map = interpolation_map
 loader.create_defaults_list = create_defaults_list
 loader.ConfigLoaderImpl._compose_config_from_defaults_list = compose_config
 omegaconf.base.parse = cache(omegaconf.base.parse)  # interpolations, which are only read

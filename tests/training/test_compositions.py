@@ -73,7 +73,8 @@ def pictures_of(config: DictConfig) -> tuple[tuple[int, int, int], int]:
 def composed(*overrides: str) -> DictConfig:
     register_resolvers()
     with initialize_config_dir(config_path(), version_base="1.3"):
-        config = compose("train", list(overrides))
+        # A name that tells of no settings: their digest, made anew for each, says nothing of them.
+        config = compose("train", [*overrides, "run_name=run"])
     OmegaConf.resolve(config)
     return config
 
