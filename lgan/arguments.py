@@ -69,6 +69,7 @@ INSTEAD = {
 }
 """What to set instead of settings that people look for and that cannot work."""
 NOTHING: Mapping[str, Any] = types.MappingProxyType({})
+_VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 
 def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
@@ -81,12 +82,11 @@ def parameters_of(target: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
     elsewhere = False
     kinds = map(vars, target.__mro__[:-1]) if inspect.isclass(target) else [{"__init__": target}]
     for function in (kind["__init__"] for kind in kinds if "__init__" in kind):
-        further = False
-        for name, parameter in inspect.signature(function).parameters.items():
-            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                further |= parameter.kind == parameter.VAR_KEYWORD
-            elif name != "self" and name not in found:
-                found[name] = _resolved(function, parameter.annotation)
+        own = inspect.signature(function).parameters
+        further = any(each.kind == each.VAR_KEYWORD for each in own.values())
+        for name, each in own.items():
+            if name not in {*found, "self"} and each.kind not in _VARIADIC:
+                found[name] = _resolved(function, each.annotation)
         elsewhere |= further and function.__module__.startswith("lightning.")
         if not further:
             return found, elsewhere

@@ -65,9 +65,9 @@ def _told(secret: str) -> str:
     return HIDDEN
 
 
-def _is_secret(name: Any, value: Any) -> bool:  # noqa: ANN401
-    plain = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-    return plain and value != "" and _is_secrets(str(name))
+def _hide_named(name: Any, value: Any) -> Any:  # noqa: ANN401
+    plain = isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
+    return _told(str(value)) if plain and _is_secrets(str(name)) else _hide(value)
 
 
 @lru_cache(10_000)  # a record names the same metrics in each of its rows
@@ -77,10 +77,7 @@ def _is_secrets(name: str) -> bool:
 
 def _hide(content: Any) -> Any:  # noqa: ANN401
     if isinstance(content, dict):
-        return {
-            _hide(name): _told(str(value)) if _is_secret(name, value) else _hide(value)
-            for name, value in content.items()
-        }
+        return {_hide(name): _hide_named(name, value) for name, value in content.items()}
     if isinstance(content, (list, tuple)):
         return type(content)(map(_hide, content))
     if not isinstance(content, str):

@@ -216,10 +216,8 @@ def _threaded(
 ) -> Iterable[Result]:
     """Yield ``work(item)`` in order, from a few threads, with a progress bar on a terminal."""
     chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
-    with (
-        ThreadPoolExecutor(_THREADS) as pool,
-        tqdm(total=len(items), desc=label, unit="file", leave=False, disable=None) as bar,
-    ):
+    shown = tqdm(total=len(items), desc=label, unit="file", leave=False, disable=None)
+    with ThreadPoolExecutor(_THREADS) as pool, shown as bar:
         try:
             for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
                 bar.update(len(results))

@@ -86,10 +86,8 @@ def _check(entries: Sequence[Mapping[str, Any]]) -> None:
                 f"{key} has the keys {', '.join(sorted(entry))}; it needs name and direction, and "
                 "may have root and fetch."
             )
-        if entry.get("direction") not in ("AtoB", "BtoA"):
-            raise ConfigError(
-                f"{key}.direction={entry.get('direction')} must be AtoB (A is the input) or BtoA."
-            )
+        if (way := entry.get("direction")) not in ("AtoB", "BtoA"):
+            raise ConfigError(f"{key}.direction={way} must be AtoB (A is the input) or BtoA.")
     names = [entry["name"] for entry in entries]
     if len(set(names)) < len(names):
         raise ConfigError(f"data.splits.folders has the names {names}; each must be another.")

@@ -101,11 +101,8 @@ def own_pictures(config: DictConfig) -> str | None:
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Return a line `key: old -> new` for each key that differs; absent values show as (none)."""
     keys = sorted(old.keys() | new.keys())
-    return [
-        f"{key}: {old.get(key, '(none)')} -> {new.get(key, '(none)')}"
-        for key in keys
-        if old.get(key, "(none)") != new.get(key, "(none)")
-    ]
+    pairs = ((key, old.get(key, "(none)"), new.get(key, "(none)")) for key in keys)
+    return [f"{key}: {was} -> {now}" for key, was, now in pairs if was != now]
 
 
 def changes(old: DictConfig, new: DictConfig) -> list[str]:

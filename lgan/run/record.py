@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -225,8 +226,7 @@ def _faults(content: dict[str, Any]) -> Iterator[str]:
         yield "it has more rows than tasks"
     if not _is_provenance(content.get("identity", {}), content.get("content", {})):
         yield "'identity' and 'content' should be mappings as lgan wrote them"
-    for index, row in enumerate(content["rows"]):
-        yield from _row_faults(row, index)
+    yield from chain.from_iterable(map(_row_faults, content["rows"], count()))
 
 
 def _is_provenance(identity: Any, data: Any) -> bool:  # noqa: ANN401

@@ -72,15 +72,14 @@ def _brief(error: Exception) -> str:
 def with_reachable_server(config: DictConfig) -> DictConfig:
     """Return the config, with W&B offline where its server cannot be reached."""
     # Its own client would keep the run waiting for minutes, and end it then.
-    section = config.logger
-    if "wandb" not in section or section.wandb.offline:
+    if "wandb" not in config.logger or config.logger.wandb.offline:
         return config
     import wandb
 
     server = os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
     if not _reachable(server):
         warn(
-            f"{server} cannot be reached, so W&B writes to {section.wandb.save_dir}/wandb; "
+            f"{server} cannot be reached, so W&B writes to {config.logger.wandb.save_dir}/wandb; "
             "`wandb sync` uploads it later (logger.offline=true: without asking)."
         )
         config = cast(DictConfig, OmegaConf.merge(config, {"logger": {"wandb": {"offline": True}}}))

@@ -83,9 +83,7 @@ def check_data(method: LifelongGAN, data: TaskSequenceDataModule, processes: int
 def try_out(method: LifelongGAN, size: int) -> None:
     """Take a step of the objective on plain networks and `size` pictures, on the meta device.
 
-    Raises:
-        ConfigError: a network does not give what it should, or cannot train on so few pictures.
-        RuntimeError: a network looks at its numbers, of which there are none on this device.
+    A `RuntimeError` says that a network looks at its numbers, of which there are none there.
     """
     networks, objective = method.networks, method.objective
     generator, discriminator = networks.build_generator(), networks.build_discriminator()

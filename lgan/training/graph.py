@@ -64,12 +64,9 @@ class CudaRecording:
 
 
 class GraphedStep:
-    """A step that is recorded once and then replayed.
+    """A step on batches, which returns its losses by role, recorded once and then replayed.
 
-    Args:
-        step: takes a generator step on batches and returns the losses, by role.
-        noise: what it draws from, reseeded before each call.
-        recording: of the device.
+    `noise` is what it draws from, reseeded before each call.
     """
 
     def __init__(self, step: Step, noise: Noise, recording: Recording) -> None:
@@ -132,11 +129,7 @@ class StepGraphs(L.Callback):
 
 
 def make_capturable(optimizer: Optimizer, device: torch.device) -> None:
-    """Let an optimizer keep its step count and learning rates on the device.
-
-    Raises:
-        ConfigError: it cannot.
-    """
+    """Let an optimizer keep its step count and learning rates on the device, or refuse it."""
     for group in optimizer.param_groups:
         if "capturable" not in group:
             raise ConfigError(
