@@ -21,11 +21,6 @@ from lgan.training.graph import StepGraphs
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true"]
 
-if not torch.cuda.is_available():
-    # With this of Lightning's each optimizer step would look for NVIDIA's driver again, for 0.2 ms.
-    os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
-
-
 NOTHING = nullcontext()
 
 
@@ -96,22 +91,18 @@ def task_trainer(
     several = devices != 1 and not (isinstance(devices, Sequence) and len(devices) == 1)
     several = several or num_nodes > 1
     check_trainer(several and strategy is None, devices, num_nodes, precision)
-    # Lightning would take a single process in a Slurm job for one of several, and hear Slurm's
-    # signals itself.
     alone = distributed.world() == 1
     given["devices"] = devices if isinstance(devices, int | str) else list(devices)
     given["strategy"] = "auto" if alone or strategy is None else strategy
     if given.pop("compile") == "graph":
         check_graph(accelerator, several, precision)
         given["callbacks"] = [*(callbacks or []), StepGraphs()]
-    plugins: list[Any] = [LightningEnvironment()] if alone else []
-    if precision == "32-true":
-        given["precision"] = None
-        plugins.append(Plainest())
     given["profiler"] = profiler or Unprofiled()
+    plain = precision == "32-true"
+    given["precision"] = None if plain else precision  # the plugin says it
     trainer = L.Trainer(
         **given,
-        plugins=plugins,
+        plugins=plugins_for(alone, plain),
         max_epochs=1,
         num_sanity_val_steps=0,
         limit_val_batches=0,
@@ -120,6 +111,16 @@ def task_trainer(
     )
     check_scaled(trainer, precision)
     return trainer
+
+
+def plugins_for(alone: bool, plain: bool) -> list[Any]:
+    """Return what a Trainer of a single process, and one of 32 bits, is told by plugins."""
+    if not torch.cuda.is_available():
+        # With this of Lightning's each optimizer step would look for NVIDIA's driver, for 0.2 ms.
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    # Lightning would take a single process in a Slurm job for one of several, and hear Slurm's
+    # signals itself.
+    return [*([LightningEnvironment()] * alone), *([Plainest()] * plain)]
 
 
 def check_scaled(trainer: L.Trainer, precision: Precision) -> None:
