@@ -63,8 +63,10 @@ def measure(overrides: list[str], size: int, splits: str, turns: int) -> tuple[f
         method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
         datamodule.open(0)
         watch = TimedCheckpoint(Path(folder))
-        context = TaskContext(method, datamodule, 0, Path(folder), build.build_loggers(config))
-        fit(method, datamodule, context, build.build_callbacks(config), watch, config)
+        context = TaskContext(
+            method, datamodule, 0, Path(folder), build.build_entries(config, "logger")
+        )
+        fit(method, datamodule, context, build.build_entries(config, "callbacks"), watch, config)
         megabytes = watch.path.stat().st_size / 1e6
     return median(watch.steps), median(watch.writes), megabytes
 

@@ -112,8 +112,10 @@ def framework(
         twin = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
         datamodule.open(0)
         watch = Interleaved(bare_steps(twin, iter(datamodule.train_dataloader())), block)
-        context = TaskContext(method, datamodule, 0, Path(folder), build.build_loggers(config))
-        fit(method, datamodule, context, build.build_callbacks(config), watch, config)
+        context = TaskContext(
+            method, datamodule, 0, Path(folder), build.build_entries(config, "logger")
+        )
+        fit(method, datamodule, context, build.build_entries(config, "callbacks"), watch, config)
     return watch.turns, (
         f"{name}, batch {config.training.batch_size}, critic steps {config.training.critic_steps}"
     )

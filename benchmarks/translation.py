@@ -169,8 +169,10 @@ def framework(size: int, turns: int) -> list[tuple[float, float]]:
 
         bare = bare_steps(networks.build_generator(), networks.build_discriminator(), pairs())
         watch = Interleaved(bare, 1)
-        context = TaskContext(method, datamodule, 0, Path(folder), build.build_loggers(config))
-        fit(method, datamodule, context, build.build_callbacks(config), watch, config)
+        context = TaskContext(
+            method, datamodule, 0, Path(folder), build.build_entries(config, "logger")
+        )
+        fit(method, datamodule, context, build.build_entries(config, "callbacks"), watch, config)
     return watch.turns
 
 

@@ -4,12 +4,13 @@ import hashlib
 import logging
 import os
 import uuid
-from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from lgan.files import discard
 
 log = logging.getLogger(__name__)
 
@@ -43,5 +44,4 @@ def write_entry(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]
     except (SafetensorError, OSError) as error:
         log.warning("%s could not be written (%s) and will be computed again.", path, error)
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        discard(temporary)

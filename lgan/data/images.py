@@ -167,9 +167,8 @@ class FileImages(Images):
 
     def load(self) -> TensorImages:
         """Decode every picture into memory; a second call in this process reuses the first."""
-        status = [path.stat() for path in self.paths]
-        sizes = [(one.st_size, one.st_mtime_ns) for one in status]
-        stamps = tuple(zip(self.paths, sizes, strict=True))
+        status = ((path, path.stat()) for path in self.paths)
+        stamps = tuple((path, (one.st_size, one.st_mtime_ns)) for path, one in status)
         return TensorImages(_decode_all(stamps, self.decoder), self.labels)
 
 

@@ -24,6 +24,7 @@ from lgan.networks.translation import to_netg
 
 AXES = ("batch", "channels", "rows", "columns")
 Inputs = tuple[Tensor, ...]
+ONNX_NEEDS = ("onnx", "onnxscript", "onnxruntime")
 ONNX_TOLERANCE = 1e-4  # of numbers in [-1, 1], a hundredth of a grey value; other kernels, float32
 
 
@@ -70,11 +71,7 @@ def known_formats(fresh: Callable[[], nn.Module]) -> dict[str, Format]:
         ),
         # Compared by onnxruntime on the CPU.
         "onnx": Format(
-            "generator.onnx",
-            _write_onnx,
-            _read_onnx,
-            tolerance=ONNX_TOLERANCE,
-            packages=("onnx", "onnxscript", "onnxruntime"),
+            "generator.onnx", _write_onnx, _read_onnx, tolerance=ONNX_TOLERANCE, packages=ONNX_NEEDS
         ),
     }
 
@@ -125,15 +122,10 @@ def _write_script(network: TaskNetwork, path: Path, example: Inputs) -> None:
 def _write_onnx(network: TaskNetwork, path: Path, example: Inputs) -> None:
     """Write the same program as torch_export."""
     torch.onnx.export(
-        program_of(network, example),
-        (),
-        path,
-        input_names=list(network.input_names),
-        output_names=["pictures"],
-        dynamo=True,
+        program_of(network, example), (), path, dynamo=True, verbose=False,
+        input_names=list(network.input_names), output_names=["pictures"],
         external_data=False,  # one file
-        verbose=False,
-    )
+    )  # fmt: skip
     _name_axes(path)
 
 

@@ -107,15 +107,9 @@ def task_network(
         network = Part(network, part).eval()
     else:
         network = network.get_submodule(part)
+    inputs = ("picture", "code") if half.code_length else ("picture",)
+    size = (first.in_channels - half.code_length, *border["image_shape"][1:])
     return TaskNetwork(
-        task=task,
-        name=name,
-        network=network,
-        input_names=("picture", "code") if half.code_length else ("picture",),
-        classes=classes,
-        shape=(first.in_channels - half.code_length, *border["image_shape"][1:]),
-        multiple=half.multiple,
-        least=half.least,
-        code_length=half.code_length,
-        part=part,
-    )
+        task, name, network, inputs, classes, size,
+        multiple=half.multiple, least=half.least, code_length=half.code_length, part=part,
+    )  # fmt: skip

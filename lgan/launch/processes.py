@@ -101,16 +101,11 @@ def launch(config: DictConfig) -> None:
         path = Path(folder) / "config.yaml"
         path.write_text(OmegaConf.to_yaml(config, resolve=True))
         settings = LaunchConfig(
-            min_nodes=nodes,
-            max_nodes=nodes,
-            nproc_per_node=processes(config),
-            run_id=job,
-            rdzv_backend="c10d",
-            rdzv_endpoint=endpoint,
-            max_restarts=0,
+            min_nodes=nodes, max_nodes=nodes, nproc_per_node=processes(config), run_id=job,
+            rdzv_backend="c10d", rdzv_endpoint=endpoint, max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
             signals_to_handle=",".join(s.name for s in SIGNALS),
-        )
+        )  # fmt: skip
         os.environ[LAUNCHER] = str(os.getpid())
         try:
             elastic_launch(settings, sys.executable)("-m", "lgan.launch.worker", str(path))

@@ -1,13 +1,12 @@
 """From a config to objects: the one place that instantiates."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import lightning as L
 from annotated_types import MinLen
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,10 +29,7 @@ def build_datamodule(config: DictConfig) -> TaskSequenceDataModule:
 
 
 def build_method(
-    config: DictConfig,
-    image_shape: tuple[int, int, int],
-    num_classes: int,
-    pretrained: bool = True,
+    config: DictConfig, image_shape: tuple[int, int, int], num_classes: int, pretrained: bool = True
 ) -> LifelongGAN:
     """Build the method, for pictures (C, H, W) and the number of classes of the whole sequence.
 
@@ -46,31 +42,15 @@ def build_method(
     networks = NetworkFactory(
         generator=make(config, "network.generator"),
         discriminator=make(config, "network.discriminator"),
-        image_shape=image_shape,
-        num_classes=num_classes,
-        seed=config.seed,
+        image_shape=image_shape, num_classes=num_classes, seed=config.seed,
         pretrained=read_checkpoints(init_from) if pretrained else (),
-    )
+    )  # fmt: skip
     return made.func(
-        *made.args,
-        **settings,
-        networks=networks,
-        objective=make(config, "objective"),
-        optimizer=make(config, "optimizer"),
-        seed=config.seed,
+        *made.args, **settings, networks=networks, seed=config.seed,
+        objective=make(config, "objective"), optimizer=make(config, "optimizer"),
         rate_schedule=make(config, "training.rate_schedule"),
         test_mode=config.training.get("test_mode", "eval"),
-    )
-
-
-def build_callbacks(config: DictConfig) -> list[L.Callback]:
-    """Build the callbacks, in the order of the config; an entry set to null is left out."""
-    return _build_entries(config, "callbacks")
-
-
-def build_loggers(config: DictConfig) -> list[Logger]:
-    """Build the loggers; keys without a `_target_` are settings shared by them."""
-    return _build_entries(config, "logger")
+    )  # fmt: skip
 
 
 def build_trainer_factory(config: DictConfig) -> Callable[..., L.Trainer]:
@@ -100,7 +80,8 @@ def make(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) ->
         raise ConfigError(f"{path} cannot be built: {error.__cause__ or error}") from error
 
 
-def _build_entries(config: DictConfig, path: str) -> list[Any]:
+def build_entries(config: DictConfig, path: Literal["callbacks", "logger"]) -> list[Any]:
+    """Build the entries of a section, in order, but settings that they share, and null."""
     return [
         make(config, f"{path}.{name}")
         for name, entry in OmegaConf.select(config, path).items()

@@ -48,7 +48,7 @@ def check_config(config: DictConfig, image_shape: tuple[int, int, int], num_clas
             method = build.build_method(config, image_shape, num_classes, pretrained=False)
         data = build.make(config, "data")
         check_data(method, data, processes)
-        for callback in build.build_callbacks(config):
+        for callback in build.build_entries(config, "callbacks"):
             if isinstance(callback, TaskCallback):
                 callback.check(method, None)
         with torch.device("meta"):

@@ -6,7 +6,7 @@ optimizer steps, and from there on replayed with new batches and random numbers 
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -23,27 +23,14 @@ WARM_UP = 3
 """Steps before the recording, in which libraries and optimizers make what they keep."""
 
 
-class Recording(Protocol):
-    """What records the work of a device, and does it again in the same memory."""
-
-    def warm_up(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401
-        """Do the work and return its result, where a recording may follow."""
-
-    def record(self, work: Callable[[], Any], noise: Noise) -> Any:  # noqa: ANN401
-        """Record the work, without doing it; return where its result will be."""
-
-    def replay(self) -> None:
-        """Do the work again, on what its inputs, `noise` and the weights hold by now."""
-
-
 class CudaRecording:
-    """A CUDA graph."""
+    """Records work of a device, and does it again in the same memory: a CUDA graph."""
 
     def __init__(self) -> None:
         self.graph = torch.cuda.CUDAGraph()
 
     def warm_up(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401
-        """Do the work on a stream of its own, as CUDA graphs ask."""
+        """Do the work and return its result, on a stream of its own, as CUDA graphs ask."""
         stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
@@ -52,14 +39,17 @@ class CudaRecording:
         return result
 
     def record(self, work: Callable[[], Any], noise: Noise) -> Any:  # noqa: ANN401
-        """Record the work; reseeding `noise` later reseeds the draws of the recording."""
+        """Record the work, without doing it; return where its result will be.
+
+        Reseeding `noise` later reseeds the draws of the recording.
+        """
         self.graph.register_generator_state(noise.generator)
         # Other threads, of the loader, may ask for pinned memory meanwhile.
         with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
             return work()
 
     def replay(self) -> None:
-        """Launch the graph."""
+        """Do the work again, on what its inputs, `noise` and the weights hold by now."""
         self.graph.replay()
 
 
@@ -69,7 +59,7 @@ class GraphedStep:
     `noise` is what it draws from, reseeded before each call.
     """
 
-    def __init__(self, step: Step, noise: Noise, recording: Recording) -> None:
+    def __init__(self, step: Step, noise: Noise, recording: CudaRecording) -> None:
         self.step, self.noise, self.recording = step, noise, recording
         self.taken = 0
         self.inputs: list[Batch] = []
@@ -104,7 +94,7 @@ def check_recorded(trainer: L.Trainer, method: LifelongGAN) -> None:
 class StepGraphs(L.Callback):
     """Lets each task's steps be recorded and replayed."""
 
-    recording: type[Recording] = CudaRecording
+    recording = CudaRecording
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Let the task's steps be recorded."""

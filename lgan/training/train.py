@@ -76,7 +76,7 @@ def train(config: DictConfig) -> Path:
 def build_learner(config: DictConfig, datamodule: TaskSequenceDataModule) -> Learner:
     """Build the method and the callbacks, and check that they go together."""
     method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
-    callbacks = build.build_callbacks(config)
+    callbacks = build.build_entries(config, "callbacks")
     for callback in callbacks:
         if isinstance(callback, TaskCallback):
             callback.check(method, datamodule)
@@ -86,7 +86,7 @@ def build_learner(config: DictConfig, datamodule: TaskSequenceDataModule) -> Lea
 def run(config: DictConfig, runner: SequenceRunner) -> None:
     """Train to the end, with all loggers open, and say in the record how it ended."""
     status = "failed"
-    runner.loggers = build.build_loggers(with_reachable_server(config))
+    runner.loggers = build.build_entries(with_reachable_server(config), "logger")
     try:
         for logger in runner.loggers:
             logger.log_hyperparams(redacted(plain(config)))
@@ -158,13 +158,9 @@ def open_run(
         # All rules of the protocol that the run breaks, the method's first.
         broken = [getattr(part, "declaration", "") for part in (method, *callbacks)]
         record = RunRecord(
-            data=config.data.name,
-            method=config.method.name,
-            preset=config.preset.name,
-            seed=config.seed,
-            num_tasks=datamodule.num_tasks,
-            identity=identity(config),
-            content=content,
+            data=config.data.name, method=config.method.name, preset=config.preset.name,
+            seed=config.seed, num_tasks=datamodule.num_tasks,
+            identity=identity(config), content=content,
             declaration="; ".join(dict.fromkeys(filter(None, broken))),
             tasks=[
                 {"index": task.index, "classes": list(task.classes),
