@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.checkpointing import checkpoint_rows
 from benchmarks.common import peak_memory, render
+from benchmarks.devices import device_rows
 from benchmarks.growing import growing_rows
 from benchmarks.loading import loading_rows
 from benchmarks.many_tasks import many_task_rows
@@ -33,6 +34,7 @@ PARTS = (
     ("Checkpoints inside a task, default interval: share of training time", checkpoint_rows),
     ("Several processes: efficiency (speed of N / N times the speed of one)", scaling_rows),
     ("Batches per second: lgan's loader / torch DataLoader", loading_rows),
+    ("Any device: bf16 on this CPU, and what a step reads from an accelerator", device_rows),
 )
 
 

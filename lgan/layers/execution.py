@@ -81,7 +81,10 @@ class Work:
 
 
 class Execution:
-    """Chooses, for each shape once, what costs fewer multiplications: "auto" composes or mixes."""
+    """Chooses, for each shape once, what costs fewer multiplications: "auto" composes or mixes.
+
+    On a CPU it takes the maps that it mixes as matrix products, as "multiply" does everywhere.
+    """
 
     def __init__(self, mode: Mode = "auto") -> None:
         self.mode = mode
@@ -96,8 +99,9 @@ class Execution:
         key = (x.shape, weights, inputs)
         if key not in self._chosen:
             size = work(x.shape)
-            mix = "multiply" if self.mode == "multiply" else "mix"
-            mixes = size.mix(weights, inputs, mix != "mix") < size.compose(weights, inputs)
+            multiply = self.mode == "multiply" or x.device.type == "cpu"
+            mixes = size.mix(weights, inputs, multiply) < size.compose(weights, inputs)
+            mix = "multiply" if multiply else "mix"
             self._chosen[key] = mix if mixes else "compose"
         return self._chosen[key]
 

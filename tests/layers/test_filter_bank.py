@@ -165,19 +165,21 @@ def test_positions_are_those_of_the_layer(kind) -> None:
     assert layer.kernel.positions(x.shape) == (applied, outputs)
 
 
-def test_small_pictures_are_mixed_and_large_ones_composed() -> None:
+@pytest.mark.parametrize(("device", "mix"), [("cpu", "multiply"), ("meta", "mix")])
+def test_small_pictures_are_mixed_and_large_ones_composed(device, mix) -> None:
     """K 48, B 8, np 6, nu 2: composing costs 4608 + 1152 P, mixing 1200 P, alike at P = 96."""
     layer = make()
     layer.commit()
     layer.add_task()
 
     def choose(height, width, work=layer.work):
-        return layer.execution.choose(torch.empty(1, 3, height, width, requires_grad=True), work)
+        x = torch.empty(1, 3, height, width, requires_grad=True, device=device)
+        return layer.execution.choose(x, work)
 
-    assert choose(2 * 5, 2 * 19) == "mix"  # P = 95
+    assert choose(2 * 5, 2 * 19) == mix  # P = 95
     assert choose(2 * 12, 2 * 8) == "compose"  # P = 96
     asked = []
-    assert choose(2 * 5, 2 * 19, asked.append) == "mix" and not asked  # remembered
+    assert choose(2 * 5, 2 * 19, asked.append) == mix and not asked  # remembered
     layer.commit()
     assert not layer.execution._chosen  # the sizes have changed
 
