@@ -200,8 +200,7 @@ class MeRGANRA(MemoryReplay):
             return torch.cat([images.flatten(1).float() for images in drawn], dim=1)
 
         target, images = side_by_side(draw, self.snapshot, self.generator, self.device)
-        squares = (images - target).square().sum()
-        # What is a sum over the global batch is a mean over the ranks' sums, times their number.
+        squares = (images - target).square().sum()  # the ranks' mean times `world` is the sum
         return squares / len(z) if self.alignment == "paper" else 0.5 * self.noise.world * squares
 
     def alignment_loss(self, batch_size: int) -> Tensor:

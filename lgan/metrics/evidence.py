@@ -110,6 +110,7 @@ def generate(
                 "lower training.learning_rate or look at the losses."
             )
         own.append(to_uint8(images.float()).cpu())
+        del images  # or the device would hold them through the next call
     drawn = torch.cat(distributed.dealt(own, len(calls)))
     labels = torch.cat(list(calls)).cpu()
     # What calls give over what is asked for is cut.

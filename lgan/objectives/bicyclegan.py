@@ -48,7 +48,7 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
     d_weight: Weight = 1.0  # of real + fake, of each discriminator
 
     def make(self, generator: BicycleGenerator, batch: Batch, noise: Noise) -> Made:
-        """Return both translations of the first half, the random code and the weighted KL."""
+        """Return both translations of the first half, the random code and the KL's weighted sum."""
         half, odd = divmod(len(batch["x"]), 2)
         if odd:
             raise ConfigError(
@@ -60,7 +60,6 @@ class BicycleGAN(Translation[BicycleGenerator, BicycleDiscriminator]):
         code = mean + (log_variance / 2).exp() * noise.normal(*mean.shape)
         random_code = noise.normal(*mean.shape)
         encoded, random = translator(inputs, code), translator(inputs, random_code)
-        # The losses are means over the batch, and this one is a sum over the global batch.
         kl = self.kl_weight * (half * noise.world) * divergence(mean, log_variance)
         return {"encoded": encoded, "random": random, "random_code": random_code, "kl": kl}
 

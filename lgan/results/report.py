@@ -41,13 +41,9 @@ def render(found: Collection, title: str = "lgan report") -> str:
         raise RunError("there is no complete run to report on. " + " ".join(found.warnings))
     tables = enumerate(comparison_tables(found))
     parts = [_data_part(index, table, found.of_data(table.title)) for index, table in tables]
-    environment = Environment(
-        loader=PackageLoader("lgan.results", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    loader = PackageLoader("lgan.results", "templates")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters |= {"form": format, "base64": lambda png: base64.b64encode(png).decode()}
     return environment.get_template("report.html.j2").render(
         title=title, parts=parts, warnings=found.warnings, version=__version__, metric=METRIC
