@@ -31,6 +31,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
     Args:
         splits: returns the data set; called once with ``root=root``, its folder or None.
         batch_size: pictures in the global batch.
+        capacity: networks have rows for "all" classes of the data from the start, or "grow": for
+            each class id up to the highest so far.
         steps: generator steps per task, each with `draws` real batches.
         in_memory: True decodes picture files into memory, False streams them, by `num_workers`
             processes, "auto" decodes them if they fit into `memory_limit_mb` MiB.
@@ -50,6 +52,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         class_order: Literal["natural", "random"] | Sequence[Whole] = "natural",
         class_order_seed: Whole = 0,
         num_tasks: Count | None = None,
+        capacity: Literal["all", "grow"] = "all",
         batch_size: Count = 64,
         steps: Count = 1000,
         draws: Count = 1,
@@ -60,7 +63,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.capacity = name, capacity
         self.batch_size, self.steps, self.draws, self.seed = batch_size, steps, draws, seed
         self._load = partial(splits, root=root)
         self._cut = (classes_per_task, class_order, class_order_seed, num_tasks)
@@ -121,6 +124,10 @@ class TaskSequenceDataModule(L.LightningDataModule):
         """Classes of the data set, those that no task uses included."""
         return len(self.class_names)
 
+    def rows_in(self, index: int) -> int:
+        """Return how many rows for classes the networks have in a task."""
+        return self.num_classes if self.capacity == "all" else 1 + max(self.sequence.seen(index))
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, by class id."""
@@ -151,7 +158,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
         classes = self.sequence.seen(index) if cumulative else task.classes
         images = self._loaded[0].train.of_classes(classes)
         plan = tuple(t.classes for t in self.tasks)
-        self._info = TaskInfo(index, plan, self.steps, self.batch_size, self.draws, images)
+        numbers = self.steps, self.batch_size, self.draws
+        self._info = TaskInfo(index, plan, *numbers, images, self.rows_in(index))
         self._loader = None
         by: Reader = "cumulative" if cumulative else "task"
         tasks = range(0 if cumulative else index, index + 1)

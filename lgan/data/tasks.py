@@ -33,6 +33,7 @@ class TaskInfo:
     # For training: the task's own, or of all tasks up to it if the data are cumulative; pairs
     # (`lgan.data.pairs`) where a task is a translation.
     images: Images
+    num_classes: int  # rows that networks have for classes in this task
 
     @property
     def classes(self) -> tuple[int, ...]:

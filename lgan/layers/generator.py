@@ -6,9 +6,24 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lgan.errors import RunError
+from lgan.errors import ConfigError, RunError
 from lgan.layers.protocol import TaskLayer, bake
 from lgan.seeding import mix
+
+
+class Relabelled(nn.Module):
+    """A plain network that takes classes y (B,) and gives it their rows, `table[y]`."""
+
+    table: Tensor
+
+    def __init__(self, network: nn.Module, table: Tensor) -> None:
+        super().__init__()
+        self.network, self.z_dim = network, network.z_dim
+        self.register_buffer("table", table)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return images (B, C, H, W) of noise z (B, z_dim) and classes y."""
+        return self.network(z, self.table[y])
 
 
 class TaskGenerator(nn.Module):
@@ -19,10 +34,12 @@ class TaskGenerator(nn.Module):
     """
 
     purpose: ClassVar[str] = "layers"  # stands for this kind of generator in the seeds
+    table: Tensor | None
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.seed, self.committed = seed, 0  # of further tasks' new tensors; finished tasks
+        self.register_buffer("table", None, persistent=False)  # the task's classes to rows
         self.tasks: list[Any] = []  # what each task so far is described by: its classes, at least
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
@@ -57,11 +74,50 @@ class TaskGenerator(nn.Module):
 
     def bake(self, task: int) -> nn.Module:
         """Return the plain network of a finished task, equal to the bit, in eval mode."""
-        return bake(self.network, task).eval()
+        return self.told(bake(self.network, task).eval(), task)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return the current task's images (B, C, H, W) of the inputs, z and y."""
-        return self.network(*inputs)
+        return self.network(*self.in_rows(*inputs))
+
+    def rows_of(self, classes: Sequence[int]) -> list[int]:
+        """Return which class rows of its networks, which never get more, a task's classes take.
+
+        They are the classes' own, unless one is newer than the networks: then the first ones.
+        """
+        rows = getattr(self, "num_classes", None)
+        if rows is None or max(classes, default=0) < rows:
+            return list(classes)
+        if len(classes) > rows:
+            raise ConfigError(
+                f"the classes {list(classes)} of a task are more than the {rows} that the "
+                "generator's layers were built for (with data.capacity=grow those of the first "
+                "task), and this method adds no rows to them; let tasks have fewer classes, or set "
+                "data.capacity=all."
+            )
+        return list(range(len(classes)))
+
+    def in_rows(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return the inputs z and y, the current task's classes y (B,) as rows of its networks."""
+        if self.table is None:
+            return inputs
+        z, y, *others = inputs
+        return z, self.table[y], *others
+
+    def told(self, network: nn.Module, task: int) -> nn.Module:
+        """Return a task's plain network, called with the task's classes whatever their rows."""
+        table = self._table(task)
+        return network if table is None else Relabelled(network, table)
+
+    def _table(self, task: int) -> Tensor | None:
+        told = self.tasks[task]
+        classes = told["classes"] if isinstance(told, dict) else told
+        rows = self.rows_of(classes)
+        if rows == list(classes):
+            return None
+        table = torch.zeros(1 + max(classes), dtype=torch.int64)
+        table[list(classes)] = torch.tensor(rows)
+        return table
 
     def structure(self) -> dict[str, Any]:
         """Return what describes the tasks, and how many are finished, as plain data."""
@@ -97,3 +153,5 @@ class TaskGenerator(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(self.seed, self.purpose, task))
             self.start_task(task)
+        table = self._table(task)
+        self.table = None if table is None else table.to(next(self.parameters()).device)

@@ -153,7 +153,7 @@ class GrowingGenerator(TaskGenerator):
 
     def start_task(self, task: int) -> None:
         """Widen the network and start the task on it: masks, norms and a head."""
-        classes, widths = self.tasks[task]["classes"], self.tasks[task]["widths"]
+        classes, widths = self.rows_of(self.tasks[task]["classes"]), self.tasks[task]["widths"]
         start = self.settings.start if task else 0.0
         for link, layer in zip(self.chain.links, self.layers.values(), strict=True):
             now = layer.weight.shape[layer.in_axis]

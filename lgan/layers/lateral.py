@@ -113,11 +113,11 @@ class ProgressiveTranslator(TaskGenerator):
     def bake(self, task: int) -> nn.Module:
         """Return the columns up to a task's, in eval mode; they share nothing."""
         columns = Columns(list(self.columns.columns)[: task + 1], self.columns._tape)
-        return copy.deepcopy(columns).requires_grad_(False).eval()
+        return self.told(copy.deepcopy(columns).requires_grad_(False).eval(), task)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return what the current column makes of the inputs, z and y."""
-        return self.columns(*inputs)
+        return self.columns(*self.in_rows(*inputs))
 
     def train(self, mode: bool = True) -> Self:
         """Switch the current column; those of finished tasks stay in eval mode."""

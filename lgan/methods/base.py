@@ -24,7 +24,7 @@ from lgan.callbacks.base import TaskContext, announce
 from lgan.data.tasks import TaskInfo
 from lgan.errors import RunError, TrainingDivergedError
 from lgan.methods.fit import Declared, check_fit
-from lgan.methods.saving import Saved
+from lgan.methods.growing import Growing
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.networks.modes import as_in_training, held, moved_by_others, random_devices, repeatable
 from lgan.networks.norm import looks_at_batch
@@ -35,7 +35,7 @@ from lgan.run.rewinds import Rewinds
 from lgan.seeding import Noise, mix
 
 
-class LifelongGAN(Saved, Declared):
+class LifelongGAN(Growing, Declared):
     """A generator and a discriminator that learn one task after the other.
 
     `lgan.training.runner` trains a sequence of tasks. A plain Trainer trains one, the task that
@@ -72,6 +72,7 @@ class LifelongGAN(Saved, Declared):
         self.automatic_optimization, self.test_mode = False, test_mode
         self.name, self.networks, self.objective = name, networks, objective
         self.optimizer, self.seed, self.rate_schedule = optimizer, seed, rate_schedule
+        self.num_classes = self.first_classes = networks.num_classes
         self.generator = networks.build_generator() if self.has_generator else nn.Identity()
         self.discriminator = networks.build_discriminator()
         check_fit(self, objective, self.generator, self.discriminator)
@@ -102,6 +103,8 @@ class LifelongGAN(Saved, Declared):
         self.info, self.task_index, self.step, self._earlier = info, info.index, 0, 0.0
         self.task_classes = list(info.task_classes)
         self.objective.reset()
+        if self.has_rows and info.num_classes > self.num_classes:
+            self.grow(info.num_classes)
         if self.renews_discriminator:
             self.discriminator = self.networks.build_discriminator(info.index).to(self.device)
         if self.rate_schedule is not None:

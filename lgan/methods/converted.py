@@ -12,6 +12,7 @@ from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.layers.generator import TaskGenerator
 from lgan.methods.base import LifelongGAN
+from lgan.networks.growth import Maker
 
 
 class TaskNetworks(LifelongGAN):
@@ -44,6 +45,11 @@ class Converted(TaskNetworks):
         super().__init__(**kwargs)
         self._baked: dict[int, nn.Module] = {}
         self._trained = 0
+
+    @property
+    def growing(self) -> dict[str, Maker]:
+        """All but the generator: each task's classes have its first rows in tensors of the task."""
+        return {name: make for name, make in super().growing.items() if name != "generator"}
 
     def begin_task(self, info: TaskInfo) -> None:
         """Drop the baked networks: what they show is to be read off the weights again."""

@@ -19,6 +19,7 @@ from lgan.data.tasks import TaskInfo
 from lgan.methods.base import LifelongGAN
 from lgan.networks.classifiers import SmallCNN
 from lgan.networks.factory import NetworkFactory, noise_length
+from lgan.networks.growth import Maker
 from lgan.objectives.acgan import ACGAN, Batch
 
 
@@ -67,7 +68,9 @@ class DGR(LifelongGAN):
         objective = copy.copy(objective)
         objective.class_weight = 0.0
         super().__init__(networks=replace(networks, num_classes=1), objective=objective, **kwargs)
-        self.solver = networks.build(solver or partial(SmallCNN, width=16), "solver")
+        self.num_classes = self.first_classes = networks.num_classes
+        self._make_solver = solver or partial(SmallCNN, width=16)
+        self.solver = networks.build(self._make_solver, "solver", 0)
         self.ratio, self.noise_rows = ratio, noise_rows
         self.register_module("old_generator", None)
         self.register_module("old_solver", None)
@@ -76,6 +79,17 @@ class DGR(LifelongGAN):
     def players(self) -> dict[str, nn.Module]:
         """Generator, discriminator and solver."""
         return {**super().players, "solver": self.solver}
+
+    @property
+    def growing(self) -> dict[str, Maker]:
+        """The solver alone: the GAN knows of no classes."""
+        return {"solver": self._make_solver}
+
+    def grow(self, num_classes: int) -> None:
+        """Give the solver rows for further classes."""
+        networks = self.networks
+        super().grow(num_classes)
+        self.networks = networks
 
     def begin_task(self, info: TaskInfo) -> None:
         """Take the scholar of the last task: generator and solver."""

@@ -24,6 +24,7 @@ from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.methods.fit import Trait
 from lgan.networks.factory import noise_length
+from lgan.networks.growth import widened
 from lgan.networks.modes import as_in_training, random_devices
 from lgan.objectives.base import Batch
 from lgan.objectives.translation import is_conditional, patch_mean
@@ -95,6 +96,15 @@ class EWCGAN(LifelongGAN):
         self.accumulate = accumulate
         self._check_modes()
         self._make_room(0)
+
+    def grow(self, num_classes: int) -> None:
+        """Widen the anchors by what new rows start with, of no importance."""
+        old, known = self.generator, self.num_classes
+        super().grow(num_classes)
+        start = parameters_to_vector(self.generator.parameters()).detach()
+        for name, rest in (("anchor", start), ("fisher", torch.zeros_like(start))):
+            wide = widened(getattr(self, name), old, known, self.generator, rest)
+            self.register_buffer(name, wide)
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the objective's loss; the generator's with the quadratic penalty."""

@@ -44,20 +44,24 @@ class PerTask(TaskNetworks):
         return self.finished[task] if task < len(self.finished) else self.generator
 
     def structure(self) -> dict[str, Any]:
-        """Add the number of generators kept."""
-        return super().structure() | {"finished": len(self.finished)}
+        """Add the number of generators kept, and of the rows of each where classes were added."""
+        structure = super().structure() | {"finished": len(self.finished)}
+        rows = [getattr(network, "num_classes", None) for network in self.finished]
+        return structure | ({"rows": rows} if "num_classes" in structure else {})
 
     def rebuild(self, structure: dict[str, Any]) -> None:
         """Make room for the generators kept."""
         super().rebuild(structure)
-        while len(self.finished) < structure["finished"]:
-            generator = self.networks.build_generator(len(self.finished))
+        every = structure.get("rows", [self.num_classes] * structure["finished"])
+        for task, rows in list(enumerate(every))[len(self.finished) :]:
+            generator = replace(self.networks, num_classes=rows).build_generator(task)
             self.finished.append(generator.requires_grad_(False).to(self.device))
 
     def parameter_counts(self) -> dict[str, int]:
         """Count all kept generators as stored, the working copy not; `full`: of the full width."""
         counts = super().parameter_counts()
-        full = sum(p.numel() for p in self._wide.build_generator().parameters())
+        wide = replace(self._wide, num_classes=self.networks.num_classes)
+        full = sum(p.numel() for p in wide.build_generator().parameters())
         return counts | {
             "stored": sum(p.numel() for p in self.finished.parameters()),
             "total": counts["total"] - counts["stored"],

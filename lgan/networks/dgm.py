@@ -6,7 +6,7 @@ Source: Ostapenko et al. 2019 and the official code (papers/dgm.md 1a, 1b), whic
 import math
 from functools import cache, partial
 from itertools import pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,8 @@ class DGMGenerator(nn.Module):
     16 * width * C). The last hidden layer has `width` channels, each before it twice as many. The
     first maps' side is `base_side`, None: `smallest_side`. DGMw's `init` is "xavier" in the code.
     """
+
+    classes_first: ClassVar = ("project.weight",)  # `lgan.networks.growth`
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ Source: Ostapenko et al. 2019 and the official code for ImageNet-50 at 32x32 (pa
 """
 
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +53,8 @@ class DGMResNetGenerator(nn.Module):
     (None: `num_classes`) and goes where `labels` says (`lgan.networks.dgm.goes_beside`); the code
     has 100 for 50 classes, which overwrites all but 28 of 128 noise entries.
     """
+
+    classes_first: ClassVar = ("project.weight",)  # `lgan.networks.growth`
 
     def __init__(
         self,

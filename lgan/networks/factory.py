@@ -32,7 +32,7 @@ class NetworkFactory:
     generator: Callable[..., nn.Module]  # (image_shape, num_classes) -> network
     discriminator: Callable[..., nn.Module]  # the same
     image_shape: tuple[int, int, int]  # (C, H, W)
-    num_classes: int  # of the whole sequence
+    num_classes: int  # rows that networks have for classes
     seed: int = 0
     pretrained: tuple[Pretrained, ...] = ()  # what the first task's generator starts with
 
@@ -53,10 +53,10 @@ class NetworkFactory:
         """Return a fresh discriminator; `task` picks its initial weights."""
         return self.build(self.discriminator, "discriminator", task)
 
-    def build(self, network: Callable[..., nn.Module], purpose: str, task: int = 0) -> nn.Module:
-        """Return `network(image_shape, num_classes)` initialised from (seed, purpose, task)."""
+    def build(self, network: Callable[..., nn.Module], *purpose: str | int) -> nn.Module:
+        """Return `network(image_shape, num_classes)` initialised from (seed, purpose)."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(mix(self.seed, "init", purpose, task))
+            torch.manual_seed(mix(self.seed, "init", *purpose))
             return network(self.image_shape, self.num_classes)
 
 

@@ -1,8 +1,8 @@
 """What methods, objectives and exports know of a network, whoever wrote it.
 
-The factory calls constructors with `image_shape`, (C, H, W), and `num_classes`, that of the whole
-sequence: all logits are there from the start. A network that is made for other images refuses them
-by a ConfigError.
+The factory calls constructors with `image_shape`, (C, H, W), and `num_classes`: all classes of the
+data, or those so far (data.capacity=grow), as `lgan.networks.growth` says of how rows are added. A
+network that is made for other images refuses them by a ConfigError.
 """
 
 from typing import ClassVar

@@ -47,7 +47,8 @@ def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
             value = redacted(OmegaConf.to_container(value, resolve=True))
         if value is not None:
             flat |= {key: each for key, each in flatten(value, section) if each != {}}
-    for key, unset in (("method.init_from", None), ("trainer.compile", "off")):
+    for key, unset in (("method.init_from", None), ("trainer.compile", "off"),
+                       ("data.capacity", "all")):  # fmt: skip
         if flat.get(key) == unset:  # as if the key were not there
             flat.pop(key, None)
     for folder in flat.get("data.splits.folders") or ():

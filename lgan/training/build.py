@@ -28,10 +28,18 @@ def build_datamodule(config: DictConfig) -> TaskSequenceDataModule:
     return datamodule
 
 
+def first_classes(config: DictConfig, datamodule: TaskSequenceDataModule) -> int:
+    """Return how many classes a run's networks are built for; those of later tasks come with them.
+
+    An extended run's are built as its first ancestor's were.
+    """
+    return OmegaConf.select(config, "extends.num_classes") or datamodule.rows_in(0)
+
+
 def build_method(
     config: DictConfig, image_shape: tuple[int, int, int], num_classes: int, pretrained: bool = True
 ) -> LifelongGAN:
-    """Build the method, for pictures (C, H, W) and the number of classes of the whole sequence.
+    """Build the method, for pictures (C, H, W) and a number of classes to build networks for.
 
     `pretrained` says whether `method.init_from` is obeyed: a finished run needs it no more.
     """

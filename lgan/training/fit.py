@@ -11,9 +11,11 @@ from lgan.arguments import locate
 from lgan.callbacks.base import TaskCallback
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.errors import ConfigError
+from lgan.layers.generator import TaskGenerator
 from lgan.methods import fit
 from lgan.methods.base import LifelongGAN
 from lgan.networks.factory import noise_length
+from lgan.networks.growth import check_rows, check_task_free
 from lgan.networks.pretrained import KEY
 from lgan.objectives.base import Batch
 from lgan.seeding import Noise
@@ -39,7 +41,7 @@ def check_config(config: DictConfig, image_shape: tuple[int, int, int], num_clas
     hundredths of a second for the largest networks too. No data are read, nor `method.init_from`.
     A network that looks at its numbers as it is built or called cannot be tried so, and is not.
     `image_shape` is (C, H, W) of the pictures, of a translation those of the targets; `num_classes`
-    is that of the whole sequence, of translations the number of tasks.
+    that networks are built for first, of translations the number of tasks.
     """
     check_kinds(config)
     processes = distributed.world()
@@ -78,6 +80,21 @@ def check_data(method: LifelongGAN, data: TaskSequenceDataModule, processes: int
             f"training.batch_size={data.batch_size}{each}: objective={objective.name} needs a "
             f"multiple of {objective.batch_multiple} pictures for each process."
         )
+
+
+def check_growth(method: LifelongGAN, data: TaskSequenceDataModule) -> None:
+    """Refuse networks and tasks that rows for the classes of later tasks do not go with."""
+    known, most = method.num_classes, data.rows_in(data.num_tasks - 1)
+    if most <= known:
+        return
+    if not method.has_rows:
+        check_task_free(known, most, method.networks)
+        return
+    if isinstance(method.generator, TaskGenerator):
+        for task in data.tasks:
+            method.generator.rows_of(task.classes)
+    for role, make in method.growing.items():
+        check_rows(known, most, make, method.networks, role)
 
 
 def try_out(method: LifelongGAN, size: int) -> None:

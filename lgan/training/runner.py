@@ -162,7 +162,7 @@ class SequenceRunner:
         data = self.datamodule
         state = self.method.border_state() | {
             "image_shape": list(data.image_shape),
-            "num_classes": data.num_classes,
+            "num_classes": self.method.first_classes,
             "class_names": list(data.class_names),
             "task_classes": [list(t.classes) for t in data.sequence.tasks],
         }

@@ -56,8 +56,10 @@ def train(config: DictConfig) -> Path:
                 print(f"complete already, nothing to do: {folder.path}", flush=True)
                 return folder.path
             datamodule = build.build_datamodule(config)
-            fit.check_config(config, datamodule.image_shape, datamodule.num_classes)
+            rows = build.first_classes(config, datamodule)
+            fit.check_config(config, datamodule.image_shape, rows)
             learner = build_learner(config, datamodule)
+            fit.check_growth(learner[0], datamodule)
             make_trainer = build.build_trainer_factory(config)
             # What it refuses is refused before anything is written.
             graph.check_recorded(make_trainer(), learner[0])
@@ -75,7 +77,8 @@ def train(config: DictConfig) -> Path:
 
 def build_learner(config: DictConfig, datamodule: TaskSequenceDataModule) -> Learner:
     """Build the method and the callbacks, and check that they go together."""
-    method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
+    rows = build.first_classes(config, datamodule)
+    method = build.build_method(config, datamodule.image_shape, rows)
     callbacks = build.build_entries(config, "callbacks")
     for callback in callbacks:
         if isinstance(callback, TaskCallback):

@@ -22,7 +22,8 @@ def info(
     if images is None:
         labels = torch.tensor(task_classes[task])[torch.arange(4) % len(task_classes[task])]
         images = TensorImages(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), labels)
-    settings = {"steps": 4, "batch_size": 4, "draws": 1} | numbers
+    rows = 1 + max(c for classes in task_classes for c in classes)
+    settings = {"steps": 4, "batch_size": 4, "draws": 1, "num_classes": rows} | numbers
     return TaskInfo(task, tuple(task_classes), images=images, **settings)
 
 
