@@ -29,6 +29,13 @@ ELSEWHERE = ("data.root", "data.in_memory", "data.memory_limit_mb", "data.num_wo
              *(f"callbacks.{name}" for name in
                ("guard", "losses", "progress", "parameters", "checkpoint", "stop")))  # fmt: skip
 """Keys within these sections that say where or how fast, not what, or that repeat others."""
+UNSET = {
+    "method.init_from": None, "trainer.compile": "off", "data.capacity": "all",
+    "callbacks.router._target_": "lgan.callbacks.router.TrainRouter",
+    "callbacks.router.quantile": 0.999, "callbacks.router.shrinkage": 0.01,
+    "callbacks.router.pictures": 300,
+}  # fmt: skip
+"""Keys, younger than some runs, that are as if they were not there at these values."""
 WATCHER = "callbacks.watch_"  # begins names of a user's callbacks that change no number
 RUN = "<run>"  # stands for the run's own folder in values that name it
 FETCHED = "lgan.data.torchvision_sets."  # data sets that are the same wherever they lie
@@ -47,8 +54,7 @@ def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
             value = redacted(OmegaConf.to_container(value, resolve=True))
         if value is not None:
             flat |= {key: each for key, each in flatten(value, section) if each != {}}
-    for key, unset in (("method.init_from", None), ("trainer.compile", "off"),
-                       ("data.capacity", "all")):  # fmt: skip
+    for key, unset in UNSET.items():
         if flat.get(key) == unset:  # as if the key were not there
             flat.pop(key, None)
     for folder in flat.get("data.splits.folders") or ():
