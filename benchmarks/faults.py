@@ -17,13 +17,14 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L  # noqa: N812  (Lightning's own convention)
 import torch
 
 from lgan import distributed
 from lgan.callbacks.base import TaskCallback, TaskContext
+from lgan.data.ledger import Reader
 from lgan.errors import ConfigError
 from lgan.metrics.evaluator import Evaluator
 
@@ -78,6 +79,9 @@ class FaultAt(TaskCallback):
     Raises:
         ConfigError: action or trigger is unknown.
     """
+
+    # Of an extended run, what measures is told of its parent's borders too.
+    reads: ClassVar[Reader] = "evaluation"
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ import torch
 from benchmarks.checkpointing import checkpoint_rows
 from benchmarks.common import peak_memory, render
 from benchmarks.devices import device_rows
+from benchmarks.extending import extending_rows
 from benchmarks.growing import growing_rows
 from benchmarks.loading import loading_rows
 from benchmarks.many_tasks import many_task_rows
@@ -30,6 +31,7 @@ PARTS = (
         "Many tasks: last step / the second task's, what is kept (batch 64)",
         many_task_rows,
     ),
+    ("A finished run extended by a task / the task in one go (digits)", extending_rows),
     ("Translation: Piggyback GAN, exported networks, lgan's loop (batch 1)", translation_rows),
     ("Checkpoints inside a task, default interval: share of training time", checkpoint_rows),
     ("Several processes: efficiency (speed of N / N times the speed of one)", scaling_rows),

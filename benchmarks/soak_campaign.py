@@ -11,7 +11,7 @@ from random import Random
 from statistics import median
 from typing import Any
 
-from benchmarks.soak_children import Child
+from benchmarks.soak_children import EXTEND, TRAIN, Child
 from benchmarks.soak_compare import differences
 from benchmarks.soak_configurations import Configuration
 from benchmarks.soak_plans import PLANS, Injection, Pace, Plan
@@ -124,12 +124,14 @@ class Campaign:
         return self._references[name]
 
     def start(self, plan: Plan, folder: Path, number: int, injection: Injection | None) -> Child:
-        """Start lgan-train for the nth time on a run, with a fault to come or none."""
+        """Start lgan-train, or lgan-extend, for the nth time, with a fault to come or none."""
+        own, program = self.configuration, EXTEND if self.configuration.parent else TRAIN
+        asked = [*own.command(), *plan.overrides]
+        if own.parent:
+            asked = [f"run={quote(str(self._parent()))}", f"num_tasks={own.tasks}"]
         arguments = [
-            *self.configuration.command(),
-            *plan.overrides,
-            f"run_dir={quote(str(folder / 'run'))}",
-            f"paths.cache={quote(str(self.cache))}",
+            *asked,
+            *self._places(folder / "run"),
             "trust=[benchmarks]",
             *_callback("watch_trace", "Trace", {"path": str(folder / f"trace.{number}")}),
         ]
@@ -141,7 +143,20 @@ class Campaign:
             if fault:
                 settings = fault.overrides() | {"marker": str(folder / marker)}
                 arguments += _callback(name, "FaultAt", settings)
-        return Child(arguments, folder / "output.log")
+        return Child(arguments, folder / "output.log", program)
+
+    def _places(self, run: Path) -> list[str]:
+        return [f"run_dir={quote(str(run))}", f"paths.cache={quote(str(self.cache))}"]
+
+    def _parent(self) -> Path:
+        """Return the finished run that is extended, which the first start makes."""
+        folder, tasks = self.folder / "parent", self.configuration.parent
+        if not folder.exists():
+            command = [*self.configuration.command(), f"data.num_tasks={tasks}"]
+            child = Child([*command, *self._places(folder)], self.folder / "parent.log")
+            if child.ended():
+                raise NotRecoveredError(f"undisturbed, it fails: {_complaint(child)}")
+        return folder
 
     def _start_at_once(self, plan: Plan, folder: Path, outcome: Outcome) -> None:
         """Start the same run in several processes: all but one must refuse."""

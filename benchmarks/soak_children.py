@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN = (sys.executable, "-m", "lgan.cli.train")
+EXTEND = (sys.executable, "-m", "lgan.cli.extend")
 TOKEN = "LGAN_SOAK"
 """A variable of the environment that tells the processes of one child from all others."""
 PATIENCE = 300.0

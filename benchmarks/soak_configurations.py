@@ -23,6 +23,7 @@ class Configuration:
             is one that its end alone asks for.
         every: steps between two checkpoints.
         ranks: number of processes.
+        parent: tasks of an undisturbed run, which `lgan-extend` then extends to all; 0: none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Configuration:
     steps: int = 13
     every: int = 3
     ranks: int = 1
+    parent: int = 0
 
     def command(self) -> list[str]:
         """Return the overrides that all runs of the configuration share, disturbed or not."""
@@ -114,7 +116,11 @@ def _configurations() -> list[Configuration]:
             "piggyback_gan-cyclegan-2ranks", ("method=piggyback_gan", *CYCLE, *DDP), ranks=2
         ),
     ]
-    return [*digits, *paired, *others, *ranks]
+    extended = [
+        Configuration(f"{n}-extended", (f"method={n}", *own), ("extended",), tasks=3, parent=1)
+        for n, own in (("mergan_jtr", DIGITS), ("piggyback_gan", PAIRED))
+    ]
+    return [*digits, *paired, *others, *ranks, *extended]
 
 
 CONFIGURATIONS = {configuration.name: configuration for configuration in _configurations()}

@@ -260,10 +260,21 @@ def parent(c: Configuration, pace: Pace, source: random.Random, points: int) -> 
     ])  # fmt: skip
 
 
+def extended(c: Configuration, pace: Pace, source: random.Random, points: int) -> Plan:
+    """SIGKILL while a parent's border is measured again, then at random moments in new tasks."""
+    again = [
+        Injection(0, 0, action, "task_start", file)
+        for action, file in (("kill", ""), ("before_rename", "task0.png"), ("evaluation", ""),
+                             ("before_rename", "results.json"), ("after_rename", "results.json"))
+    ]  # fmt: skip
+    later = kill(c, pace, source, points).injections
+    return Plan([*again, *(i for i in later if i.task >= c.parent)])
+
+
 PLANS: dict[str, Planner] = {
     function.__name__: function
     for function in (kill, aimed, sigterm, sigint, checkpoint, border, collecting, full, nan, twice,
-                     rank, parent)
+                     rank, parent, extended)
 }  # fmt: skip
 TITLES = {
     "kill": "SIGKILL, random moments",
@@ -278,4 +289,5 @@ TITLES = {
     "twice": "started twice at once",
     "rank": "SIGKILL of one rank",
     "parent": "SIGKILL of the parent",
+    "extended": "extended, killed",
 }

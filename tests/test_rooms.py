@@ -65,7 +65,7 @@ def test_importing_lgan_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("script", ["train", "sample", "table", "paper"])
+@pytest.mark.parametrize("script", ["train", "extend", "sample", "table", "paper"])
 def test_help_waits_for_nothing_heavy(script) -> None:
     """Importing torch alone takes longer than all that a script needs to answer."""
     heavy = "[m for m in ('torch', 'lightning', 'matplotlib') if m in sys.modules]"

@@ -59,7 +59,8 @@ class TaskContext:
 
     The method's networks are on the evaluation device. As in results.json, `references` is what the
     run's numbers depend on (callbacks add to it), `columns` is what tables show of the run (see
-    `record_values`), and `earlier_rows` are those of the tasks before.
+    `record_values`), and `earlier_rows` are those of the tasks before. `former` is the row of a
+    border that is measured again, by another yardstick: what is not recorded anew stays as it was.
     """
 
     method: Learner
@@ -70,6 +71,7 @@ class TaskContext:
     references: dict[str, Any] = field(default_factory=dict)
     columns: list[dict[str, Any]] = field(default_factory=list)
     earlier_rows: list[dict[str, Any]] = field(default_factory=list)
+    former: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._values = Values([{} for _ in range(self.task + 1)])
@@ -78,13 +80,13 @@ class TaskContext:
     @property
     def row(self) -> dict[str, Any]:
         """What is recorded of this task, as in results.json; written by the two methods below."""
-        row = {"task": self.task, **asdict(self._values), **self._parts}
+        row = {**self.former, "task": self.task, **asdict(self._values), **self._parts}
         return {key: value for key, value in row.items() if value != {}}
 
     def record(self, **parts: Any) -> None:  # noqa: ANN401  (whatever JSON can hold)
         """Add parts to the task's row, in whatever order callbacks stand."""
         for name, part in parts.items():
-            if name in self.row:
+            if name in {"task", *vars(self._values), *self._parts}:
                 raise RunError(f"'{name}' of task {self.task} is recorded twice.")
             self._parts[name] = part
 

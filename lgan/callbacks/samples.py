@@ -65,26 +65,36 @@ class FixedNoiseSamples(TaskCallback):
         drawn = distributed.spread(lambda task: self._draw(method, noise, task.classes), tasks)
         if distributed.is_main():
             self._save_targets(context.datamodule, folder, method.stamp)
-            context.record(retention=self._compare(drawn, folder, method.stamp))
+            context.record(retention=self._compare(drawn, context, folder))
             self._save(drawn, context, folder)
 
     def _noise(self, method: Learner, datamodule: TaskSequenceDataModule, folder: Path) -> Tensor:
         """Return noise (classes, rows, z_dim) or first test inputs (tasks, per_class, C, H, W)."""
         path = folder / "noise.pt"
-        if distributed.is_main() and not is_whole(path):  # the very same, if it was there before
+        if distributed.is_main():
+            # The very same, if it was there before, to which classes may have come since.
+            known = [load_stamped(path, method.stamp)["noise"]] if is_whole(path) else []
+            there = sum(map(len, known))
             # Of a translation that the run leaves out (data.num_tasks) there are no inputs.
             pictures = datamodule.task_kind == "pictures"
             count = len(datamodule.sequence) if pictures else datamodule.num_classes
-            labels = torch.arange(count).repeat_interleave(self.per_class)
-            rows = len(labels) * method.noise_rows
-            if pictures:
-                noise = to_uint8(PictureSource(datamodule, method.device)(labels))
-            else:
-                noise = Noise(self.seed).normal(rows, noise_length(method.generator))
-            self._write(path, method.stamp, noise=noise.unflatten(0, (count, -1)))
+            if there < count:
+                noise = self._draw_noise(method, datamodule, pictures, count)
+                self._write(path, method.stamp, noise=torch.cat((*known, noise[there:])))
         distributed.barrier()
         noise = load_stamped(path, method.stamp)["noise"].to(method.device)
         return noise if noise.is_floating_point() else to_float(noise)
+
+    def _draw_noise(
+        self, method: Learner, datamodule: TaskSequenceDataModule, pictures: bool, count: int
+    ) -> Tensor:
+        labels = torch.arange(count).repeat_interleave(self.per_class)
+        if pictures:
+            noise = to_uint8(PictureSource(datamodule, method.device)(labels))
+        else:
+            rows = len(labels) * method.noise_rows
+            noise = Noise(self.seed).normal(rows, noise_length(method.generator))
+        return noise.unflatten(0, (count, -1))
 
     def _save_targets(self, datamodule: TaskSequenceDataModule, folder: Path, stamp: Stamp) -> None:
         path = folder / "targets.pt"
@@ -99,8 +109,11 @@ class FixedNoiseSamples(TaskCallback):
         images = method.generate(noise[list(classes)].flatten(0, 1), labels)
         return images.unflatten(0, (len(classes), self.per_class)).float().cpu()
 
-    def _compare(self, drawn: list[Tensor], folder: Path, stamp: Stamp) -> list[dict]:
-        self._write(folder / f"learnt{len(drawn) - 1}.pt", stamp, images=drawn[-1])
+    def _compare(self, drawn: list[Tensor], context: TaskContext, folder: Path) -> list[dict]:
+        stamp, path = context.method.stamp, folder / f"learnt{context.task}.pt"
+        # What was learnt stays when a border is measured again.
+        if not context.former or not path.exists():
+            self._write(path, stamp, images=drawn[-1])
         found = []
         for task, now in enumerate(drawn):
             then = self._learnt(folder, task, stamp)

@@ -81,6 +81,7 @@ class SelectByValidation(TaskCallback):
 
     def on_task_end(self, context: TaskContext) -> None:
         """Add the best step to the task's row, and log its accuracy."""
+        self.best = self.best or context.former.get("selected")
         if self.best is None:
             return
         accuracy, name = self.best["accuracy_single_head"], "accuracy_single_head_selected"

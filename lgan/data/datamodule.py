@@ -72,6 +72,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self._info: TaskInfo | None = None
         self._loader: BatchLoader | None = None
         self.again: Again = first_attempt
+        self.learnt = 0  # tasks that an extended run has learnt: their pictures may be gone
         self.ledger = Ledger()
 
     def prepare_data(self) -> None:
@@ -88,7 +89,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
         sequence = TaskSequence(len(splits.class_names), *self._cut)
         for task in sequence:
             count = int(torch.isin(splits.train.labels, torch.tensor(task.classes)).sum())
-            check_batch_size(self.batch_size, count, task.index, distributed.world())
+            if task.index >= self.learnt:
+                check_batch_size(self.batch_size, count, task.index, distributed.world())
         self._as_read = splits
         return self._materialise(splits), sequence
 
@@ -115,6 +117,12 @@ class TaskSequenceDataModule(L.LightningDataModule):
         return self.sequence.tasks
 
     @property
+    def plan(self) -> dict[str, Any]:
+        """Names of all classes and the classes of all tasks, as plain data."""
+        tasks = [list(task.classes) for task in self.tasks]
+        return {"class_names": list(self.class_names), "task_classes": tasks}
+
+    @property
     def num_tasks(self) -> int:
         """Number of tasks."""
         return len(self.sequence)
@@ -132,6 +140,12 @@ class TaskSequenceDataModule(L.LightningDataModule):
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, by class id."""
         return self._loaded[0].class_names
+
+    @property
+    def gone(self) -> list[str]:
+        """Names of classes of tasks of which there are no training pictures any more."""
+        there = set(self._loaded[0].train.labels.tolist())
+        return [self.class_names[c] for t in self.tasks for c in t.classes if c not in there]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -2,10 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -28,6 +29,8 @@ def image_folder(
     train_limit_per_class: Count | None = None,
     seed: Whole = 0,
     background: str = BACKGROUND,
+    classes: Sequence[str] | None = None,
+    further: Sequence[Mapping[str, Any]] = (),
 ) -> ImageSplits:
     """Read ``root/train/<class>/**`` and, where they exist, ``root/val`` and ``root/test``.
 
@@ -38,22 +41,29 @@ def image_folder(
     Classes are sorted by name, as numbers if all names are numbers. Pictures, whatever size they
     have, become ``(channels, size, size)`` as `Decoder` says. `train_limit_per_class` keeps the
     first so many training pictures of each class, in the order of their paths.
+
+    `classes` names the class folders that are read, in this order; None: all. `further` has roots
+    whose classes come after those, `root` and `classes` each, as `lgan-extend` adds them; of
+    classes that came before the last such root the pictures may be gone.
     """
     if root is None:
         raise ConfigError(
             "data.root=null: image_folder needs the folder that holds train/<class>/*.png; "
             "set data.root=/path/to/it."
         )
-    base, decoder = Path(root).expanduser(), Decoder(size, channels, fit, background)
-    names = class_folders(base / "train")
-    train = read_classes([base / "train" / name for name in names], decoder)
-    given = {part: _read_part(base / part, names, decoder) for part in ("val", "test")}
-    test = given["test"] or given["val"]
-    validation = given["val"] if given["test"] else None
-    if test is None:
-        train, test = hold_out_files(train, test_fraction, seed)
-    if validation is None:
-        train, validation = hold_out_files(train, validation_fraction, seed)
+    read = partial(
+        _read_root,
+        decoder=Decoder(size, channels, fit, background),
+        shares=(test_fraction, validation_fraction),
+        seed=seed,
+    )
+    names = class_folders(Path(root).expanduser() / "train") if classes is None else list(classes)
+    parts = read(Path(root), names, whole=classes is None, may_lack=bool(further))
+    for number, each in enumerate(further, 1):
+        added = read(Path(each["root"]), each["classes"], may_lack=number < len(further))
+        parts = [_joined(old, new, len(names)) for old, new in zip(parts, added, strict=True)]
+        names += each["classes"]
+    train, validation, test = parts
     train = train.subset(limit_per_class(train.labels, train_limit_per_class))
     return check_splits(ImageSplits("image_folder", train, validation, test, tuple(names)))
 
@@ -96,9 +106,12 @@ def check_splits(splits: ImageSplits) -> ImageSplits:
             part.check()
     if isinstance(splits.train, FileImages):
         warn_of_blank(splits.train, splits.class_names)
-    # Bytes of folders' names that are not UTF-8, which no figure takes, are escaped.
-    names = (name.encode("utf-8", "surrogateescape") for name in splits.class_names)
-    return replace(splits, class_names=tuple(n.decode("utf-8", "backslashreplace") for n in names))
+    return replace(splits, class_names=tuple(map(readable, splits.class_names)))
+
+
+def readable(name: str) -> str:
+    """Return a folder's name as text; bytes that are not UTF-8, which no figure takes, escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def warn_of_blank(images: FileImages, names: Sequence[str]) -> None:
@@ -115,15 +128,53 @@ def warn_of_blank(images: FileImages, names: Sequence[str]) -> None:
         )
 
 
-def _read_part(folder: Path, names: list[str], decoder: Decoder) -> FileImages | None:
-    if not folder.is_dir():
-        return None
-    if differing := set(class_folders(folder)) ^ set(names):
-        raise DataError(
-            f"{folder} must hold the same class folders as {folder.parent / 'train'}; "
-            f"only one of the two has {', '.join(sorted(differing))}."
-        )
-    return read_classes([folder / name for name in names], decoder)
+def _read_root(
+    root: Path,
+    names: Sequence[str],
+    decoder: Decoder,
+    shares: tuple[float, float],
+    seed: int,
+    whole: bool = False,
+    may_lack: bool = False,
+) -> list[FileImages]:
+    """Return the training, validation and test pictures of some classes, or the `whole` root's."""
+    base = root.expanduser()
+    there = {n for n in names if not may_lack or (base / "train" / n).is_dir()}
+
+    def part_of(name: str) -> FileImages | None:
+        if name != "train" and not (base / name).is_dir():
+            return None
+        inside = {*class_folders(base / name)} if there else set()
+        if differing := there ^ inside if whole else there - inside:
+            raise DataError(
+                f"{base / name} must hold the same class folders as {base / 'train'}; "
+                f"only one of the two has {', '.join(sorted(differing))}."
+            )
+        return read_parts([base / name / n if n in there else None for n in names], decoder)
+
+    train, val, test = part_of("train"), part_of("val"), part_of("test")
+    assert train is not None
+    validation, test = (val, test) if test else (None, val)
+    if test is None:
+        train, test = hold_out_files(train, shares[0], seed)
+    if validation is None:
+        train, validation = hold_out_files(train, shares[1], seed)
+    return [train, validation, test]
+
+
+def _joined(old: FileImages, new: FileImages, first: int) -> FileImages:
+    """Return pictures with others behind them, whose classes begin at `first`."""
+    labels = torch.cat((old.labels, new.labels + first))
+    return FileImages([*old.paths, *new.paths], labels, old.decoder)
+
+
+def read_parts(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
+    """Return the pictures of `folders`, labelled by place in the list; None is left out."""
+    given = {place: folder for place, folder in enumerate(folders) if folder}
+    if not given:
+        return FileImages([], torch.empty(0), decoder)
+    found = read_classes([*given.values()], decoder)
+    return FileImages(found.paths, torch.tensor([*given])[found.labels], decoder)
 
 
 def _pictures(folder: Path, skipped: Counter[str]) -> list[Path]:

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from lgan.arguments import Count
 from lgan.data.decoding import BACKGROUND, Decoder
-from lgan.data.image_folder import warn_of_blank
+from lgan.data.image_folder import read_parts, warn_of_blank
 from lgan.data.images import ImageSplits
 from lgan.data.pairs import PairFiles
 from lgan.data.splitting import limit_per_class
-from lgan.data.task_folders import read_parts, task_folders
+from lgan.data.task_folders import task_folders
 from lgan.errors import DataError
 
 _LAYOUT = (

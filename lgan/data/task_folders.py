@@ -5,11 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from lgan.data.decoding import Decoder
-from lgan.data.image_folder import read_classes
-from lgan.data.images import FileImages
 from lgan.errors import ConfigError, DataError
 
 _KEYS = {"name", "root", "direction", "fetch"}
@@ -48,7 +43,7 @@ def task_folders(
             "data.splits.folders=[] must list at least one task, such as "
             "[{name: facades, root: /path/to/facades, direction: BtoA}]."
         )
-    _check(entries)
+    check_entries(entries)
     found = [_task_folder(entry, Path(root or ".").expanduser()) for entry in entries]
     for task in found:
         for part in needed:
@@ -69,18 +64,10 @@ def require_names(tasks: Sequence[str], known: Collection[str]) -> None:
         )
 
 
-def read_parts(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
-    """Return the pictures of `folders`, labelled by place in the list; None is left out."""
-    given = {task: folder for task, folder in enumerate(folders) if folder}
-    if not given:
-        return FileImages([], torch.empty(0), decoder)
-    found = read_classes([*given.values()], decoder)
-    return FileImages(found.paths, torch.tensor([*given])[found.labels], decoder)
-
-
-def _check(entries: Sequence[Mapping[str, Any]]) -> None:
+def check_entries(entries: Sequence[Mapping[str, Any]], where: str = "data.splits.folders") -> None:
+    """Refuse entries of the list at the key `where` that are no tasks, or share a name."""
     for number, entry in enumerate(entries):
-        key = f"data.splits.folders[{number}]"
+        key = f"{where}[{number}]"
         if "name" not in entry or not set(entry) <= _KEYS:
             raise ConfigError(
                 f"{key} has the keys {', '.join(sorted(entry))}; it needs name and direction, and "
@@ -90,7 +77,7 @@ def _check(entries: Sequence[Mapping[str, Any]]) -> None:
             raise ConfigError(f"{key}.direction={way} must be AtoB (A is the input) or BtoA.")
     names = [entry["name"] for entry in entries]
     if len(set(names)) < len(names):
-        raise ConfigError(f"data.splits.folders has the names {names}; each must be another.")
+        raise ConfigError(f"{where} has the names {names}; each must be another.")
 
 
 def _task_folder(entry: Mapping[str, Any], base: Path) -> TaskFolder:

@@ -7,11 +7,11 @@ import torch
 
 from lgan.arguments import Count
 from lgan.data.decoding import BACKGROUND, Decoder
-from lgan.data.image_folder import warn_of_blank
+from lgan.data.image_folder import read_parts, warn_of_blank
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import UnpairedImages
 from lgan.data.splitting import limit_per_class
-from lgan.data.task_folders import TaskFolder, read_parts, task_folders
+from lgan.data.task_folders import TaskFolder, task_folders
 
 _PARTS = ("trainA", "trainB", "testA", "testB")
 _LAYOUT = f"{', '.join(_PARTS)} with pictures (CycleGAN's layout)"

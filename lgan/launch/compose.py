@@ -1,7 +1,7 @@
 """From overrides to the config that `lgan-train` would make of them."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -21,14 +21,18 @@ def config_path() -> str:
     return str(packaged if packaged.is_dir() else package.parent / "conf")
 
 
-def compose_run(overrides: Sequence[str]) -> DictConfig:
-    """Return the config of one run, inside a Hydra app too."""
+def compose_run(
+    overrides: Sequence[str],
+    script: str = "train",
+    make: Callable[[DictConfig], DictConfig] = lambda config: config,
+) -> DictConfig:
+    """Return the config of one run, inside a Hydra app too: what `make` makes of the script's."""
     register_resolvers()
     state = GlobalHydra.instance()
     outer, state.hydra = state.hydra, None  # only one may be initialised
     try:
         with initialize_config_dir(config_path(), version_base="1.3"):
-            config = compose("train", overrides=list(overrides))
+            config = make(compose(script, overrides=list(overrides)))
             OmegaConf.resolve(config)
     except (HydraException, OmegaConfBaseException) as error:
         said = " ".join(str(error).split())

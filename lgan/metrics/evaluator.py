@@ -1,5 +1,6 @@
 """Everything that is measured on tasks 0..t after training task t, by a list of metrics."""
 
+import math
 from collections.abc import Mapping
 from itertools import chain
 from typing import Any
@@ -28,6 +29,7 @@ class Evaluator(Reference):
     ) -> None:
         super().__init__(**settings)
         self.metrics = [metric for metric in metrics.values() if metric is not None]
+        self.blind: list[int] = []  # tasks of which real test images are no longer there
         self.references: dict[str, Any] = {}  # for the record, filled by `prepare`
         self.columns = [column for metric in self.metrics for column in metric.columns]
 
@@ -39,7 +41,10 @@ class Evaluator(Reference):
         classifier = self.classifier if extractor or "classifier" in needs else None
         if extractor:
             _ = self.features  # what cannot be had is known before the first task
-        counts = torch.bincount(self.compared.labels).tolist()
+        counts = torch.bincount(self.compared.labels, minlength=data.num_classes).tolist()
+        self.blind = [
+            t for t, classes in enumerate(self.tasks) if not all(counts[c] for c in classes)
+        ]
         if is_main():
             self._warn(classifier, counts)
         self.references = {
@@ -63,11 +68,16 @@ class Evaluator(Reference):
                 "Raise evaluation.classifier_training.steps, or choose another evaluation=."
             )
         for index, classes in enumerate(self.tasks):
-            real = sum(counts[c] for c in classes if c < len(counts))
+            real = sum(counts[c] for c in classes)
             drawn = sum(map(self.samples_of, classes))
             empty = [type(m).__name__ for m in self.metrics if m.least > min(real, drawn)]
-            if empty:
-                names = ", ".join(self.data.class_names[c] for c in classes)
+            names = ", ".join(self.data.class_names[c] for c in classes)
+            if index in self.blind:
+                warn(
+                    f"of task {index} ({names}), which a run before has learnt, there are no real "
+                    "test images any more: what depends on them is null."
+                )
+            elif empty:
                 warn(
                     f"task {index} ({names}) has {real} real test images and {drawn} generated "
                     f"ones: {', '.join(empty)} will be empty, as some need "
@@ -83,7 +93,13 @@ class Evaluator(Reference):
             raise RunError("Evaluator.prepare must be called before Evaluator.evaluate.")
         evidence = Evidence(self, task, make_sampler, head, jointly)
         values = Values([{} for _ in evidence.tasks])
-        for metric in self.metrics:
+        blind = [t for t in self.blind if t <= task]
+        for metric in self.metrics if len(blind) <= task else ():
             if all(map(evidence.has, metric.needs)):
                 values.add(metric.measure(evidence))
+        unknown = {str(c) for t in blind for c in self.tasks[t]}
+        for each in values.per_class.values():
+            each |= dict.fromkeys(unknown & each.keys(), math.nan)
+        for told in [*(values.metrics[t] for t in blind), *([values.overall] if blind else [])]:
+            told |= dict.fromkeys(told, math.nan)
         return values

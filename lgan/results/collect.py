@@ -224,7 +224,9 @@ def _drop_doubles(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
 
 
 def _is_own_seed(key: str) -> bool:
-    """Whether a key is the run's own seed, over which tables average."""
+    """Whether a key is the run's own seed, over which tables average, or tells of its parent's."""
+    if key == "extends.identity":
+        return True
     section, *rest = key.split(".")
     return section == "seed" or (rest == ["seed"] and section not in MEASURED)
 

@@ -125,18 +125,24 @@ def collect(folder: Path) -> None:
     store = folder / TENSORS
     for path in store.glob("*.tmp"):
         discard(path)
-    named: set[Any] = set()
-    lists: dict[str, dict[str, Any]] = {}
-    for path in folder.glob("task*.pt*") if store.is_dir() else ():
-        try:
-            state = load_tensors(path)["state"]
-            names = _names(path, state, lists) if isinstance(state, str) else state
-            named |= {digest for digest in names.values() if isinstance(digest, str)}
-        except Exception:  # whatever is wrong with it: its tensors may be of use yet
-            return
+    try:
+        named = named_by(folder.glob("task*.pt*") if store.is_dir() else ())
+    except Exception:  # whatever is wrong with a border: its tensors may be of use yet
+        return
     for path in _stored(store):
-        if path.stem not in named and path.stem not in lists:
+        if path.name not in named:
             discard(path)
+
+
+def named_by(borders: Iterable[Path]) -> set[str]:
+    """Return the files of the store that border files come by: tensors, and lists of them."""
+    digests: set[Any] = set()
+    lists: dict[str, dict[str, Any]] = {}
+    for path in borders:
+        state = load_tensors(path)["state"]
+        names = _names(path, state, lists) if isinstance(state, str) else state
+        digests |= {digest for digest in names.values() if isinstance(digest, str)}
+    return {f"{digest}.pt" for digest in digests} | {f"{digest}.names" for digest in lists}
 
 
 def set_damaged_aside(folder: Path) -> list[str]:

@@ -17,14 +17,15 @@ from lgan.redaction import redacted
 
 LEARNT = ("seed", "preset", "data", "network", "objective", "method", "optimizer",
           "training.rate_schedule", "training.test_mode", "trainer.precision",
-          "trainer.compile")  # fmt: skip
+          "trainer.compile", "extends")  # fmt: skip
 """What of a config decides what is learnt: all that is built and read, at its value.
 
 The rest of `training` only says what other keys are; one that a run does not use names no run.
 """
 MEASURED = ("evaluation", "selection", "callbacks")
 """The sections that decide how it is measured; not every config has each of them."""
-ELSEWHERE = ("data.root", "data.in_memory", "data.memory_limit_mb", "data.num_workers",
+ELSEWHERE = ("extends.run", "extends.copy", "data.root", "data.splits.further", "data.in_memory",
+             "data.memory_limit_mb", "data.num_workers",
              "evaluation.cache_dir", "callbacks.evaluation.evaluator",
              *(f"callbacks.{name}" for name in
                ("guard", "losses", "progress", "parameters", "checkpoint", "stop")))  # fmt: skip

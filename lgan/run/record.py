@@ -32,7 +32,8 @@ class RunRecord:
     what tables show of the metrics (`lgan.run.columns.Column`; older records have none), `ledger`
     whose real pictures were opened while each task was trained (`lgan.data.ledger`). `identity` is
     `lgan.run.identity.identity` of the config, `content` what `lgan.data.content` says of the data,
-    with the digests of `method.init_from`; in older records both are empty.
+    with the digests of `method.init_from`; in older records both are empty. `parent` is of a run
+    that extends another one (`lgan.run.adoption`): which, the number of its tasks, and its rows.
     """
 
     data: str
@@ -52,6 +53,7 @@ class RunRecord:
     rewinds: list[dict[str, Any]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     ledger: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    parent: dict[str, Any] | None = None
     format: int = FORMAT
 
     @property
@@ -61,6 +63,11 @@ class RunRecord:
             return {}
         content = [self.content["digest"], self.content.get("init_from")]
         return {"run": digest_of(self.identity), "content": digest_of(content)}
+
+    @property
+    def adopted(self) -> int:
+        """Number of tasks that a run which it extends has learnt; 0: it extends none."""
+        return self.parent["tasks"] if self.parent else 0
 
     @property
     def complete(self) -> bool:
@@ -226,6 +233,8 @@ def _faults(content: dict[str, Any]) -> Iterator[str]:
         yield "it has more rows than tasks"
     if not _is_provenance(content.get("identity", {}), content.get("content", {})):
         yield "'identity' and 'content' should be mappings as lgan wrote them"
+    if not _is_parent(content.get("parent")):
+        yield "'parent' should be null, or have a row for each of its tasks"
     yield from chain.from_iterable(map(_row_faults, content["rows"], count()))
 
 
@@ -236,6 +245,12 @@ def _is_provenance(identity: Any, data: Any) -> bool:  # noqa: ANN401
     if not isinstance(data.get("digest"), str) or not isinstance(classes, dict):
         return False
     return all(isinstance(c, dict) and keys <= c.keys() for c in classes.values())
+
+
+def _is_parent(parent: Any) -> bool:  # noqa: ANN401
+    if not isinstance(parent, dict):
+        return parent is None
+    return isinstance(parent.get("rows"), list) and len(parent["rows"]) == parent.get("tasks")
 
 
 def _row_faults(row: Any, index: int) -> Iterator[str]:  # noqa: ANN401

@@ -24,6 +24,7 @@ METHOD_KEYS = {"init_from": Text | Annotated[list[Text], MinLen(1)] | None}
 def build_datamodule(config: DictConfig) -> TaskSequenceDataModule:
     """Build the datamodule and load what is needed to know classes and shapes."""
     datamodule = make(config, "data")
+    datamodule.learnt = OmegaConf.select(config, "extends.tasks") or 0
     datamodule.setup()
     return datamodule
 

@@ -97,6 +97,16 @@ def check_growth(method: LifelongGAN, data: TaskSequenceDataModule) -> None:
         check_rows(known, most, make, method.networks, role)
 
 
+def check_old_pictures(method: LifelongGAN, data: TaskSequenceDataModule) -> None:
+    """Refuse a method that trains on old pictures where some of them are gone."""
+    if method.cumulative_data and data.gone:
+        raise ConfigError(
+            f"method={method.name} trains on the pictures of all tasks, and those of "
+            f"{', '.join(data.gone)} are gone: restore them; methods that keep no real data can be "
+            "extended without."
+        )
+
+
 def try_out(method: LifelongGAN, size: int) -> None:
     """Take a step of the objective on plain networks and `size` pictures, on the meta device.
 

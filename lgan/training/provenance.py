@@ -32,7 +32,7 @@ def check_complete(folder: RunFolder, config: DictConfig) -> None:
     content = record.content
     # The user's own pictures may have changed; those that lgan fetched are checked when it does.
     if content.get("root") is not None or content.get("init_from"):
-        content = content_record(config, build.make(config, "data"))
+        content = content_record(config, build.build_datamodule(config))
     check_same(folder, record, config, content)
 
 

@@ -4,15 +4,18 @@
 the last finished task) and `_fit` (from a checkpoint inside a task).
 """
 
+import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 
 from lgan import distributed
+from lgan.arguments import NOTHING
 from lgan.callbacks.base import TaskContext, announce
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.ledger import breaches
@@ -44,9 +47,13 @@ class SequenceRunner:
 
     def run(self) -> None:
         """Train the tasks that are not finished yet."""
-        start = self._restore()
+        start = distributed.decided(self._start)
+        self.method.stamp = self.record.stamp
+        del self.record.rows[start:]
         ledger = self.datamodule.ledger
         ledger.entries = self.record.ledger
+        self._measure_again()
+        self._restore(start)
         for task in range(start, self.datamodule.num_tasks):
             with ledger.training(task):
                 self._run_task(task)
@@ -76,25 +83,14 @@ class SequenceRunner:
 
     def _run_task(self, task: int) -> None:
         """Train a task, from the border before it to the one behind it."""
-        method, record = self.method, self.record
-        trainer = self.make_trainer(
-            callbacks=self.callbacks,
-            logger=self.loggers,
-            default_root_dir=self.folder.path,
-            # Lightning would put a bar of its own in place of one that was left out.
-            enable_progress_bar=any(isinstance(c, ProgressBar) for c in self.callbacks),
-        )
+        method = self.method
+        trainer = self._make_trainer()
         own, others = method.configure_callbacks(), self.callbacks
         # Lightning takes the networks to the device for the fit only; borders need it too.
         method.to(trainer.strategy.root_device)
 
         info = self.datamodule.open(task, method.cumulative_data)
-        context = TaskContext(
-            *(method, self.datamodule, task, self.folder.path, self.loggers),
-            references=dict(record.references),
-            columns=list(record.columns),
-            earlier_rows=record.rows,
-        )
+        context = self._context(method, task)
         announce("on_task_start", [*own, *others], context)  # make room, then prepare
         method.begin_task(info)
 
@@ -110,6 +106,27 @@ class SequenceRunner:
         context.record(steps=method.step, train_seconds=seconds, **method.report())
         announce("on_task_end", others, context)  # measure and draw
         self._save(task, context)
+
+    def _make_trainer(self) -> L.Trainer:
+        return self.make_trainer(
+            callbacks=self.callbacks,
+            logger=self.loggers,
+            default_root_dir=self.folder.path,
+            # Lightning would put a bar of its own in place of one that was left out.
+            enable_progress_bar=any(isinstance(c, ProgressBar) for c in self.callbacks),
+        )
+
+    def _context(
+        self, method: LifelongGAN, task: int, former: Mapping[str, Any] = NOTHING
+    ) -> TaskContext:
+        record = self.record
+        return TaskContext(
+            *(method, self.datamodule, task, self.folder.path, self.loggers),
+            references=dict(record.references),
+            columns=list(record.columns),
+            earlier_rows=record.rows,
+            former=dict(former),
+        )
 
     def _fit(self, trainer: L.Trainer, task: int) -> None:
         """Train one task, on from a checkpoint inside it, to which the logs are cut back."""
@@ -128,25 +145,54 @@ class SequenceRunner:
             self.folder, task, self.datamodule.steps, self.record.stamp, self._say
         )
 
-    def _restore(self) -> int:
-        """Load the last finished task's state; return the index of the next task."""
-        start = distributed.decided(self._start)
+    def _measure_again(self) -> None:
+        """Give each adopted border its row, so that all rows are measured by one yardstick."""
+        record = self.record
+        measuring = [c for c in self.callbacks if getattr(c, "reads", "")]
+        for task in range(len(record.rows), record.adopted):
+            assert record.parent is not None
+            path, former = self.folder.border(task), record.parent["rows"][task]
+            if not path.exists():
+                self._say(
+                    f"the border of task {task} was not kept by {record.parent['run']}, so nothing "
+                    "is measured of it again."
+                )
+                record.add_row({**former, "metrics": [{}] * (task + 1), "overall": {}})
+                continue
+            method = copy.deepcopy(self.method)  # one that stays as it is for what comes
+            checkpoints.restore(method, path, load_border(path))
+            method.task_classes = [task.classes for task in self.datamodule.tasks]
+            method.to(self._make_trainer().strategy.root_device)
+            rewind(self.loggers, method.total_steps)
+            context = self._context(method, task, former)
+            with self.datamodule.ledger.training(task):
+                announce("on_task_start", measuring, context)
+                announce("on_task_end", measuring, context)
+            self._add_row(context)
+
+    def _restore(self, start: int) -> None:
+        """Load the state after the last of so many finished tasks."""
         if start:
             path = self.folder.border(start - 1)
             checkpoints.restore(self.method, path, load_border(path))
             if distributed.is_main():  # a process may have been killed before it came to that
                 older = [task for task in self.folder.borders() if task < start]
                 thin_out(self.folder.checkpoints, older, self.keep)
-        self.method.stamp = self.record.stamp
-        del self.record.rows[start:]
-        return start
 
     def _start(self) -> int:
         """Return the task to go on with, as the disk says; only rank 0 looks."""
         checkpoints.remove_leftovers(self.folder)
         collect(self.folder.checkpoints)
-        most, rows = self.datamodule.num_tasks, len(self.record.rows)
-        return checkpoints.whole_tasks(self.folder, most, rows, self.record.stamp, self._say)
+        most, record = self.datamodule.num_tasks, self.record
+        rows = max(len(record.rows), record.adopted)
+        start = checkpoints.whole_tasks(self.folder, most, rows, record.stamp, self._say)
+        if start < record.adopted:
+            raise RunError(
+                f"{self.folder.path} has lost the border of task {record.adopted - 1}, adopted "
+                f"from {record.parent and record.parent['run']}: restore it from a copy, or give "
+                "lgan-extend another run_dir."
+            )
+        return start
 
     def _say(self, sentence: str) -> None:
         """Say aloud, and in the record, what went wrong and what is done about it."""
@@ -156,21 +202,23 @@ class SequenceRunner:
 
     def _save(self, task: int, context: TaskContext) -> None:
         """Write the row, then the state, then "complete": each file implies those before it."""
-        self.record.references, self.record.columns = context.references, context.columns
-        self.record.add_row(context.row)
-        self.save_record()
+        self._add_row(context)
         data = self.datamodule
         state = self.method.border_state() | {
             "image_shape": list(data.image_shape),
             "num_classes": self.method.first_classes,
-            "class_names": list(data.class_names),
-            "task_classes": [list(t.classes) for t in data.sequence.tasks],
+            **data.plan,
         }
         if distributed.is_main():
             self._listed = save_border(self.folder.border(task), state, self._listed)
             thin_out(self.folder.checkpoints, self.folder.borders(), self.keep)
             checkpoints.clear(self.folder)
         distributed.barrier()
+
+    def _add_row(self, context: TaskContext) -> None:
+        self.record.references, self.record.columns = context.references, context.columns
+        self.record.add_row(context.row)
+        self.save_record()
 
     def save_record(self) -> None:
         """Write results.json; only rank 0 does."""

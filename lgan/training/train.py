@@ -19,6 +19,7 @@ from lgan.errors import RunError, TrainingDivergedError, warn
 from lgan.methods.base import LifelongGAN
 from lgan.redaction import redacted
 from lgan.run import checkpoints, loggers, signals
+from lgan.run.adoption import Parent
 from lgan.run.folder import RunFolder
 from lgan.run.identity import identity, register_resolvers
 from lgan.run.lock import run_lock
@@ -79,6 +80,8 @@ def build_learner(config: DictConfig, datamodule: TaskSequenceDataModule) -> Lea
     """Build the method and the callbacks, and check that they go together."""
     rows = build.first_classes(config, datamodule)
     method = build.build_method(config, datamodule.image_shape, rows)
+    fit.check_old_pictures(method, datamodule)
+    callbacks = build.build_entries(config, "callbacks")
     callbacks = build.build_entries(config, "callbacks")
     for callback in callbacks:
         if isinstance(callback, TaskCallback):
@@ -151,8 +154,12 @@ def open_run(
     """Make the run's folder, or check that the run in it may go on; return its record, running."""
     if not folder.config.exists():
         check_siblings(folder, config, content)
+    extends, known = config.get("extends"), (folder.path / FILE_NAME).exists()
+    parent = Parent(extends.run) if extends and not known else None
+    if parent:
+        parent.check(extends, content)
     folder.open(config, config.resume)
-    if (folder.path / FILE_NAME).exists():
+    if known:
         record = RunRecord.load(folder.path)
         check_same(folder, record, config, content)
         record.status, record.error = "running", None
@@ -171,6 +178,10 @@ def open_run(
                 for task in datamodule.tasks
             ],
         )  # fmt: skip
+    if parent:  # before the record is there: a process that is killed meanwhile begins again
+        parent.adopt(
+            folder, record, datamodule.plan, extends["copy"]
+        )  # DictConfig.copy is a method
     record.save(folder.path)
     return record
 

@@ -9,9 +9,8 @@ import pytest
 
 from lgan.data import content
 from lgan.data.content import changes, content_of
-from lgan.data.image_folder import image_folder
+from lgan.data.image_folder import image_folder, read_parts
 from lgan.data.images import FileImages, ImageSplits, TensorImages
-from lgan.data.task_folders import read_parts
 
 
 def splits(root: Path, **settings: float) -> ImageSplits:

@@ -33,15 +33,21 @@ SHORT = [
 ]
 
 
+TWO = ["method=dgm_w", "trainer.devices=2"]
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def start(cache: Path, *arguments: str, python: str | None = None) -> subprocess.Popen:
+def start(
+    cache: Path, *arguments: str, python: str | None = None, script: str = "train"
+) -> subprocess.Popen:
     flags = [a for a in arguments if a.startswith("-")]  # Hydra wants them before the overrides
-    overrides = [*SHORT, f"paths.cache={cache}", *(a for a in arguments if a not in flags)]
-    command = [python or warm.python(), "-m", "lgan.cli.train", *flags, *overrides]
+    own = SHORT if script == "train" else SHORT[-2:]
+    overrides = [*own, f"paths.cache={cache}", *(a for a in arguments if a not in flags)]
+    command = [python or warm.python(), "-m", f"lgan.cli.{script}", *flags, *overrides]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
@@ -61,27 +67,47 @@ def fault(step: int, action: str, marker: Path, rank: int) -> list[str]:
     return ["trust=[benchmarks]", *own]
 
 
+@pytest.fixture(scope="module")
+def whole(cache, tmp_path_factory) -> Path:
+    """Return a run of two tasks in two processes that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("two") / "whole"
+    finish(start(cache, *TWO, f"run_dir={folder}"))
+    return folder
+
+
 def states(folder: Path) -> list[dict[str, torch.Tensor]]:
     return [load_border(folder / f"checkpoints/task{t}.pt")["state"] for t in range(2)]
 
 
-def test_a_rank_that_dies_stops_the_run_which_then_goes_on_bit_for_bit(cache, tmp_path) -> None:
+def assert_equal(one: Path, other: Path) -> None:
+    for whole, resumed in zip(states(one), states(other), strict=True):
+        assert whole.keys() == resumed.keys()
+        for key in whole:
+            assert torch.equal(whole[key], resumed[key]), key
+    rows = [RunRecord.load(folder).rows for folder in (one, other)]
+    assert [r["overall"] for r in rows[0]] == [r["overall"] for r in rows[1]]
+    assert [r["retention"] for r in rows[0]] == [r["retention"] for r in rows[1]]
+
+
+def test_a_run_that_is_extended_in_two_processes_is_that_of_one_go(cache, whole, tmp_path) -> None:
+    finish(start(cache, *TWO, "data.num_tasks=1", f"run_dir={tmp_path}/parent"))
+    asked = [f"run={tmp_path}/parent", "num_tasks=2", f"run_dir={tmp_path}/run"]
+    finish(start(cache, *asked, *TWO[1:], script="extend"))
+    assert_equal(whole, tmp_path / "run")
+
+
+def test_a_rank_that_dies_stops_the_run_which_then_goes_on_bit_for_bit(
+    cache, whole, tmp_path
+) -> None:
     """DGM's discriminator has batch statistics: each rank's own, saved from each rank."""
-    two = ["method=dgm_w", "trainer.devices=2"]
-    finish(start(cache, *two, f"run_dir={tmp_path}/whole"))
-    broken = [*two, f"run_dir={tmp_path}/broken"]
+    broken = [*TWO, f"run_dir={tmp_path}/broken"]
     died = start(cache, *broken, *fault(5, "kill", tmp_path / "marker", rank=1))
     error = died.communicate(timeout=180)[1]
     assert died.returncode == 1
     assert "error: rank 1 was ended by SIGKILL" in error and "Traceback" not in error
     assert "the same command goes on from there" in error
     finish(start(cache, *broken))
-    for whole, resumed in zip(states(tmp_path / "whole"), states(tmp_path / "broken"), strict=True):
-        assert whole.keys() == resumed.keys()
-        for key in whole:
-            assert torch.equal(whole[key], resumed[key]), key
-    rows = [RunRecord.load(tmp_path / name).rows for name in ("whole", "broken")]
-    assert [r["overall"] for r in rows[0]] == [r["overall"] for r in rows[1]]
+    assert_equal(whole, tmp_path / "broken")
 
 
 def test_a_sweep_starts_its_own_ranks_for_every_job(cache, tmp_path) -> None:

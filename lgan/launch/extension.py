@@ -1,0 +1,176 @@
+"""The config of a run that goes on from a finished one with further tasks, as `lgan-extend` asks.
+
+It is an ordinary run's, with a section `extends`; training adopts the parent's borders
+(`lgan.run.adoption`) before the first new task.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from lgan.arguments import Count, Text, plain, settings_of
+from lgan.data.image_folder import class_folders, readable
+from lgan.data.task_folders import check_entries
+from lgan.data.tasks import TaskSequence
+from lgan.errors import ConfigError
+from lgan.launch.compose import compose_run
+from lgan.run.adoption import Parent
+from lgan.run.folder import RunFolder
+from lgan.run.identity import register_resolvers
+from lgan.run.record import FILE_NAME, RunRecord
+
+IMAGE_FOLDER = "lgan.data.image_folder.image_folder"
+OWN = ("run", "num_tasks", "folders", "data", "copy")
+"""Keys of conf/extend.yaml that say what is new; the others stand in place of the parent's."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the keys `OWN` of conf/extend.yaml say, but `data`."""
+
+    run: Text
+    num_tasks: Count | None
+    folders: list[dict[str, Any]]
+    copy: bool
+
+
+def extension_of(config: DictConfig) -> DictConfig:
+    """Return the whole config of the run that conf/extend.yaml, composed, asks for.
+
+    That of an extended run which was stopped if nothing new is asked: its parent may be gone.
+    """
+    register_resolvers()
+    wish, classes = Wish(**settings_of(Wish, config)), config.data
+    asked = wish.num_tasks is not None or wish.folders or classes.root is not None
+    if not asked and (stopped := _stopped(RunFolder(wish.run))) is not None:
+        stopped.trust = config.trust
+        return stopped
+    parent = Parent(wish.run)
+    if not asked:
+        raise ConfigError(
+            f"{parent} has learnt {', '.join(parent.names)}: say what comes next, by num_tasks=... "
+            "(of a data set cut short), folders=[...] (of a translation) or data.root=DIR (of "
+            "data=image_folder)."
+        )
+    whole, places = plain(parent.config), _places(parent.config)
+    content = {k: part if k == "data" else _moved(part, places) for k, part in whole.items()}
+    own = cast(dict[str, Any], OmegaConf.to_container(config, resolve=False))
+    content["callbacks"] |= own.pop("callbacks")
+    content |= {k: v for k, v in own.items() if k not in OWN and v is not None}
+    for key in ("precision", "compile"):
+        if (now := content["trainer"].get(key)) != (then := whole["trainer"].get(key)):
+            raise ConfigError(
+                f"trainer.{key}={now} is not how {parent} was trained; add trainer.{key}={then}."
+            )
+    content["method"].pop("init_from", None)  # only the first task begins with it
+    _add_tasks(content["data"], parent, wish, classes)
+    content["extends"] = {"run": wish.run, **parent.told, "copy": wish.copy}
+    return OmegaConf.create(content)
+
+
+def compose_extension(overrides: Sequence[str]) -> DictConfig:
+    """Return the whole config of the run that `lgan-extend` would make of overrides."""
+    return compose_run(overrides, "extend", extension_of)
+
+
+def _stopped(folder: RunFolder) -> DictConfig | None:
+    """Return the config of a run that extends another one and was stopped; None of others."""
+    if not folder.config.exists() or not (folder.path / FILE_NAME).exists():
+        return None
+    config = folder.load_config()
+    return config if config.get("extends") and not RunRecord.load(folder.path).complete else None
+
+
+def _add_tasks(data: dict[str, Any], parent: Parent, wish: Wish, classes: DictConfig) -> None:
+    """Let what is wished for come after the parent's tasks."""
+    if wish.folders:
+        _add_folders(data, parent, wish.folders)
+    if classes.root is not None:
+        _add_classes(data, parent, classes)
+    if wish.num_tasks is not None:
+        data["num_tasks"] = wish.num_tasks
+        if wish.num_tasks <= parent.tasks:
+            raise ConfigError(
+                f"num_tasks={wish.num_tasks} must be more than the {parent.tasks} tasks that "
+                f"{parent} has learnt already."
+            )
+
+
+def _add_folders(data: dict[str, Any], parent: Parent, folders: list[dict[str, Any]]) -> None:
+    """Let new translation tasks come after the parent's."""
+    splits = data["splits"]
+    if "folders" not in splits:
+        raise ConfigError(
+            f"folders=[...] needs a run on paired_folders or unpaired_folders; {parent} has "
+            f"data={data['name']}, of which num_tasks=... takes further tasks, if it has any."
+        )
+    check_entries(folders, "folders")
+    for number, entry in enumerate(folders):
+        if entry["name"] in parent.names:
+            raise ConfigError(
+                f"folders[{number}].name={entry['name']} is a task of {parent} already, beside "
+                f"{', '.join(parent.names)}: give the new one another name."
+            )
+    old = {entry["name"]: entry for entry in splits["folders"]}
+    added = [entry | {"root": _absolute(entry)} for entry in folders]
+    splits |= {"folders": [*(old[name] for name in parent.names), *added], "tasks": None}
+    data["num_tasks"] = None
+
+
+def _add_classes(data: dict[str, Any], parent: Parent, wish: DictConfig) -> None:
+    """Let tasks of new classes come after the parent's; those that it does not use stay last."""
+    splits, known = data["splits"], parent.last["class_names"]
+    if splits["_target_"] != IMAGE_FOLDER:
+        raise ConfigError(
+            f"data.root={wish.root} needs a run on data=image_folder; {parent} has "
+            f"data={data['name']}, of which num_tasks=... takes further tasks, if it has any."
+        )
+    root = Path(wish.root).expanduser().absolute()
+    names = [name for name in class_folders(root / "train") if readable(name) not in known]
+    if not names:
+        raise ConfigError(
+            f"data.root={wish.root} has no class but those that {parent} knows already: "
+            f"{', '.join(known)}."
+        )
+    old = [list(task["classes"]) for task in parent.record.tasks]
+    cut = plain(wish.classes_per_task) or len(old[-1]), plain(wish.class_order)
+    new = TaskSequence(len(names), *cut, data["class_order_seed"])
+    order = [c for task in old for c in task]
+    order += [len(known) + c for task in new for c in task.classes]
+    sizes = [*map(len, old), *(len(task.classes) for task in new)]
+    unused = [c for c in range(len(known)) if c not in order]
+    data |= {"class_order": [*order, *unused], "classes_per_task": sizes, "num_tasks": len(sizes)}
+    splits.setdefault("further", []).append({"root": str(root), "classes": names})
+    if splits.get("classes") is None:
+        splits["classes"] = known
+
+
+def _absolute(entry: dict[str, Any]) -> str | list[str]:
+    """Return the folder of an entry; one that is found from here does not depend on data.root."""
+    given = entry.get("root", entry["name"])
+    roots = [given] if isinstance(given, str) else given
+    found = [path for path in (Path(root).expanduser() for root in roots) if path.is_dir()]
+    return str(found[0].absolute()) if found else given
+
+
+def _places(config: DictConfig) -> dict[str, str]:
+    """Return by what reference each place in the parent's config is a child's own."""
+    return {
+        str(config.run_dir): "${run_dir}",
+        str(config.run_name): "${run_name}",
+        str(config.paths.cache): "${paths.cache}",
+    }
+
+
+def _moved(value: Any, places: dict[str, str]) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {key: _moved(each, places) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_moved(each, places) for each in value]
+    for old, new in places.items() if isinstance(value, str) else ():
+        if f"{value}/".startswith(f"{old}/"):
+            return new + value.removeprefix(old)
+    return value
