@@ -150,7 +150,7 @@ def framework_rows(quick: bool) -> list[Row]:
     turns = 4 if quick else 12
     pairs, what = framework("mergan32, 1x32x32", ["data=mnist"], 32, 1, turns)
     rows = [_framework_row(what, pairs, 1.05, 0.0)]
-    pairs, what = framework("digits MLP, 1x8x8", ["data=digits"], 8, 50, 2 * turns)
+    pairs, what = framework("digits MLP, 1x8x8", ["data=digits"], 8, 10, 10 * turns)
     return [*rows, _framework_row(what, pairs, 1.15, 1e-3)]
 
 

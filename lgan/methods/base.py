@@ -6,6 +6,7 @@ Each of these calls `super()`, and constructors pass on the arguments that they 
 combine, as in `class Both(EWCGAN, MeRGANRA)`.
 """
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -264,6 +265,9 @@ class LifelongGAN(Growing, Declared):
         self.losses = self.take_steps(batches)
         self.step += 1
         self.total_steps += 1
+
+    # Lightning asks for it in every step.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def take_steps(self, batches: list[Batch]) -> dict[str, Tensor]:
         """Take the steps of all players; return the losses of this step, by role, on the device."""

@@ -24,6 +24,13 @@ class Saved(L.LightningModule):
         self.stamp: dict[str, str] = {}  # says in every file of which run it is
         self._earlier, self._began = 0.0, time.perf_counter()
 
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
+        # Lightning notes its hooks 25 times in a step; torch would look for parameters each time.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     @property
     def seconds(self) -> float:
         """Seconds of training in this task, those before a stop included."""
