@@ -14,7 +14,7 @@ from benchmarks.common import Row, compose
 from benchmarks.steps import OFF, fit
 from lgan.callbacks.base import TaskContext
 from lgan.callbacks.checkpoint import StepCheckpoint
-from lgan.results.paper import quote
+from lgan.reports.paper import quote
 from lgan.training import build
 
 SHARE = 0.02

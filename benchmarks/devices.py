@@ -18,7 +18,7 @@ import torch
 from benchmarks.common import Row, spread
 from benchmarks.steps import at_task, take_turns
 from lgan.launch.compose import compose_run
-from lgan.results.paper import quote
+from lgan.reports.paper import quote
 from lgan.training.train import train
 
 ROOT = Path(__file__).parent.parent

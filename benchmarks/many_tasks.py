@@ -20,7 +20,7 @@ from lgan.callbacks.base import TaskCallback, TaskContext, announce
 from lgan.layers.growing import GrowingGenerator
 from lgan.methods.base import LifelongGAN
 from lgan.methods.dgm import DGM
-from lgan.results.paper import quote
+from lgan.reports.paper import quote
 from lgan.training import build
 from lgan.training.train import train
 

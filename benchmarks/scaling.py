@@ -15,7 +15,7 @@ from benchmarks.soak_campaign import read_trace
 from benchmarks.soak_children import Child
 from benchmarks.steps import OFF
 from lgan.errors import RunError
-from lgan.results.paper import quote
+from lgan.reports.paper import quote
 
 WARM_UP = 3
 """Steps that are not timed: the first ones plan and allocate."""

@@ -15,7 +15,7 @@ from benchmarks.soak_children import EXTEND, TRAIN, Child
 from benchmarks.soak_compare import differences
 from benchmarks.soak_configurations import Configuration
 from benchmarks.soak_plans import PLANS, Injection, Pace, Plan
-from lgan.results.paper import quote
+from lgan.reports.paper import quote
 
 
 class NotRecoveredError(Exception):

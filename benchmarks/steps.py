@@ -21,7 +21,7 @@ from lgan.data.images import to_float
 from lgan.methods.base import LifelongGAN
 from lgan.networks.modes import held, moved_by_others
 from lgan.objectives.acgan import Batch
-from lgan.results.paper import quote
+from lgan.reports.paper import quote
 from lgan.run import loggers
 from lgan.seeding import Noise
 from lgan.training import build

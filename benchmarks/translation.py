@@ -23,7 +23,7 @@ from lgan.layers.filter_bank import BankSettings, FactorisedTranslator
 from lgan.networks.patchgan import PatchGAN
 from lgan.networks.resnet_translator import ResnetTranslator
 from lgan.networks.unet import UnetGenerator
-from lgan.results.paper import quote
+from lgan.reports.paper import quote
 from lgan.training import build
 
 Step = Callable[[], None]

@@ -16,7 +16,7 @@ FLOORS = (
     ("data", "networks"),
     ("layers", "objectives", "run"),
     ("metrics",),
-    ("callbacks", "results"),
+    ("callbacks", "reports"),
     ("methods",),
     ("training",),
     ("launch", "inference"),

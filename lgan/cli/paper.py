@@ -13,8 +13,8 @@ from lgan.launch import paper_cells as cells
 from lgan.launch.compose import compose_run
 from lgan.launch.sweep import noted, run_app
 from lgan.launch.sweep_table import Job
-from lgan.results.paper import Plan
-from lgan.results.paper_render import publish
+from lgan.reports.paper import Plan
+from lgan.reports.paper_render import publish
 
 
 def commands(plan: Plan) -> list[str]:

@@ -11,8 +11,8 @@ from lgan.files import write_atomically
 @script("report")
 def main(runs: Texts, output: Text, title: str, figures: Text | None) -> None:
     """Run the console script `lgan-report`."""
-    from lgan.results.collect import collect
-    from lgan.results.report import render, save_figures
+    from lgan.reports.collect import collect
+    from lgan.reports.report import render, save_figures
 
     found = collect(runs)
     write_atomically(Path(output), render(found, title))

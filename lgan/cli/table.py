@@ -17,8 +17,8 @@ def main(
     columns: Texts | None,
 ) -> None:
     """Run the console script `lgan-table`."""
-    from lgan.results.collect import collect
-    from lgan.results.tables import RENDERERS, comparison_tables
+    from lgan.reports.collect import collect
+    from lgan.reports.tables import RENDERERS, comparison_tables
 
     found = collect(runs)
     text = RENDERERS[format](comparison_tables(found, columns))

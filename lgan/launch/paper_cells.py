@@ -15,9 +15,9 @@ from lgan.launch.compose import compose_run
 from lgan.launch.job import run_job
 from lgan.launch.sweep import current
 from lgan.launch.sweep_table import Job
-from lgan.results.departures import departures
-from lgan.results.paper import Plan, quote
-from lgan.results.paper_file import PaperTable
+from lgan.reports.departures import departures
+from lgan.reports.paper import Plan, quote
+from lgan.reports.paper_file import PaperTable
 
 
 def plan_of(config: DictConfig) -> Plan:

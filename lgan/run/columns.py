@@ -14,7 +14,7 @@ class Column:
     title: str  # what stands above it
     # Where its number is found: `overall.NAME` and `row.PATH` in the last task's row, `total.NAME`
     # summed over rows, `references.NAME`, or a scalar of a metric's result matrix by its name in
-    # `lgan.results.matrix` (`forgetting.NAME`).
+    # `lgan.reports.matrix` (`forgetting.NAME`).
     of: str
     better: Literal["higher", "lower"] | None = None  # shown as an arrow
     digits: int = 2
@@ -36,7 +36,7 @@ def percent(
 
 
 def over_time(family: str, better: Literal["higher", "lower"], digits: int) -> tuple[Column, ...]:
-    """Return hidden columns of what `lgan.results.matrix` makes of a family of metrics."""
+    """Return hidden columns of what `lgan.reports.matrix` makes of a family of metrics."""
     titles = {
         "aiq_flat": "mean of all values of",
         "plasticity": "right after learning:",

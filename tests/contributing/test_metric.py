@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from contributing import examples, own_folder
 
-from lgan.results.collect import collect
-from lgan.results.tables import comparison_tables
+from lgan.reports.collect import collect
+from lgan.reports.tables import comparison_tables
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 

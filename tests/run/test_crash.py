@@ -15,8 +15,8 @@ from lgan.errors import ConfigError, DamagedFileError, RunError
 from lgan.files import FOOTER, load_tensors, save_tensors
 from lgan.methods.base import LifelongGAN
 from lgan.methods.ewc import EWCGAN
-from lgan.results.collect import collect
-from lgan.results.report import render
+from lgan.reports.collect import collect
+from lgan.reports.report import render
 from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.runner import SequenceRunner

@@ -12,9 +12,9 @@ from lgan.errors import ConfigError, RunError
 from lgan.inference.load import load_run
 from lgan.inference.sample import draw
 from lgan.methods.base import LifelongGAN
-from lgan.results.collect import collect
-from lgan.results.report import render
-from lgan.results.tables import comparison_tables, markdown
+from lgan.reports.collect import collect
+from lgan.reports.report import render
+from lgan.reports.tables import comparison_tables, markdown
 from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.train import train

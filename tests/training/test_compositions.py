@@ -19,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from lgan.arguments import locate
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
-from lgan.results.paper_file import PaperTable
-from lgan.results.setups import differing, setup_of
+from lgan.reports.paper_file import PaperTable
+from lgan.reports.setups import differing, setup_of
 from lgan.run.identity import register_resolvers
 from lgan.training import fit
 

@@ -19,7 +19,7 @@ from lgan.errors import LganError, RunError
 from lgan.files import load_tensors, save_tensors
 from lgan.inference.load import load_run
 from lgan.methods.base import LifelongGAN
-from lgan.results.collect import collect
+from lgan.reports.collect import collect
 from lgan.run.borders import load_border
 from lgan.run.identity import fingerprint, identity
 from lgan.run.record import RunRecord

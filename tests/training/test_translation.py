@@ -17,8 +17,8 @@ from lgan.inference.load import load_run
 from lgan.inference.task_network import task_network
 from lgan.inference.translate import list_pictures, plan, translate
 from lgan.methods.base import LifelongGAN
-from lgan.results.collect import collect
-from lgan.results.grids import run_grid
+from lgan.reports.collect import collect
+from lgan.reports.grids import run_grid
 from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
 from lgan.training.train import train

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from lgan.results.collect import Group
-from lgan.results.figures import COLOURS, judge_note, plain, png
+from lgan.reports.collect import Group
+from lgan.reports.figures import COLOURS, judge_note, plain, png
 from lgan.run.record import RunRecord, number, value_at
 
 NEW_SHARE = "parameters.added / parameters.full"

@@ -16,11 +16,11 @@ from lgan.cli.paper import commands
 from lgan.errors import ConfigError
 from lgan.launch.compose import compose_run
 from lgan.launch.paper_cells import plan_of
-from lgan.results.paper_file import PaperTable
+from lgan.reports.paper_file import PaperTable
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments" / "dgm"
 TABLES = ["table1", "table2", "table3", "table4", "figure2", "figure3", "figure6"]
-FIGURE = {"_target_": "lgan.results.capacity_figures.growth_curve"}
+FIGURE = {"_target_": "lgan.reports.capacity_figures.growth_curve"}
 
 
 def write_table(folder: Path, **changes) -> Path:
@@ -129,7 +129,7 @@ def test_figures_stand_beside_the_table(tmp_path, ask, train, capsys):
     assert "![table.png](table.png)" in text
     assert Image.open(io.BytesIO((tmp_path / "out/table.png").read_bytes())).format == "PNG"
     assert f"written: {tmp_path / 'out/table.png'}" in capsys.readouterr().err
-    curves = "lgan.results.capacity_figures.value_curves"
+    curves = "lgan.reports.capacity_figures.value_curves"
     absent = {"_target_": curves, "path": "never.measured", "label": "nothing"}
     named = {"a": FIGURE | {"methods": ["gan"]}, "b": absent}
     text = build_table(ask(write_table(tmp_path, figure=named)), train)
@@ -144,7 +144,7 @@ def test_figures_stand_beside_the_table(tmp_path, ask, train, capsys):
         ({"path": "x"}, "figure should be a mapping with _target_"),
         (FIGURE | {"run": "nothing"}, "nothing is none of the table's names"),
         (FIGURE | {"methods": ["nobody"]}, "nobody is none of the table's names"),
-        ({"_target_": "lgan.results.capacity_figures.no_such"}, "cannot be drawn"),
+        ({"_target_": "lgan.reports.capacity_figures.no_such"}, "cannot be drawn"),
         (FIGURE | {"colour": 3}, "cannot be drawn"),
     ],
 )

@@ -14,8 +14,8 @@ from lgan.errors import ConfigError
 from lgan.launch.compose import compose_run
 from lgan.launch.paper_cells import plan_of
 from lgan.launch.sweep_table import Job
-from lgan.results.paper import quote
-from lgan.results.paper_file import PaperTable
+from lgan.reports.paper import quote
+from lgan.reports.paper_file import PaperTable
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments" / "mergan"
 METHODS = ["joint", "sft", "ewc_gan", "dgr", "mergan_jtr", "mergan_ra"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lgan.results.paper_file import Column, PaperTable
+from lgan.reports.paper_file import Column, PaperTable
 from lgan.run.record import RunRecord, number, value_at
 
 

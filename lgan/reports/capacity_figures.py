@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from lgan.results.collect import Group
-from lgan.results.figures import MANY, MARKERS, TaskLines, mean_of_known, plain, png, task_axis
+from lgan.reports.collect import Group
+from lgan.reports.figures import MANY, MARKERS, TaskLines, mean_of_known, plain, png, task_axis
 from lgan.run.record import value_at, walk
 
 WEIGHTS, REST = "parameters.masked_weights", "parameters.norms_heads"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from lgan.errors import RunError
-from lgan.results.matrix import SCALARS
+from lgan.reports.matrix import SCALARS
 from lgan.run.columns import Column
 from lgan.run.record import RunRecord, number, value_at
 

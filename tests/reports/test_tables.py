@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lgan.errors import ConfigError, RunError
-from lgan.results.collect import collect
-from lgan.results.tables import (
+from lgan.reports.collect import collect
+from lgan.reports.tables import (
     Table,
     comparison_tables,
     escape_csv,

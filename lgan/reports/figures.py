@@ -16,7 +16,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lgan.results.collect import Group, judges
+from lgan.reports.collect import Group, judges
 from lgan.run.columns import TRUSTED
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from lgan.results import matrix as m
+from lgan.reports import matrix as m
 
 VECTOR = [[10.0], [20.0, 12.0], [40.0, 30.0, 11.0]]
 

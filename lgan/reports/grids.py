@@ -16,8 +16,8 @@ from torch import Tensor
 
 from lgan.data.images import to_uint8
 from lgan.errors import RunError
-from lgan.results.collect import Run
-from lgan.results.figures import png
+from lgan.reports.collect import Run
+from lgan.reports.figures import png
 from lgan.run.identity import Stamp, load_stamped
 from lgan.run.samples import shows_all
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lgan.results import capacity_figures, drift_figures
-from lgan.results.collect import Collection, Group, Run, collect
-from lgan.results.columns import default_columns
-from lgan.results.report import disk_table, render, retention_table, save_figures
+from lgan.reports import capacity_figures, drift_figures
+from lgan.reports.collect import Collection, Group, Run, collect
+from lgan.reports.columns import default_columns
+from lgan.reports.report import disk_table, render, retention_table, save_figures
 from lgan.run.record import value_at
 
 

@@ -13,12 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lgan import __version__
 from lgan.errors import RunError
 from lgan.files import file_names, write_atomically
-from lgan.results import capacity_figures as drawn
-from lgan.results import figures, grids
-from lgan.results.collect import Collection, Group
-from lgan.results.columns import DISK_FORMATS, matrix_metrics
-from lgan.results.drift_figures import drift_curves, drifts, is_exact
-from lgan.results.tables import Cell, Table, comparison_tables
+from lgan.reports import capacity_figures as drawn
+from lgan.reports import figures, grids
+from lgan.reports.collect import Collection, Group
+from lgan.reports.columns import DISK_FORMATS, matrix_metrics
+from lgan.reports.drift_figures import drift_curves, drifts, is_exact
+from lgan.reports.tables import Cell, Table, comparison_tables
 
 METRIC, HEAD_METRIC = "accuracy_generated", "accuracy_single_head"
 # What a row's `parameters` may hold, and how the report's table heads it.
@@ -41,7 +41,7 @@ def render(found: Collection, title: str = "lgan report") -> str:
         raise RunError("there is no complete run to report on. " + " ".join(found.warnings))
     tables = enumerate(comparison_tables(found))
     parts = [_data_part(index, table, found.of_data(table.title)) for index, table in tables]
-    loader = PackageLoader("lgan.results", "templates")
+    loader = PackageLoader("lgan.reports", "templates")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     environment.trim_blocks = environment.lstrip_blocks = True
     environment.filters |= {"form": format, "base64": lambda png: base64.b64encode(png).decode()}

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from lgan.errors import ConfigError
-from lgan.results.departures import Rule
+from lgan.reports.departures import Rule
 
 LOST = "lost"
 STRICT = ConfigDict(extra="forbid")

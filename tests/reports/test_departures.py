@@ -14,8 +14,8 @@ from lgan.cli.paper import commands
 from lgan.errors import ConfigError
 from lgan.launch.compose import compose_run
 from lgan.launch.paper_cells import departures_of, plan_of
-from lgan.results.departures import Rule, departures
-from lgan.results.paper_file import PaperTable
+from lgan.reports.departures import Rule, departures
+from lgan.reports.paper_file import PaperTable
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 

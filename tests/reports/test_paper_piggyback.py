@@ -14,10 +14,10 @@ from paper_table import build_table
 from PIL import Image
 
 from lgan.launch.compose import compose_run
-from lgan.results import trade_off_figures as drawn
-from lgan.results.collect import Group, Run
-from lgan.results.paper import Outcome, read
-from lgan.results.paper_file import Column, PaperTable
+from lgan.reports import trade_off_figures as drawn
+from lgan.reports.collect import Group, Run
+from lgan.reports.paper import Outcome, read
+from lgan.reports.paper_file import Column, PaperTable
 from lgan.run.record import RunRecord, value_at
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments" / "piggyback"

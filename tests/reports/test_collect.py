@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lgan.errors import RunError
-from lgan.results.collect import collect
+from lgan.reports.collect import collect
 
 
 def test_seeds_share_a_group_wherever_the_runs_and_data_lie(runs: Path):

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from lgan.errors import RunError
-from lgan.results import figures, grids, trade_off_figures
-from lgan.results.collect import Group, Run, collect
-from lgan.results.report import save_figures
+from lgan.reports import figures, grids, trade_off_figures
+from lgan.reports.collect import Group, Run, collect
+from lgan.reports.report import save_figures
 from lgan.run.record import RunRecord
 from lgan.run.samples import shows_all
 

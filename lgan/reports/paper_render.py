@@ -10,10 +10,10 @@ from hydra.utils import instantiate
 
 from lgan.errors import ConfigError
 from lgan.files import file_names, write_atomically
-from lgan.results.collect import Group, Run
-from lgan.results.paper import Outcome, Outcomes, Plan, read, spread
-from lgan.results.paper_file import Column, PaperTable
-from lgan.results.tables import escape_markdown
+from lgan.reports.collect import Group, Run
+from lgan.reports.paper import Outcome, Outcomes, Plan, read, spread
+from lgan.reports.paper_file import Column, PaperTable
+from lgan.reports.tables import escape_markdown
 from lgan.run.columns import TRUSTED
 
 

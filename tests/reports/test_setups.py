@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lgan.results.collect import collect
-from lgan.results.report import render
-from lgan.results.setups import differing, setup_of
-from lgan.results.tables import comparison_tables, latex, markdown, to_csv
+from lgan.reports.collect import collect
+from lgan.reports.report import render
+from lgan.reports.setups import differing, setup_of
+from lgan.reports.tables import comparison_tables, latex, markdown, to_csv
 
 SMALL = {
     "network": {

@@ -14,11 +14,11 @@ from PIL import Image
 from lgan.data.images import to_float
 from lgan.errors import RunError
 from lgan.files import save_tensors
-from lgan.results import grids
-from lgan.results.collect import Run, collect
-from lgan.results.columns import default_columns
-from lgan.results.report import parameter_table, render
-from lgan.results.tables import comparison_tables
+from lgan.reports import grids
+from lgan.reports.collect import Run, collect
+from lgan.reports.columns import default_columns
+from lgan.reports.report import parameter_table, render
+from lgan.reports.tables import comparison_tables
 from lgan.run.record import RunRecord
 
 SIZE = 50  # larger than the smallest image shown, so that nothing is enlarged

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from lgan.errors import RunError
-from lgan.results.collect import collect
-from lgan.results.report import render, split
-from lgan.results.tables import Cell, Table
+from lgan.reports.collect import collect
+from lgan.reports.report import render, split
+from lgan.reports.tables import Cell, Table
 
 VOID = {"meta", "img", "link", "br", "hr", "input"}
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lgan.errors import ConfigError, RunError
-from lgan.results.collect import Collection, Group, judges
-from lgan.results.columns import TableColumn, default_columns
-from lgan.results.setups import differing, setup_of
+from lgan.reports.collect import Collection, Group, judges
+from lgan.reports.columns import TableColumn, default_columns
+from lgan.reports.setups import differing, setup_of
 from lgan.run.columns import TRUSTED
 from lgan.run.record import RunRecord
 
@@ -41,7 +41,7 @@ class Table:
 def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -> list[Table]:
     """One table per data set, a row per method, mean ± standard deviation over seeds.
 
-    `columns` are keys (see `lgan.results.columns`), or "all"; None for those that are not hidden.
+    `columns` are keys (see `lgan.reports.columns`), or "all"; None for those that are not hidden.
     """
     if not found.groups:
         raise RunError("there is no complete run to tabulate. " + " ".join(found.warnings))

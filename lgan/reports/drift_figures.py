@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from lgan.results.collect import Group
-from lgan.results.figures import TaskLines
+from lgan.reports.collect import Group
+from lgan.reports.figures import TaskLines
 from lgan.run.record import RunRecord
 
 SMALLEST_DRIFT = 1e-7  # of pixels in [-1, 1]: about one bit of single precision near 1
