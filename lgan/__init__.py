@@ -1,3 +1,29 @@
-"""lgan: lifelong GANs, generators that learn a sequence of tasks without forgetting."""
+"""lgan: lifelong GANs, generators that learn a sequence of tasks without forgetting.
+
+`load`, `train` and `results`, what `Run` does, and the columns of its tables are public, as are the
+console scripts with their keys. They change only with a line in CHANGELOG.md: what is to go warns
+in one release (`DeprecationWarning`) and goes in the next; before 1.0 that is a minor one, later a
+major one. All else may change at any time, but what CONTRIBUTING.md shows how to extend.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lgan.api import Run, load, results, train
 
 __version__ = "0.1.0"
+__all__ = ["Run", "load", "results", "train"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401
+        """Import what is asked for: `import lgan` itself shall cost nothing."""
+        if name not in __all__:
+            raise AttributeError(f"module 'lgan' has no attribute '{name}'")
+        from lgan import api
+
+        return getattr(api, name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -20,6 +20,7 @@ FLOORS = (
     ("methods",),
     ("training",),
     ("launch", "inference"),
+    ("api",),
     ("cli",),
 )
 """Rooms and loose modules from the ground up: each imports from its own floor or from below."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import MinLen
 
-from lgan.arguments import Text, Whole
+from lgan.arguments import Text
 from lgan.cli.common import script
 from lgan.errors import RunError, warn
 
@@ -18,20 +18,19 @@ def main(
     task: int | Text | None,
     output: Text,
     formats: Annotated[list[FormatName], MinLen(1)],
-    after: Whole | None,
+    after: int | Text | None,
     trust: list[Text],
     direction: Literal["forward", "backward"],
     overwrite: bool,
 ) -> None:
     """Run the console script `lgan-export`."""
+    import lgan
     from lgan.files import refuse_existing, staged, write_json
     from lgan.inference.export import REPORT, choose_formats, describe, export
-    from lgan.inference.load import load_run
-    from lgan.inference.task_network import find_task, task_network
 
-    method, border = load_run(run, after, trust)
-    folder = Path(output)
-    network = task_network(method, border, find_task(border, task), direction)
+    opened, folder = lgan.load(run, trust=trust), Path(output)
+    network = opened.task_network(task, after, direction)
+    method, border = opened.state(after)
     chosen = choose_formats(list(formats), method)
     names = (*(made.file for made in chosen.values()), REPORT)
     refuse_existing((folder / name for name in names), overwrite)

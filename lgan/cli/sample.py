@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from lgan.arguments import Count, Text, Whole
+from lgan.arguments import Count, Text
 from lgan.cli.common import script
-from lgan.errors import ConfigError
 
 
 @script("sample")
 def main(
     run: Text,
     task: int | Text | None,
-    after: Whole | None,
+    classes: list[int | Text] | None,
+    after: int | Text | None,
     trust: list[Text],
     n: Count,
     seed: int,
@@ -20,23 +20,20 @@ def main(
 ) -> None:
     """Run the console script `lgan-sample`."""
     # Imported here, as in all scripts, so that `--help` answers at once.
+    import lgan
     from lgan.files import refuse_existing
-    from lgan.inference.load import load_run
-    from lgan.inference.sample import GRID, draw, folders_of, sample_classes, save_images
-    from lgan.inference.task_network import task_network
+    from lgan.inference.sample import GRID, folders_of, sample_classes, save_images
 
-    method, border = load_run(run, after, trust)
-    classes = sample_classes(border, task)
-    if task_network(method, border, 0).translates:
-        raise ConfigError(
-            f"run={run} translates pictures and draws none from noise; see lgan-translate."
-        )
+    opened = lgan.load(run, trust=trust)
+    border = opened.state(after)[1]
+    numbers = list(dict.fromkeys(sample_classes(border, task, classes)))
     place = Path(output or Path(run) / "generated")
-    folders = folders_of(border, classes, place)
+    folders = folders_of(border, numbers, place)
     refuse_existing((place / GRID, *folders), overwrite)  # before the work
-    save_images(draw(method, classes, n, seed), folders, place, overwrite)
-    names = [str(border["class_names"][c]) for c in classes]
-    print(f"{len(classes) * n} images of {', '.join(names)}: {place}", flush=True)
+    images, _ = opened.generate(numbers, n, seed, after)
+    save_images(images, folders, place, overwrite)
+    names = ", ".join(str(border["class_names"][c]) for c in numbers)
+    print(f"{len(images)} images of {names}: {place}", flush=True)
 
 
 if __name__ == "__main__":

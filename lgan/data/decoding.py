@@ -82,11 +82,24 @@ def decode(path: Path, decoder: Decoder) -> Tensor:
 def open_picture(path: Path, channels: int, background: str = BACKGROUND) -> Image.Image:
     """Return the picture, upright, in 8 bits; `DataError` if it cannot be decoded to its end."""
     with _opened(path) as opened:
-        image = _eight_bits(ImageOps.exif_transpose(opened))
-        if image.has_transparency_data:
-            ground = Image.new("RGBA", image.size, background)
-            image = Image.alpha_composite(ground, image.convert("RGBA"))
-        return image.convert("L" if channels == 1 else "RGB")
+        return _plain(opened, channels, background)
+
+
+def plain_picture(
+    picture: Image.Image, name: str, channels: int, background: str = BACKGROUND
+) -> Image.Image:
+    """Return a picture in memory as `open_picture` does one in a file; `name` is for errors."""
+    with _reading(name):
+        _check_range(name, picture)
+        return _plain(picture, channels, background)
+
+
+def _plain(picture: Image.Image, channels: int, background: str) -> Image.Image:
+    image = _eight_bits(ImageOps.exif_transpose(picture))
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, background)
+        image = Image.alpha_composite(ground, image.convert("RGBA"))
+    return image.convert("L" if channels == 1 else "RGB")
 
 
 def fit_picture(image: Image.Image, decoder: Decoder) -> Tensor:
@@ -118,20 +131,25 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _opened(path: Path) -> Iterator[Image.Image]:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise DataError(f"{path} is no regular file; remove it.")
+    with _reading(path), Image.open(path) as opened:
+        _check_range(path, opened)
+        yield opened
+
+
+@contextmanager
+def _reading(name: Path | str) -> Iterator[None]:
     try:
-        with Image.open(path) as opened:
-            _check_range(path, opened)
-            yield opened
+        yield
     except DataError:
         raise
     except Exception as error:  # Pillow's plugins raise many kinds for damaged files
         raise DataError(
-            f"{path} cannot be read as a picture ({type(error).__name__}: {error}); "
+            f"{name} cannot be read as a picture ({type(error).__name__}: {error}); "
             "replace the file or delete it."
         ) from error
 
 
-def _check_range(path: Path, image: Image.Image) -> None:
+def _check_range(name: Path | str, image: Image.Image) -> None:
     """Refuse numbers whose range nothing says."""
     # PNG and PPM files of 16 bits are opened in Pillow's mode of 32.
     known = image.mode in _MODES or image.mode.startswith("I;16")
@@ -139,6 +157,6 @@ def _check_range(path: Path, image: Image.Image) -> None:
         return
     what = {"F": "floating-point numbers", "I": "32-bit numbers"}
     raise DataError(
-        f"{path} holds {what.get(image.mode, f'colours of the kind {image.mode}')}, whose range "
+        f"{name} holds {what.get(image.mode, f'colours of the kind {image.mode}')}, whose range "
         "nothing says; convert it to 8 or 16 bits, grey or RGB."
     )

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from lgan.errors import RunError
+from lgan.inference.task_network import find
 from lgan.methods.base import LifelongGAN
 from lgan.run import checkpoints
 from lgan.run.borders import load_border
@@ -14,27 +15,18 @@ from lgan.training.build import build_method
 
 
 def load_run(
-    path: str | Path, after: int | None = None, trust: Sequence[str] = ()
+    path: str | Path, after: int | str | None = None, trust: Sequence[str] = ()
 ) -> tuple[LifelongGAN, dict]:
     """Load a run's method, in evaluation mode, as it was after a task; the data are not needed.
 
     Returned with it is the content of the border file without its tensors: `task`, `task_classes`,
-    `class_names`, `image_shape`, `num_classes`. `after` is the task's index; None for the last
-    finished one. `trust` names packages beside lgan's that the run may be built from; what the
+    `class_names`, `image_shape`, `num_classes`. `after` is the task's number or name; None for the
+    last finished one. `trust` names packages beside lgan's that the run may be built from; what the
     run's own config trusts does not count.
     """
     folder = RunFolder(path)
-    if not folder.config.exists():
-        raise RunError(f"run={path} is not a run folder: it has no config.yaml.")
-    borders = folder.borders()
-    after = borders[-1] if after is None and borders else after
-    if after is None or after not in borders:
-        there = f"those of tasks {', '.join(map(str, borders))}" if borders else "none"
-        raise RunError(
-            f"run={path} has no finished task{'' if after is None else f' after={after}'}: of the "
-            f"border files, checkpoints/task*.pt, there are {there}."
-        )
-    file, config, stamp = folder.border(after), folder.load_config(), {}
+    config, after, stamp = folder.load_config(), finished_task(folder, after), {}
+    file = folder.border(after)
     if (folder.path / FILE_NAME).exists():
         record = RunRecord.load(folder.path)
         record.check_config(config, folder.config)
@@ -47,3 +39,18 @@ def load_run(
     method.task_classes = [tuple(classes) for classes in border["task_classes"]]
     del border["state"]
     return method.eval(), border
+
+
+def finished_task(folder: RunFolder, after: int | str | None) -> int:
+    """Return a task's number, given by number or name, whose border is there; None: the last."""
+    borders = folder.borders()
+    if not borders:
+        raise RunError(
+            f"run={folder.path} has no finished task: it has no border file, checkpoints/task*.pt."
+        )
+    if after is None:
+        return borders[-1]
+    recorded = (folder.path / FILE_NAME).exists()
+    names = dict(enumerate(RunRecord.load(folder.path).task_names if recorded else ()))
+    kept = {task: names.get(task, str(task)) for task in borders}
+    return find("after", after, kept, "has left no border file")

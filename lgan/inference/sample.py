@@ -1,5 +1,6 @@
 """Images of a finished run's classes: drawn, and written as PNG files."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -7,27 +8,42 @@ import torch
 from torch import Tensor
 from torchvision.utils import save_image
 
-from lgan.data.images import to_uint8
+from lgan.errors import ConfigError, RunError
 from lgan.files import file_names, refuse_existing, staged
-from lgan.inference.task_network import find_task
+from lgan.inference.task_network import class_names, find, find_task
 from lgan.methods.base import LifelongGAN
+from lgan.metrics.evidence import LARGEST_CALL
+from lgan.networks.factory import noise_length
 from lgan.seeding import Noise
 
 GRID = "grid.png"
 
 
-def sample_classes(border: dict[str, Any], task: int | str | None) -> list[int]:
-    """Return the classes of one task, by index or name, or of all tasks learnt."""
-    if task is None:
-        return [c for classes in border["task_classes"][: border["task"] + 1] for c in classes]
-    return list(border["task_classes"][find_task(border, task)])
+def sample_classes(border: dict[str, Any], task: Any = None, classes: Any = None) -> list[int]:  # noqa: ANN401
+    """Return the numbers of classes given by number or name: those of a task, or of all learnt."""
+    names = class_names(border)
+    if classes is None:
+        return list(names if task is None else border["task_classes"][find_task(border, task)])
+    if task is not None:
+        raise ConfigError(f"task={task} and classes=... cannot be given together; leave one out.")
+    asked = classes.tolist() if isinstance(classes, Tensor) else classes
+    listed = isinstance(asked, Iterable) and not isinstance(asked, str)
+    found = [find("classes", each, names) for each in (asked if listed else [asked])]
+    if not found:
+        raise ConfigError("classes=[] names no class; leave it out to draw all.")
+    return found
 
 
 @torch.no_grad()
 def draw(method: LifelongGAN, classes: list[int], count: int, seed: int) -> Tensor:
-    """Return `count` images of each class, uint8 (classes, count, C, H, W)."""
-    labels = torch.tensor(classes).repeat_interleave(count)
-    return to_uint8(method.sample(labels, Noise(seed))).unflatten(0, (len(classes), count))
+    """Return `count` images of each class in turn, (classes * count, C, H, W) in [-1, 1]."""
+    if not method.has_generator:
+        raise RunError(f"method={method.name} trains a classifier only; choose another run.")
+    labels = torch.tensor(classes, device=method.device).repeat_interleave(count)
+    most = len(labels) if method.draws_jointly else LARGEST_CALL
+    z = Noise(seed).normal(len(labels) * method.noise_rows, noise_length(method.generator))
+    calls = zip(z.split(most * method.noise_rows), labels.split(most), strict=True)
+    return torch.cat([method.generate(rows.to(labels.device), y).cpu() for rows, y in calls])
 
 
 def folders_of(border: dict[str, Any], classes: list[int], output: Path) -> list[Path]:
@@ -37,14 +53,14 @@ def folders_of(border: dict[str, Any], classes: list[int], output: Path) -> list
 
 
 def save_images(images: Tensor, folders: list[Path], output: Path, overwrite: bool = False) -> None:
-    """Write images as PNG files, a folder per class, and a grid, over former ones, or nothing."""
+    """Write uint8 images as PNG files, a folder per class, and a grid, over former ones, or nothing."""
     grid = output / GRID
     refuse_existing((grid, *folders), overwrite)
     former = (path for folder in folders for path in folder.glob("[0-9]" * 5 + ".png"))
     with staged(output, former) as part:
-        for folder, rows in zip(folders, images, strict=True):
+        for folder, rows in zip(folders, images.chunk(len(folders)), strict=True):
             (part / folder.name).mkdir()
             for index, image in enumerate(rows):
                 save_image(image.float() / 255, part / folder.name / f"{index:05d}.png")
-        rows = images.flatten(0, 1).float() / 255
-        save_image(rows, part / GRID, nrow=images.shape[1], padding=1)
+        nrow = len(images) // len(folders)
+        save_image(images.float() / 255, part / GRID, nrow=nrow, padding=1)

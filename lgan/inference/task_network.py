@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -62,24 +64,45 @@ class TaskNetwork:
         return torch.stack([torch.randn(self.code_length, generator=own) for own in sources])
 
 
+def find(
+    key: str,
+    asked: Any,  # noqa: ANN401
+    names: Mapping[int, str],
+    unknown: str = "has not been learnt",
+) -> int:
+    """Return the number of a task or class that is given by its number or its name.
+
+    A number counts from 0 and comes before an equal name; a text is a name first. `key` is what
+    was set, for errors, which list all there are.
+    """
+    known = asked is not None and not isinstance(asked, bool)
+    if known and isinstance(asked, Integral) and int(asked) in names:
+        return int(asked)
+    alike = [number for number, name in names.items() if known and name == str(asked)]
+    if len(alike) == 1:
+        return alike[0]
+    if isinstance(asked, str) and asked.isdecimal() and int(asked) in names:
+        return int(asked)
+    there = ", ".join(f"{number} ({name})" for number, name in names.items())
+    what = "is missing" if asked is None else "is the name of several" if alike else unknown
+    raise ConfigError(f"{key}={'...' if asked is None else asked} {what}; choose one of {there}.")
+
+
 def find_task(border: dict[str, Any], task: int | str | None) -> int:
-    """Return the index of a learnt task given by index or name."""
-    names = task_names(border)
-    if isinstance(task, int) and not isinstance(task, bool) and 0 <= task < len(names):
-        return task
-    if str(task) in names and not isinstance(task, bool):
-        return names.index(str(task))
-    if isinstance(task, str) and task.isdecimal() and int(task) < len(names):
-        return int(task)
-    learnt = ", ".join(f"{index} ({name})" for index, name in enumerate(names))
-    what = "is missing" if task is None else "has not been learnt"
-    raise ConfigError(f"task={'...' if task is None else task} {what}; choose one of {learnt}.")
+    """Return the number of a learnt task given by number or name."""
+    return find("task", task, dict(enumerate(task_names(border))))
 
 
 def task_names(border: dict[str, Any]) -> list[str]:
     """Return the name of each task learnt: that of its class, or of its classes."""
     learnt = border["task_classes"][: border["task"] + 1]
     return ["+".join(str(border["class_names"][c]) for c in classes) for classes in learnt]
+
+
+def class_names(border: dict[str, Any]) -> dict[int, str]:
+    """Return number and name of each class learnt, in the order of the tasks."""
+    learnt = border["task_classes"][: border["task"] + 1]
+    return {c: str(border["class_names"][c]) for classes in learnt for c in classes}
 
 
 @torch.no_grad()

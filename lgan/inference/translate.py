@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Literal
@@ -28,46 +28,63 @@ QUALITY = 95  # of formats that lose something; Pillow's own choice, 75, shows
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to translate, and the file to write."""
+    """A picture to translate: in a file, or in memory, with the network's channels.
 
-    source: Path
-    target: Path
-    size: tuple[int, int]  # (height, width) of what is written
-    shape: tuple[int, int]  # (height, width) of what the network sees
-
-
-def translate(
-    network: TaskNetwork,
-    pictures: list[Picture],
-    batch_size: int = 8,
-    seed: int = 0,
-    device: str = "cpu",
-    test_mode: str = "eval",
-    background: str = BACKGROUND,
-) -> None:
-    """Translate what `plan` returns and write all or none, with a progress bar on a terminal.
-
-    Pictures of one size go through the network together, up to `batch_size`. The seed is of
-    BicycleGAN's codes and of dropout; each picture has its own, whatever the batches. `test_mode`
-    is "eval", or "paper", as pix2pix's code tests: each picture by itself, with dropout, and with
-    its own statistics in norms. `background` shows behind transparent pictures, as in training.
+    In memory it is of 8 bits, or float (C, H, W) in [-1, 1].
     """
-    module, done, alone = network.network.to(device), 0, test_mode == "paper"
-    mode = as_in_training(module) if alone else nullcontext()
-    forked = torch.random.fork_rng(random_devices(torch.device(device)))
-    shown = tqdm(total=len(pictures), unit="picture", disable=None)  # on a terminal
-    staging = staged(pictures[0].target.parent)
-    with staging as part, torch.no_grad(), mode, forked, shown as bar:
-        for batch in batches(pictures, 1 if alone else batch_size):
-            read_in = [read(picture, network.shape[0], background) for picture in batch]
-            inputs = [torch.stack(read_in).to(device)]
-            if network.code_length:
-                inputs.append(network.code(seed, done, len(batch)).to(device))
-            torch.manual_seed(mix(seed, "translate", done))
-            for picture, image in zip(batch, module(*inputs).cpu(), strict=True):
-                write(replace(picture, target=part / picture.target.name), image)
+
+    source: Path | Image.Image | Tensor
+    size: tuple[int, int]  # (height, width) of what comes out
+    shape: tuple[int, int]  # (height, width) of what the network sees
+    target: Path = Path()  # the file to write, of one from a file
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A network, and how pictures go through it.
+
+    Pictures of one size go through together, up to `batch_size`. The seed is of BicycleGAN's codes
+    and of dropout; each picture has its own, whatever the batches. `test_mode` is "eval", or
+    "paper", as pix2pix's code tests: each picture by itself, with dropout, and with its own
+    statistics in norms. `background` shows behind transparent pictures, as in training.
+    """
+
+    network: TaskNetwork
+    batch_size: int = 8
+    seed: int = 0
+    device: str = "cpu"
+    test_mode: str = "eval"
+    background: str = BACKGROUND
+
+    def results(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Tensor]]:
+        """Yield each picture with its result (C, H, W) in [-1, 1], without what padding added."""
+        self.network.network.to(self.device)
+        done = 0
+        for batch in batches(pictures, 1 if self.test_mode == "paper" else self.batch_size):
+            for picture, image in zip(batch, self._call(batch, done), strict=True):
+                yield picture, image[:, : picture.size[0], : picture.size[1]]
             done += len(batch)
-            bar.update(len(batch))
+
+    @torch.no_grad()
+    def _call(self, batch: list[Picture], first: int) -> Tensor:
+        module = self.network.network
+        read_in = [read(picture, self.network.shape[0], self.background) for picture in batch]
+        inputs = [torch.stack(read_in).to(self.device)]
+        if self.network.code_length:
+            inputs.append(self.network.code(self.seed, first, len(batch)).to(self.device))
+        mode = as_in_training(module) if self.test_mode == "paper" else nullcontext()
+        with mode, torch.random.fork_rng(random_devices(torch.device(self.device))):
+            torch.manual_seed(mix(self.seed, "translate", first))
+            return module(*inputs).float().cpu()
+
+
+def translate(translation: Translation, pictures: list[Picture]) -> None:
+    """Translate what `plan` returns and write all or none, with a progress bar on a terminal."""
+    with staged(pictures[0].target.parent) as part:
+        found = translation.results(pictures)
+        # The bar is shown on a terminal only.
+        for picture, image in tqdm(found, total=len(pictures), unit="picture", disable=None):
+            write(part / picture.target.name, image)
 
 
 def batches(pictures: Iterable[Picture], batch_size: int) -> Iterator[list[Picture]]:
@@ -86,7 +103,8 @@ def plan(
     network takes, and cuts the results back; "resize" brings them to the training size.
     """
     pairs = zip(files, targets(files, output, suffix), strict=True)
-    return [Picture(file, target, *_sizes(network, file, fit)) for file, target in pairs]
+    sized = ((file, *sizes(network, str(file), upright_size(file), fit)) for file in files)
+    return [Picture(*each, target) for each, (_, target) in zip(sized, pairs, strict=True)]
 
 
 def targets(files: list[Path], output: Path, suffix: str | None) -> list[Path]:
@@ -122,25 +140,32 @@ def list_pictures(folder: Path) -> list[Path]:
 
 def read(picture: Picture, channels: int, background: str = BACKGROUND) -> Tensor:
     """Return a picture as its network sees it, (channels, H, W) in [-1, 1]."""
-    image = open_picture(picture.source, channels, background)
-    if picture.size == picture.shape and image.size[::-1] != picture.shape:
-        image = image.resize(picture.shape[::-1], Image.Resampling.BILINEAR)
-    below, right = picture.shape[0] - image.height, picture.shape[1] - image.width
-    return F.pad(to_float(pil_to_tensor(image)), (0, right, 0, below), mode="replicate")
+    image, resized = picture.source, picture.size == picture.shape
+    if isinstance(image, Tensor):
+        if resized and image.shape[1:] != picture.shape:
+            image = F.interpolate(image[None], picture.shape, mode="bilinear", antialias=True)[0]
+        pixels = image
+    else:
+        if isinstance(image, Path):
+            image = open_picture(image, channels, background)
+        if resized and image.size[::-1] != picture.shape:
+            image = image.resize(picture.shape[::-1], Image.Resampling.BILINEAR)
+        pixels = to_float(pil_to_tensor(image))
+    below, right = picture.shape[0] - pixels.shape[1], picture.shape[1] - pixels.shape[2]
+    return F.pad(pixels, (0, right, 0, below), mode="replicate")
 
 
-def write(picture: Picture, image: Tensor) -> None:
-    """Write a result (C, H, W) in [-1, 1], without what padding added."""
-    height, width = picture.size
-    made = to_pil_image(to_uint8(image)[:, :height, :width])
-    kind = Image.registered_extensions()[picture.target.suffix.lower()]
-    made.save(picture.target, format=kind, quality=QUALITY)
+def write(target: Path, image: Tensor) -> None:
+    """Write a result (C, H, W) in [-1, 1]."""
+    kind = Image.registered_extensions()[target.suffix.lower()]
+    to_pil_image(to_uint8(image)).save(target, format=kind, quality=QUALITY)
 
 
 def check_output(pictures: list[Picture], overwrite: bool) -> None:
     """Refuse to write over the inputs, or, without `overwrite`, over other files."""
     written = [picture.target for picture in pictures]
-    if {picture.source.resolve() for picture in pictures} & {path.resolve() for path in written}:
+    sources = {Path(str(picture.source)).resolve() for picture in pictures}
+    if sources & {path.resolve() for path in written}:
         raise ConfigError(
             f"output={written[0].parent} would take the place of the pictures of input; choose "
             "another folder."
@@ -148,9 +173,11 @@ def check_output(pictures: list[Picture], overwrite: bool) -> None:
     refuse_existing(written, overwrite)
 
 
-def _sizes(network: TaskNetwork, file: Path, fit: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (height, width) of the result, and of what the network sees."""
-    width, height = upright_size(file)
+def sizes(
+    network: TaskNetwork, name: str, size: tuple[int, int], fit: str
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (height, width) of what comes of a picture of (width, height), and is seen of it."""
+    width, height = size
     if fit == "resize":
         height, width = network.shape[1:]
     if fit == "resize" or network.fits(height, width):
@@ -158,7 +185,7 @@ def _sizes(network: TaskNetwork, file: Path, fit: str) -> tuple[tuple[int, int],
     step, least = network.multiple, network.least
     if fit == "none":
         raise ConfigError(
-            f"{file} is {width}x{height} pixels, and this network takes multiples of {step}"
+            f"{name} is {width}x{height} pixels, and this network takes multiples of {step}"
             f"{f', at least {least}' if least > step else ''}; add fit=pad (the borders are "
             f"repeated, and cut off again) or fit=resize (to {network.shape[2]}x"
             f"{network.shape[1]})."

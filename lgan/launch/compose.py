@@ -25,15 +25,20 @@ def compose_run(
     overrides: Sequence[str],
     script: str = "train",
     make: Callable[[DictConfig], DictConfig] = lambda config: config,
+    resolve: bool = True,
 ) -> DictConfig:
-    """Return the config of one run, inside a Hydra app too: what `make` makes of the script's."""
+    """Return the config of one run, inside a Hydra app too: what `make` makes of the script's.
+
+    Errors that come of a config name keys as they are typed if it was not resolved before.
+    """
     register_resolvers()
     state = GlobalHydra.instance()
     outer, state.hydra = state.hydra, None  # only one may be initialised
     try:
         with initialize_config_dir(config_path(), version_base="1.3"):
             config = make(compose(script, overrides=list(overrides)))
-            OmegaConf.resolve(config)
+            if resolve:
+                OmegaConf.resolve(config)
     except (HydraException, OmegaConfBaseException) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"overrides {shlex.join(overrides)} do not fit: {said}") from error

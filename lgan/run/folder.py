@@ -28,7 +28,9 @@ class RunFolder:
 
     def load_config(self) -> DictConfig:
         """Return the config that the run was started with: data, whoever wrote it."""
-        if self.config.exists() and not self.config.is_file():  # a pipe would be waited for
+        if not self.config.exists():
+            raise RunError(f"run={self.path} is not a run folder: it has no config.yaml.")
+        if not self.config.is_file():  # a pipe would be waited for
             raise RunError(f"{self.config} is no regular file: {self.path} is not a run folder.")
         try:
             config = OmegaConf.load(self.config)

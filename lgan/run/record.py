@@ -74,6 +74,11 @@ class RunRecord:
         """Whether the run says it is complete and holds a row for every task."""
         return self.status == "complete" and len(self.rows) == self.num_tasks
 
+    @property
+    def task_names(self) -> list[str]:
+        """The name of each task, learnt or to come: that of its class, or of its classes."""
+        return ["+".join(map(str, task.get("class_names", ()))) for task in self.tasks]
+
     def declare(self, sentences: Iterable[str]) -> None:
         """Add to the declaration what it does not say yet."""
         for sentence in sentences:

@@ -1,0 +1,298 @@
+"""What `import lgan` offers; what is heavy is imported when it is called."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lgan.arguments import Count, check_value, plain
+from lgan.errors import ConfigError, warn
+from lgan.run.record import RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor, nn
+
+    from lgan.inference.task_network import TaskNetwork
+    from lgan.inference.translate import Fit, Translation
+    from lgan.methods.base import LifelongGAN
+
+Task = int | str  # its number, from 0 as in files and figures, or its name
+
+
+def load(folder: str | Path, *, trust: Sequence[str] = (), device: str = "cpu") -> Run:
+    """Return the run in a folder that `lgan-train` made, finished or not; its data are not needed.
+
+    Nothing in the folder is run as code. `trust` names packages of yours that the run may be built
+    from; `device` is where networks compute: cpu, cuda, or auto (a GPU if there is one).
+
+    >>> run = lgan.load("outputs/digits")
+    >>> run
+    Run('outputs/digits': sft on digits, 5 of 5 tasks)
+    """
+    return Run(folder, trust, device)
+
+
+def train(overrides: Sequence[str] = ()) -> Run:
+    """Train what `lgan-train` would train with these settings, go on with it, or find it complete.
+
+    >>> run = lgan.train(["data=digits", "run_dir=outputs/digits"])  # it is there already
+    complete already, nothing to do: outputs/digits
+    finished: outputs/digits
+    """
+    from lgan.launch.compose import compose_run
+    from lgan.launch.job import run_job
+    from lgan.redaction import redacted
+
+    asked = _texts("overrides", overrides)
+    redacted(asked)  # their secrets are told
+    config = compose_run(asked, resolve=False)
+    run_job(config)
+    return Run(config.run_dir, config.trust)
+
+
+def results(folders: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    """Return what the finished runs below some folders measured, a line for each number.
+
+    The columns are run (the folder), method, seed, border (after which task), task (of which; none
+    where the number is of all tasks so far), metric and value. Accuracies are shares from 0 to 1.
+    As in tables, runs that are not complete, damaged or there twice are left out with a warning.
+
+    >>> frame = lgan.results("outputs")
+    >>> list(frame.columns)
+    ['run', 'method', 'seed', 'border', 'task', 'metric', 'value']
+    >>> last = frame[(frame.metric == "accuracy_generated") & (frame.border == 4)]
+    >>> last.task.tolist()
+    [0, 1, 2, 3, 4, <NA>]
+    """
+    from lgan.reports.collect import collect
+    from lgan.reports.frame import tidy
+
+    found = collect(folders)
+    for sentence in found.warnings:
+        warn(sentence)
+    return tidy((run.folder, run.record) for group in found.groups for run in group.runs)
+
+
+class Run:
+    """A run in its folder, as `load`, `train` and `extend` return it.
+
+    Tasks and classes are given by number or name. Numbers count from 0 and come before equal names,
+    texts are names first; an error lists what there is. `after` is the task after which the
+    generator is taken: None for the last one. Beneath, `record`, `state`, `task_network` and
+    `translation` are for the console scripts, and may change.
+    """
+
+    def __init__(self, folder: str | Path, trust: Sequence[str] = (), device: str = "cpu") -> None:
+        from lgan.inference.translate import choose_device
+        from lgan.run.folder import RunFolder
+
+        self.folder, self.trust = Path(folder), _texts("trust", trust)
+        self.device = choose_device(device)
+        self._config = RunFolder(folder).load_config()
+        self._state: tuple[int, LifelongGAN, dict[str, Any]] | None = None
+
+    def __repr__(self) -> str:
+        record = self.record
+        done = f"{len(record.rows)} of {record.num_tasks} tasks"
+        return f"Run('{self.folder}': {record.method} on {record.data}, {done})"
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """The content of results.json."""
+        return RunRecord.load(self.folder)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of the tasks learnt, in order: a task's class, or its classes.
+
+        >>> run.tasks
+        ['0+1', '2+3', '4+5', '6+7', '8+9']
+        """
+        return self.record.task_names[: len(self.record.rows)]
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes learnt, in the order of the tasks.
+
+        >>> run.classes
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
+        """
+        learnt = self.record.tasks[: len(self.record.rows)]
+        return [str(name) for task in learnt for name in task["class_names"]]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The run's whole config as plain data.
+
+        >>> run.settings["method"]["name"], run.settings["training"]["steps"]
+        ('sft', 4)
+        """
+        return plain(self._config)
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """What the run has measured so far, as `lgan.results` of many.
+
+        >>> forgotten = run.results.query("metric == 'accuracy_generated' and task == 0")
+        >>> forgotten.border.tolist()
+        [0, 1, 2, 3, 4]
+        """
+        from lgan.reports.frame import tidy
+
+        return tidy([(self.folder, self.record)])
+
+    def generate(
+        self,
+        classes: Task | Sequence[Task] | None = None,
+        n: int = 16,
+        seed: int = 0,
+        after: Task | None = None,
+        *,
+        task: Task | None = None,
+        dtype: Literal["uint8", "float"] = "uint8",
+    ) -> tuple[Tensor, Tensor]:
+        """Return `n` images of each class in turn, (N, C, H, W), and their classes' numbers (N,).
+
+        Classes are those given, those of a task, or all learnt. Images are uint8, or float32 in
+        [-1, 1]. The same seed gives the same images.
+
+        >>> images, labels = run.generate(classes=["3", 7], n=2, seed=0)
+        >>> images.shape, images.dtype, labels.tolist()
+        (torch.Size([4, 1, 8, 8]), torch.uint8, [3, 3, 7, 7])
+        >>> run.generate(classes="ten")
+        Traceback (most recent call last):
+            ...
+        lgan.errors.ConfigError: classes=ten has not been learnt; choose one of 0 (0), 1 (1), ...
+        """
+        import torch
+
+        from lgan.data.images import to_uint8
+        from lgan.inference.sample import draw, sample_classes
+
+        _check(n=(Count, n), seed=(int, seed), dtype=(Literal["uint8", "float"], dtype))
+        method, border = self.state(after)
+        if method.objective.task_kind != "classes":
+            raise ConfigError(
+                f"run={self.folder} translates pictures and draws none from noise; see "
+                "lgan-translate, or translate."
+            )
+        numbers = sample_classes(border, task, classes)
+        images = draw(method, numbers, n, seed)
+        labels = torch.tensor(numbers).repeat_interleave(n)
+        return (to_uint8(images) if dtype == "uint8" else images), labels
+
+    def translate(
+        self,
+        picture: Any,  # noqa: ANN401
+        task: Task | None = None,
+        fit: Fit = "none",
+        *,
+        direction: Literal["forward", "backward"] = "forward",
+        after: Task | None = None,
+        seed: int = 0,
+        batch_size: int = 8,
+        test_mode: Literal["eval", "paper"] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Return a picture as a task translates it, in the form that it has.
+
+        `picture` is a PIL image, a path (a PIL image comes back), an array (H, W), (H, W, C) or
+        a tensor (H, W), (C, H, W), of 8 or 16 bits (8 come back) or float in [-1, 1]; or several,
+        in a list, a batch of arrays or tensors, or a folder. Sizes that the network does not take
+        are refused (`fit="none"`), padded and cut back ("pad"), or brought to the training size
+        ("resize"). The other settings are those of `lgan-translate`.
+
+        >>> run = lgan.load("outputs/photos")
+        >>> picture = np.zeros((40, 50, 3), dtype=np.uint8)
+        >>> run.translate(picture, task="grey_to_colour", fit="pad").shape
+        (40, 50, 3)
+        >>> run.translate(picture, task="grey_to_colour")
+        Traceback (most recent call last):
+            ...
+        lgan.errors.ConfigError: picture is 50x40 pixels, and this network takes multiples of 32...
+        """
+        from lgan.inference.pictures import translate_given
+        from lgan.inference.translate import Fit
+
+        _check(fit=(Fit, fit), seed=(int, seed), batch_size=(Count, batch_size),
+               test_mode=(Literal["eval", "paper"] | None, test_mode))  # fmt: skip
+        settings = {"batch_size": batch_size, "seed": seed, "test_mode": test_mode}
+        way = self.translation(task, after, direction, **settings)
+        return translate_given(way, picture, fit)
+
+    def network(
+        self,
+        task: Task | None = None,
+        after: Task | None = None,
+        direction: Literal["forward", "backward"] = "forward",
+    ) -> nn.Module:
+        """Return a copy of a task's network as a plain module, in eval mode, on the run's device.
+
+        Called with what `lgan-export` says of it: pictures (B, C, H, W) in [-1, 1] (BicycleGAN:
+        and codes), or noise (B, z_dim) and classes (B,); it returns pictures in [-1, 1].
+
+        >>> network = run.network(task=2)
+        >>> network(torch.zeros(1, 16), torch.tensor([4])).shape
+        torch.Size([1, 1, 8, 8])
+        """
+        return copy.deepcopy(self.task_network(task, after, direction).network)
+
+    # ------------------------------------------------------------------ for the console scripts
+
+    def state(self, after: Task | None = None) -> tuple[LifelongGAN, dict[str, Any]]:
+        """Return the method and what its border file says, as `load_run` does; loaded once."""
+        from lgan.inference.load import finished_task, load_run
+        from lgan.run.folder import RunFolder
+
+        task = finished_task(RunFolder(self.folder), after)
+        if self._state is None or self._state[0] != task:
+            method, border = load_run(self.folder, task, self.trust)
+            self._state = task, method.to(self.device), border
+        return self._state[1:]
+
+    def task_network(
+        self, task: Task | None, after: Task | None = None, direction: str = "forward"
+    ) -> TaskNetwork:
+        """Return a task's network with what is known of it."""
+        from lgan.inference.task_network import find_task, task_network
+
+        method, border = self.state(after)
+        return task_network(method, border, find_task(border, task), direction)
+
+    def translation(
+        self,
+        task: Task | None,
+        after: Task | None = None,
+        direction: str = "forward",
+        test_mode: str | None = None,
+        **settings: Any,  # noqa: ANN401
+    ) -> Translation:
+        """Return how pictures go through a task's network."""
+        from lgan.data.decoding import BACKGROUND
+        from lgan.inference.translate import Translation
+
+        network = self.task_network(task, after, direction)
+        if not network.translates:
+            raise ConfigError(
+                f"run={self.folder} draws classes from noise and translates no pictures; see "
+                "lgan-sample, or generate."
+            )
+        settings["test_mode"] = test_mode or self.state(after)[0].test_mode
+        # Own data sets may have no such key.
+        settings["background"] = self._config.data.splits.get("background", BACKGROUND)
+        return Translation(network, device=self.device, **settings)
+
+
+def _texts(key: str, value: Sequence[str]) -> list[str]:
+    """Return a list of texts; a single text is none."""
+    check_value(key, list[str], value if isinstance(value, str) else [*value])
+    return [*value]
+
+
+def _check(**given: tuple[Any, Any]) -> None:
+    """Raise unless each argument's value is what its annotation says."""
+    for key, (annotation, value) in given.items():
+        check_value(key, annotation, value)
