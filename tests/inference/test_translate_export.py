@@ -22,7 +22,7 @@ from lgan.inference.export import describe, example_inputs, export, largest_diff
 from lgan.inference.formats import Format, known_formats
 from lgan.inference.load import load_run
 from lgan.inference.task_network import TaskNetwork, find_task, task_network
-from lgan.inference.translate import check_output, list_pictures, plan, read, translate
+from lgan.inference.translate import Translation, check_output, list_pictures, plan, read, translate
 from lgan.networks.bicycle import BicycleEncoder, BicycleUnet
 from lgan.networks.composite import BicycleGenerator, CycleGenerator
 from lgan.networks.pretrained import initialise, load_fitting, read_checkpoint, recognise
@@ -103,7 +103,7 @@ def test_a_folder_goes_through_the_network(tmp_path, unet) -> None:
         picture(tmp_path / "in" / name, 32, 64 if name == "b.png" else 32, seed)
     (tmp_path / "in" / "notes.txt").write_text("no picture")
     pictures = plan(unet, list_pictures(tmp_path / "in"), tmp_path / "out", "none", None)
-    translate(unet, pictures, batch_size=2)
+    translate(Translation(unet, batch_size=2), pictures)
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png", "b.png", "c.bmp"]
     for name in ("a.png", "b.png", "c.bmp"):
         pixels = np.array(Image.open(tmp_path / "in" / name)).astype(np.float32)
@@ -127,8 +127,8 @@ def test_sizes_fit_or_are_made_to(tmp_path, unet) -> None:
     assert torch.equal(seen[:, 40:, :50], seen[:, 39:40, :50].expand(3, 24, 50))
     [resized] = plan(unet, files, tmp_path / "resize", "resize", None)
     assert read(resized, 3).shape == (3, 32, 32)
-    translate(unet, [padded])
-    translate(unet, [resized])
+    translate(Translation(unet), [padded])
+    translate(Translation(unet), [resized])
     assert Image.open(tmp_path / "pad" / "odd.png").size == (50, 40)
     assert Image.open(tmp_path / "resize" / "odd.png").size == (32, 32)
 
@@ -163,9 +163,9 @@ def test_bad_files_and_full_folders_are_named(tmp_path, unet) -> None:
     files = list_pictures(tmp_path / "in")
     pictures = plan(unet, files, tmp_path / "out", "none", None)
     with pytest.raises(DataError, match=r"cut.jpg cannot be read as a picture"):
-        translate(unet, pictures, batch_size=1)
+        translate(Translation(unet, batch_size=1), pictures)
     assert not (tmp_path / "out").exists()  # nothing half written, the same call can go on
-    translate(unet, pictures[:1])
+    translate(Translation(unet), pictures[:1])
     with pytest.raises(ConfigError, match=r"a.png exists already; add overwrite=true"):
         check_output(pictures, overwrite=False)
     check_output(pictures, overwrite=True)
@@ -242,7 +242,7 @@ def test_codes_are_each_pictures_own(run, tmp_path) -> None:
     files = list_pictures(tmp_path / "in")
     for size in (1, 3):
         pictures = plan(network, files, tmp_path / f"out{size}", "none", None)
-        translate(network, pictures, batch_size=size)
+        translate(Translation(network, batch_size=size), pictures)
     alone, together = (
         np.stack([np.array(Image.open(tmp_path / f"out{size}/{i}.png")) for i in range(3)])
         for size in (1, 3)

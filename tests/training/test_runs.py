@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lgan.data.images import to_uint8
 from lgan.errors import ConfigError, RunError, TrainingDivergedError
 from lgan.files import load_tensors
 from lgan.inference.load import load_run
@@ -266,9 +267,9 @@ def test_sampling_from_a_run_without_its_config(configure, tmp_path) -> None:
     method, border = load_run(folder)
     classes = sample_classes(border, 1)
     assert classes == [2, 3]
-    images = draw(method, classes, 5, seed=3)
-    assert images.shape == (2, 5, 1, 8, 8) and images.dtype == torch.uint8
-    assert torch.equal(images, draw(method, classes, 5, seed=3))
+    images = to_uint8(draw(method, classes, 5, seed=3))
+    assert images.shape == (10, 1, 8, 8)
+    assert torch.equal(images, to_uint8(draw(method, classes, 5, seed=3)))
     out = tmp_path / "out"
     folders = folders_of({"class_names": ["2", "../3"]}, [0, 1], out)
     save_images(images, folders, out)
@@ -276,12 +277,13 @@ def test_sampling_from_a_run_without_its_config(configure, tmp_path) -> None:
     assert not (tmp_path / "3").exists()
     with pytest.raises(ConfigError, match=r"grid.png exists already; add overwrite=true"):
         save_images(images, folders, out)
-    save_images(images[:, :2], folders, out, overwrite=True)
+    save_images(images[3:7], folders, out, overwrite=True)
     assert len(list(out.rglob("0000*.png"))) == 4, "no picture of an earlier call is left"
     with pytest.raises(ConfigError, match="task=7"):
         sample_classes(border, 7)
-    with pytest.raises(RunError, match="after=9"):
+    with pytest.raises(ConfigError, match=r"after=9 .* one of 0 \(0\+1\), 1 \(2\+3\)"):
         load_run(folder, after=9)
+    assert load_run(folder, after="0+1")[1]["task"] == 0
     with pytest.raises(RunError, match="not a run folder"):
         load_run(tmp_path / "none")
 

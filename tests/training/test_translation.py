@@ -15,7 +15,7 @@ from lgan.files import load_tensors
 from lgan.inference.export import choose_formats, describe, export
 from lgan.inference.load import load_run
 from lgan.inference.task_network import task_network
-from lgan.inference.translate import list_pictures, plan, translate
+from lgan.inference.translate import Translation, list_pictures, plan, translate
 from lgan.methods.base import LifelongGAN
 from lgan.reports.collect import collect
 from lgan.reports.grids import run_grid
@@ -156,7 +156,7 @@ def test_grey_pictures_go_all_the_way(configure, tmp_path, layout) -> None:
     network = task_network(*load_run(folder), task=0)
     assert network.shape == (1, 32, 32)
     chosen = plan(network, list_pictures(tmp_path / "data/one/testA"), tmp_path / "o", "pad", None)
-    translate(network, chosen)
+    translate(Translation(network), chosen)
     with Image.open(tmp_path / "o/0.png") as written:
         assert (written.mode, written.size) == ("L", (40, 40))
     formats = choose_formats(["safetensors", "torch_export"], load_run(folder)[0])

@@ -1,0 +1,157 @@
+"""`import lgan`: the examples of its docstrings, README's, and the two sorts of runs."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from short_runs import SHORT
+
+import lgan
+from lgan import api
+from lgan.errors import ConfigError, RunError
+from lgan.launch import compose
+
+pytestmark = pytest.mark.slow
+
+README = Path(__file__).parents[1] / "README.md"
+FAST = [*SHORT, "data.num_tasks=null", "evaluation.classifier_training.steps=20"]
+PHOTOS = ["data=photos", "data.splits.train_pairs=4", "data.splits.test_pairs=4",
+          "data.splits.size=32", "data.augmentation.load_size=36", "callbacks.evaluation=null",
+          "training.batch_size=2", "data.num_tasks=2", "method=full",
+          "network.generator.ngf=2", "network.generator.downs=5", "network.discriminator.ndf=2",
+          "network.discriminator.n_layers=1", "run_dir=outputs/photos"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, cache):
+    """A working directory with two runs, where everything that is trained takes a second."""
+    folder, whole = tmp_path_factory.mktemp("place"), compose.compose_run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        short = [*FAST, f"paths.cache={cache}"]
+        patch.setattr(compose, "compose_run", lambda asked, **k: whole([*short, *asked], **k))
+        pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save("picture.png")
+        lgan.train(["data=digits", "run_dir=outputs/digits"])
+        lgan.train(PHOTOS)
+        yield folder
+
+
+@pytest.fixture
+def run(place) -> lgan.Run:
+    return lgan.load("outputs/digits")
+
+
+EXAMPLES = [test for test in doctest.DocTestFinder().find(api) if test.examples]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda test: test.name)
+def test_examples_of_docstrings(run, example) -> None:
+    example.globs |= {"lgan": lgan, "np": np, "torch": torch, "run": run}
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    runner = doctest.DebugRunner(optionflags=flags)
+    runner.run(example)
+
+
+def test_readme(place, monkeypatch, tmp_path) -> None:
+    section = README.read_text().partition("## From Python\n")[2].partition("\n## ")[0]
+    [code] = re.findall(r"```python\n(.*?)```", section, flags=re.S)
+    (tmp_path / "outputs").mkdir()
+    os.symlink(place / "outputs/photos", tmp_path / "outputs/photos")
+    os.symlink(place / "picture.png", tmp_path / "picture.png")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(code, names)
+    assert names["images"].shape == (32, 1, 8, 8) and names["images"].dtype == torch.uint8
+    assert names["picture"].size == names["arrays"][0].size == (50, 40)
+    assert names["curve"].shape == (5, 1) and names["curve"].notna().all(axis=None)
+
+
+def test_one_rule_for_names_and_numbers(run) -> None:
+    images, labels = run.generate(n=2)
+    assert labels.tolist() == [c for c in range(10) for _ in range(2)]
+    same = [{"classes": run.classes}, {"classes": range(10)}, {"classes": np.arange(10)},
+            {"classes": torch.arange(10)}, {"after": "8+9"}, {"after": 4}]  # fmt: skip
+    assert all(torch.equal(images, run.generate(n=2, **asked)[0]) for asked in same)
+    assert run.generate(3, n=1)[1].tolist() == run.generate("3", n=1)[1].tolist() == [3]
+    assert run.generate(task="2+3", n=1)[1].tolist() == run.generate(task=1, n=1)[1].tolist()
+    early = run.generate(0, n=2, after="0+1")[0]
+    assert not torch.equal(early, run.generate(0, n=2)[0])
+    floats = run.generate(dtype="float", n=2)[0]
+    assert floats.dtype == torch.float32 and floats.min() < 0
+    assert torch.equal(((floats + 1) * 127.5).round().to(torch.uint8), images)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"classes": [True]}, r"classes=True has not been learnt; choose one of 0 \(0\), 1 \(1\)"),
+        ({"classes": []}, "classes=.* names no class"),
+        ({"classes": [10]}, "classes=10 has not been learnt"),
+        ({"classes": [3], "after": 0}, r"classes=3 has not been learnt; .* 0 \(0\), 1 \(1\)\.$"),
+        ({"classes": [3], "task": 1}, "task=1 and classes=... cannot be given together"),
+        ({"task": "0"}, None),
+        ({"task": "10"}, r"task=10 has not been learnt; choose one of 0 \(0\+1\), 1"),
+        ({"after": 9}, r"after=9 has left no border file; choose one of 0 \(0\+1\)"),
+        ({"n": 0}, "n=0 must be a whole number of at least 1"),
+        ({"seed": None}, "seed=null must be a whole number"),
+        ({"dtype": "int"}, "dtype=int must be one of uint8, float"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(run, asked, message) -> None:
+    if message is None:
+        assert len(run.generate(**asked)[0])
+        return
+    with pytest.raises(ConfigError, match=message):
+        run.generate(**asked)
+
+
+def test_wrong_places_and_settings_are_told(run) -> None:
+    for call, message in (
+        (lambda: lgan.load("absent"), "run=absent is not a run folder"),
+        (lambda: lgan.load("outputs/digits", device="x"), "device=x cannot be used here"),
+        (lambda: lgan.load("outputs/digits", trust="x"), "trust=x must be a list"),
+        (lambda: lgan.results("absent"), "folder absent does not exist"),
+        (lambda: lgan.train("method=sft"), "overrides=method=sft must be a list"),
+        (lambda: lgan.train(["methd=sft"]), "methd"),
+        (lambda: lgan.train(["training.steps=-1"]), "training.steps=-1 must be"),
+        (lambda: run.translate("picture.png", task=0), "draws classes from noise"),
+        (lambda: run.network("x"), r"task=x has not been learnt; choose one of 0 \(0\+1\)"),
+        (lambda: lgan.load("outputs/photos").generate(), "translates pictures and draws none"),
+        (lambda: lgan.load("outputs/photos").translate("picture.png", 0, "x"), "fit=x must be"),
+        (lambda: lgan.load("outputs/photos").translate("picture.png"), "task=... is missing"),
+    ):
+        with pytest.raises((ConfigError, RunError), match=message):
+            call()
+
+
+def test_a_network_is_a_copy(run) -> None:
+    images = run.generate(n=2)[0]
+    network = run.network(0)
+    assert not network.training
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert torch.equal(images, run.generate(n=2)[0])
+
+
+def test_results_are_tidy(run) -> None:
+    frame = lgan.results("outputs")
+    assert sorted(frame.run.unique()) == ["outputs/digits", "outputs/photos"]
+    own = frame[frame.run == "outputs/digits"].reset_index(drop=True)
+    assert own.equals(run.results) and not own.duplicated(["border", "task", "metric"]).any()
+    matrix = run.record.matrix("accuracy_generated")
+    of_tasks = own[(own.metric == "accuracy_generated") & own.task.notna()]
+    assert of_tasks.value.tolist() == [value for row in matrix for value in row]
+    assert (own.task.isna() | (own.task <= own.border)).all()
+    last = own[(own.metric == "accuracy_generated") & (own.border == 4)]
+    [overall] = last[last.task.isna()].value
+    assert overall == run.record.overall("accuracy_generated")
+    assert own.query("metric == 'retention.exact' and task == border").value.all()
