@@ -219,8 +219,7 @@ class Run:
 
         _check(fit=(Fit, fit), seed=(int, seed), batch_size=(Count, batch_size),
                test_mode=(Literal["eval", "paper"] | None, test_mode))  # fmt: skip
-        settings = {"batch_size": batch_size, "seed": seed, "test_mode": test_mode}
-        way = self.translation(task, after, direction, **settings)
+        way = self.translation(task, after, direction, test_mode, seed=seed, batch_size=batch_size)
         return translate_given(way, picture, fit)
 
     def network(

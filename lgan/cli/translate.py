@@ -29,8 +29,7 @@ def main(
     from lgan.inference import translate
 
     opened = lgan.load(run, trust=trust, device=device)
-    settings = {"batch_size": batch_size, "seed": seed, "test_mode": test_mode}
-    way = opened.translation(task, after, direction, **settings)
+    way = opened.translation(task, after, direction, test_mode, seed=seed, batch_size=batch_size)
     files = translate.list_pictures(Path(input))
     pictures = translate.plan(way.network, files, Path(output), fit, format)
     translate.check_output(pictures, overwrite)

@@ -6,7 +6,7 @@ background, 16 bits become 8 by their upper byte. What has no stated range, floa
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -79,27 +79,19 @@ def decode(path: Path, decoder: Decoder) -> Tensor:
     return fit_picture(open_picture(path, decoder.channels, decoder.background), decoder)
 
 
-def open_picture(path: Path, channels: int, background: str = BACKGROUND) -> Image.Image:
-    """Return the picture, upright, in 8 bits; `DataError` if it cannot be decoded to its end."""
-    with _opened(path) as opened:
-        return _plain(opened, channels, background)
-
-
-def plain_picture(
-    picture: Image.Image, name: str, channels: int, background: str = BACKGROUND
+def open_picture(
+    source: Path | Image.Image, channels: int, background: str = BACKGROUND, name: str = ""
 ) -> Image.Image:
-    """Return a picture in memory as `open_picture` does one in a file; `name` is for errors."""
-    with _reading(name):
-        _check_range(name, picture)
-        return _plain(picture, channels, background)
+    """Return the picture, upright, in 8 bits; `DataError` if it cannot be decoded to its end.
 
-
-def _plain(picture: Image.Image, channels: int, background: str) -> Image.Image:
-    image = _eight_bits(ImageOps.exif_transpose(picture))
-    if image.has_transparency_data:
-        ground = Image.new("RGBA", image.size, background)
-        image = Image.alpha_composite(ground, image.convert("RGBA"))
-    return image.convert("L" if channels == 1 else "RGB")
+    It is in a file, or, by the `name` that errors give it, in memory.
+    """
+    with _opened(source, name) as opened:
+        image = _eight_bits(ImageOps.exif_transpose(opened))
+        if image.has_transparency_data:
+            ground = Image.new("RGBA", image.size, background)
+            image = Image.alpha_composite(ground, image.convert("RGBA"))
+        return image.convert("L" if channels == 1 else "RGB")
 
 
 def fit_picture(image: Image.Image, decoder: Decoder) -> Tensor:
@@ -128,28 +120,26 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise DataError(f"{path} is no regular file; remove it.")
-    with _reading(path), Image.open(path) as opened:
-        _check_range(path, opened)
-        yield opened
-
-
-@contextmanager
-def _reading(name: Path | str) -> Iterator[None]:
+def _opened(source: Path | Image.Image, name: str = "") -> Iterator[Image.Image]:
+    path = name or source
+    if isinstance(source, Path) and source.exists() and not source.is_file():
+        raise DataError(f"{path} is no regular file; remove it.")  # a pipe would be waited for
     try:
-        yield
+        with (
+            nullcontext(source) if isinstance(source, Image.Image) else Image.open(source) as opened
+        ):
+            _check_range(str(path), opened)
+            yield opened
     except DataError:
         raise
     except Exception as error:  # Pillow's plugins raise many kinds for damaged files
         raise DataError(
-            f"{name} cannot be read as a picture ({type(error).__name__}: {error}); "
+            f"{path} cannot be read as a picture ({type(error).__name__}: {error}); "
             "replace the file or delete it."
         ) from error
 
 
-def _check_range(name: Path | str, image: Image.Image) -> None:
+def _check_range(path: str, image: Image.Image) -> None:
     """Refuse numbers whose range nothing says."""
     # PNG and PPM files of 16 bits are opened in Pillow's mode of 32.
     known = image.mode in _MODES or image.mode.startswith("I;16")
@@ -157,6 +147,6 @@ def _check_range(name: Path | str, image: Image.Image) -> None:
         return
     what = {"F": "floating-point numbers", "I": "32-bit numbers"}
     raise DataError(
-        f"{name} holds {what.get(image.mode, f'colours of the kind {image.mode}')}, whose range "
+        f"{path} holds {what.get(image.mode, f'colours of the kind {image.mode}')}, whose range "
         "nothing says; convert it to 8 or 16 bits, grey or RGB."
     )

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import rgb_to_grayscale, to_pil_image
 
-from lgan.data.decoding import open_picture, plain_picture
+from lgan.data.decoding import open_picture
 from lgan.data.images import to_uint8
 from lgan.errors import ConfigError, warn
 from lgan.inference.translate import Fit, Picture, Translation, list_pictures, sizes
@@ -53,7 +53,7 @@ def _take(given: Any, name: str, channels: int, background: str) -> tuple[Source
     if isinstance(given, str | Path):
         return open_picture(Path(given), channels, background), _as_image
     if isinstance(given, Image.Image):
-        return plain_picture(given, name, channels, background), _as_image
+        return open_picture(given, channels, background, name), _as_image
     if not isinstance(given, np.ndarray | Tensor):
         raise ConfigError(f"{name}=... is of type {type(given).__name__}; give {WANTED}.")
     kind = str(given.dtype).removeprefix("torch.")
@@ -77,7 +77,7 @@ def _take(given: Any, name: str, channels: int, background: str) -> tuple[Source
         return _floats(pixels.float(), name, channels), back
     if kind == "uint16":
         pixels = (pixels.int() // 256).to(torch.uint8)
-    return plain_picture(to_pil_image(pixels), name, channels, background), back
+    return open_picture(to_pil_image(pixels), channels, background, name), back
 
 
 def _usual(given: np.ndarray | Tensor) -> int:

@@ -53,7 +53,7 @@ def folders_of(border: dict[str, Any], classes: list[int], output: Path) -> list
 
 
 def save_images(images: Tensor, folders: list[Path], output: Path, overwrite: bool = False) -> None:
-    """Write uint8 images as PNG files, a folder per class, and a grid, over former ones, or nothing."""
+    """Write uint8 images as PNGs, a folder per class, and a grid, over former ones, or nothing."""
     grid = output / GRID
     refuse_existing((grid, *folders), overwrite)
     former = (path for folder in folders for path in folder.glob("[0-9]" * 5 + ".png"))
