@@ -37,7 +37,7 @@ class SequenceProgress(ProgressBar):
         if self._bar is None:
             self._bar = tqdm(total=steps, initial=context.step, unit="step", disable=hidden)
         classes = ",".join(data.class_names[c] for c in data.sequence.tasks[context.task].classes)
-        title = f"{context.method.name}: task {context.task + 1}/{tasks} ({classes[:24]})"
+        title = f"{context.method.name}: task {context.task} of 0-{tasks - 1} ({classes[:24]})"
         self._bar.set_description(title)
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401

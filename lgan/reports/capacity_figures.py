@@ -44,8 +44,8 @@ def growth_curve(
 ) -> bytes | None:
     """Size of the network that each task was trained in: a line per method.
 
-    Dotted: norms and heads added. Dashed: linear growth, t times the size at task 1, what a method
-    needs whose tasks share nothing. `constants` are sizes of other networks, by name.
+    Dotted: norms and heads added. Dashed: linear growth, t + 1 times the size at task 0, what a
+    method needs whose tasks share nothing. `constants` are sizes of other networks, by name.
     """
     chart = TaskLines("weights")
     for group in groups:
@@ -55,7 +55,7 @@ def growth_curve(
         if is_known(more := series(group, REST)):
             chart.add(line + more, "  with norms and heads", colour, linestyle=":")
         linear = line[0] * np.arange(1, len(line) + 1)
-        chart.add(linear, "  linear: t × task 1", colour, linestyle="--", linewidth=1)
+        chart.add(linear, "  linear: (t + 1) × task 0", colour, linestyle="--", linewidth=1)
     for name, size in (constants or {}).items():
         chart.axes.axhline(size, color="#7F7F7F", linestyle="-.", label=plain(name))
     if log:
@@ -121,7 +121,7 @@ def reuse_shares(groups: Sequence[Group]) -> bytes | None:
 
 
 def _reuse_bars(axes: Axes, reused: np.ndarray, newly: np.ndarray, reserved: np.ndarray) -> None:
-    steps, width = np.arange(1, len(reused) + 1), 0.8 if len(reused) <= MANY else 1.0
+    steps, width = np.arange(len(reused)), 0.8 if len(reused) <= MANY else 1.0
     style: dict[str, Any] = {"alpha": 0.75, "width": width, "linewidth": 0}
     axes.bar(steps, reused, color=OLD, label="reused, of the mask", **style)
     axes.bar(steps, newly, bottom=reused, color=NEW, label="new", **style)
@@ -134,7 +134,7 @@ def _layer_lines(axes: Axes, layers: dict[str, dict[str, np.ndarray]]) -> None:
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(layers)))
     for index, (name, values) in enumerate(layers.items()):
         share = values["reserved"] / values["trained_size"]
-        steps, marker = np.arange(1, len(share) + 1), MARKERS[index % len(MARKERS)]
+        steps, marker = np.arange(len(share)), MARKERS[index % len(MARKERS)]
         axes.plot(steps, share, color=colours[index], marker=marker, markersize=4,
                   label=plain(name))  # fmt: skip
     axes.set_ylabel("reserved / trained")
@@ -160,7 +160,7 @@ def mask_evolution(groups: Sequence[Group], task: int = 0) -> bytes | None:
         fractions = np.asarray(course["fractions"], float).T
         meshes.append(above.pcolormesh(_edges(epochs), course["edges"], fractions,
                                        cmap="viridis", norm=PowerNorm(0.4, 0.0, 1.0)))  # fmt: skip
-        above.set_title(f"{plain(group.label)}, task {task % group.first.num_tasks + 1}",
+        above.set_title(f"{plain(group.label)}, task {task % group.first.num_tasks}",
                         fontsize=10, loc="left")  # fmt: skip
         above.set_ylabel("mask value")
         below.plot(epochs, course["nonzero"], color=OLD, marker="." if len(epochs) < 30 else None)

@@ -45,7 +45,7 @@ class TaskLines:
         values: np.ndarray,
         label: str | None = None,
         colour: Any = None,  # noqa: ANN401  (matplotlib's many ways to name one)
-        first: int = 1,
+        first: int = 0,
         **style: Any,  # noqa: ANN401
     ) -> str:
         """Draw values from task `first` on and return their colour; a style of its own is extra."""
@@ -53,7 +53,7 @@ class TaskLines:
             style = {"marker": MARKERS[self.lines % len(MARKERS)]}
             colour = COLOURS[self.lines % len(COLOURS)] if colour is None else colour
             self.lines += 1
-            self.tasks = max(self.tasks, first - 1 + len(values))
+            self.tasks = max(self.tasks, first + len(values))
         steps = np.arange(first, first + len(values))
         shown = None if label is None else plain(label)
         self.axes.plot(steps, values, color=colour, label=shown, **style)
@@ -103,7 +103,7 @@ def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> 
         mean = mean_of_known(curves)
         colour = chart.add(mean, group.label)
         if len(curves) > 1:
-            sd, steps = curves.std(axis=0, ddof=1), np.arange(1, len(mean) + 1)
+            sd, steps = curves.std(axis=0, ddof=1), np.arange(len(mean))
             chart.axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15,
                                     linewidth=0)  # fmt: skip
     return chart.png(note=judge_note(groups, metric))
@@ -115,13 +115,13 @@ def task_curves(group: Group, metric: str = "accuracy_generated") -> bytes | Non
     chart, size = TaskLines(metric, is_share(metric), (5.2, 3.4)), len(matrix)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, size))
     for task, colour in enumerate(colours):
-        name = f"task {task + 1}" if size <= MANY else None
-        chart.add(matrix[task:, task], name, colour, first=task + 1)
+        name = f"task {task}" if size <= MANY else None
+        chart.add(matrix[task:, task], name, colour, first=task)
     if size > MANY:
         for line in chart.axes.lines:
             line.set(linewidth=0.8, marker="")
-        chart.axes.scatter(range(1, size + 1), matrix.diagonal(), s=3, c=colours)
-        scale = ScalarMappable(Normalize(1, size), ListedColormap(colours))
+        chart.axes.scatter(range(size), matrix.diagonal(), s=3, c=colours)
+        scale = ScalarMappable(Normalize(0, size - 1), ListedColormap(colours))
         chart.figure.colorbar(scale, ax=chart.axes, ticks=_ticks(size), label="task")
     return chart.png(note=judge_note([group], metric))
 
@@ -138,7 +138,7 @@ def matrix_heatmap(group: Group, metric: str) -> bytes:
     image = axes.imshow(matrix, cmap="viridis", interpolation="nearest", norm=norm)
     figure.colorbar(image, ax=axes, shrink=0.8)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks([t - 1 for t in _ticks(size)], [str(t) for t in _ticks(size)])
+        axis.set_ticks(_ticks(size))
     for (t, j), value in np.ndenumerate(matrix) if size <= MAX_TICKS else ():
         if not math.isnan(value):
             colour = "black" if norm(value) > 0.6 else "white"
@@ -177,7 +177,7 @@ def mean_of_known(values: np.ndarray) -> np.ndarray:
 
 
 def task_axis(axes: Axes, size: int) -> None:
-    """Name the horizontal axis after the tasks 1 to `size`; of many, leave few markers on lines."""
+    """Name the horizontal axis after `size` tasks, from 0; of many, leave few markers on lines."""
     axes.set_xticks(_ticks(size))
     axes.set_xlabel("after training task")
     every = math.ceil(size / MANY)
@@ -225,6 +225,6 @@ def _apart(places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 def _ticks(size: int) -> list[int]:
     """The first task, the last and round numbers between; all where there are few."""
     if size <= MAX_TICKS:
-        return list(range(1, size + 1))
+        return list(range(size))
     step = next(n * 10**k for k in count() for n in (1, 2, 5) if n * 10**k * MANY >= size)
-    return [1, *(t for t in range(step, size, step) if t > 1 and size - t > step / 2), size]
+    return [*(t for t in range(0, size, step) if size - 1 - t > step / 2), size - 1]

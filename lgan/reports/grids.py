@@ -100,7 +100,7 @@ def _columns(run: Run) -> tuple[list[str], list[dict[int, np.ndarray]]]:
     tasks = [t for t in range(count) if shows_all(t) or t == count - 1]
     paths = [run.folder / f"samples/task{t}.pt" for t in tasks]
     columns = [_read_samples(path, run.record.stamp) for path in paths]
-    return ([str(t + 1) for t in tasks], columns) if all(columns) else ([], [])
+    return ([str(t) for t in tasks], columns) if all(columns) else ([], [])
 
 
 def _rows(columns: list[dict[int, np.ndarray]]) -> tuple[list[int], str]:

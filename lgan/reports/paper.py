@@ -104,7 +104,7 @@ def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()
         metric = others[0] if others else metric
     values = _values(column, metric, outcome)
     rows = sorted({_row_index(column, record) + 1 for record in outcome.records})
-    short = [f"after task {row} only" for row in rows if column.after_task not in (None, row)]
+    short = [f"after {row} tasks only" for row in rows if column.after_task not in (None, row)]
     remarks = [] if metric == asked else [f"{metric}, not comparable with the paper's extractor"]
     remarks += short
     if outcome.problem:

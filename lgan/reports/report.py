@@ -161,7 +161,7 @@ def _over_tasks(title: str, group: Group, titles: Mapping[str, str]) -> Table | 
     if not known:
         return None
     rows = [
-        [_cell(task + 1), *(_cell(100 * line[task], ".1f") if "/" in path else _cell(line[task])
+        [_cell(task), *(_cell(100 * line[task], ".1f") if "/" in path else _cell(line[task])
                             for path, line in known.items())]
         for task in range(group.first.num_tasks)
     ]  # fmt: skip

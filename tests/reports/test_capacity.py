@@ -115,10 +115,10 @@ def test_a_course_of_one_epoch_and_a_task_that_is_not_there(group: Group):
 
 def test_the_reports_sentences_are_by_hand(group: Group):
     html = render(Collection([group], [], []))
-    assert "100 for task 1, 170 for task 2" in html
+    assert "100 for task 0, 170 for task 1" in html
     assert "25 % had been reserved before; 38 % of all elements" in html
-    assert "task 1; 25 % end" in html
-    assert "epochs of task 2" in html
+    assert "task 0; 25 % end" in html
+    assert "epochs of task 1" in html
 
 
 def test_disk_space_names_its_formats(group: Group):
@@ -130,8 +130,8 @@ def test_disk_space_names_its_formats(group: Group):
         "all tasks' masks, packed bits, bytes",
     ]
     assert [[cell.text for cell in line] for line in table.rows] == [
-        ["1", "400", "13"],
-        ["2", "680", "26"],
+        ["0", "400", "13"],
+        ["1", "680", "26"],
     ]
 
 
@@ -161,7 +161,7 @@ def test_the_report_has_the_parts_only_for_runs_that_have_them(
     text = render(found)
     assert text.count("<summary>Disk space</summary>") == 1
     assert text.count("<h3>Retention</h3>") == 1
-    assert "Maskable weights of masked: 100 for task 1, 160 for task 2" in text
+    assert "Maskable weights of masked: 100 for task 0, 160 for task 1" in text
     assert '<td class="number">160</td>' in text
     assert save_figures(found, tmp_path / "figures") == 1 + 1 + 2 + 3
     names = {path.name for path in (tmp_path / "figures").iterdir()}

@@ -114,7 +114,7 @@ def test_a_shorter_sequence_is_marked_and_gives_no_difference(tmp_path, ask, fak
     content["columns"][1]["after_task"] = 10
     path.write_text(yaml.safe_dump(content))
     row = lines_of(build_table(ask(path), fake_train))["A, 2 tasks", "sft"]
-    assert row[3:] == ["–", "after task 2 only"]
+    assert row[3:] == ["–", "after 2 tasks only"]
 
 
 def test_what_was_not_made_leaves_a_sentence(tmp_path, ask, make_run):

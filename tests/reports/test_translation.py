@@ -135,8 +135,8 @@ def test_parameters_are_compared_with_one_network_per_task(make_translation, pla
         "stored / (T × Full), %", "discriminator", "total",
     ]  # fmt: skip
     assert [[cell.text for cell in row[:6]] for row in table.rows] == [
-        ["1", "1,000", "1,000", "1,000", "1,000", "100.0"],
-        ["2", "1,000", "300", "1,300", "2,000", "65.0"],
+        ["0", "1,000", "1,000", "1,000", "1,000", "100.0"],
+        ["1", "1,000", "300", "1,300", "2,000", "65.0"],
     ]
     group.runs[0] = Run(Path(), plain_record, {})
     assert "T × Full" not in parameter_table(group).titles
