@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.common import Row
 from lgan.launch.compose import compose_run
 from lgan.launch.extension import compose_extension
-from lgan.results.paper import quote
+from lgan.reports.paper import quote
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 

@@ -20,7 +20,8 @@ from lgan.launch import compose
 
 pytestmark = pytest.mark.slow
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 FAST = [*SHORT, "data.num_tasks=null", "evaluation.classifier_training.steps=20"]
 PHOTOS = ["data=photos", "data.splits.train_pairs=4", "data.splits.test_pairs=4",
           "data.splits.size=32", "data.augmentation.load_size=36", "callbacks.evaluation=null",
@@ -70,8 +71,8 @@ def test_readme(place, monkeypatch, tmp_path) -> None:
     names: dict = {}
     exec(code, names)
     assert names["images"].shape == (32, 1, 8, 8) and names["images"].dtype == torch.uint8
-    assert names["picture"].size == names["arrays"][0].size == (50, 40)
-    assert names["curve"].shape == (5, 1) and names["curve"].notna().all(axis=None)
+    assert names["picture"].size == names["pictures"][1].size == (50, 40)
+    assert names["curves"].shape == (5, 1) and names["curves"].notna().all(axis=None)
 
 
 def test_one_rule_for_names_and_numbers(run) -> None:
