@@ -90,10 +90,10 @@ class TaskGenerator(nn.Module):
             return list(classes)
         if len(classes) > rows:
             raise ConfigError(
-                f"the classes {list(classes)} of a task are more than the {rows} that the "
-                "generator's layers were built for (with data.capacity=grow those of the first "
-                "task), and this method adds no rows to them; let tasks have fewer classes, or set "
-                "data.capacity=all."
+                f"data.classes_per_task={len(classes)}: a task's classes {list(classes)} are more "
+                f"than the {rows} that the generator was built for (data.capacity=grow: those of "
+                f"the first task), which old tasks keep as it is; give tasks of new classes {rows} "
+                "at most, or in a new run set data.capacity=all."
             )
         return list(range(len(classes)))
 

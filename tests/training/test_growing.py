@@ -58,7 +58,9 @@ def test_the_default_names_no_run() -> None:
 def test_a_task_of_more_classes_than_rows_is_refused_at_once(configure, monkeypatch) -> None:
     monkeypatch.setattr(SequenceRunner, "run", lambda self: None)
     config = configure("method=dgm_w", *GROW, "data.classes_per_task=[2,3,2]", "data.num_tasks=2")
-    with pytest.raises(ConfigError, match=r"\[2, 3, 4\].*more than the 2 .*data.capacity=all"):
+    with pytest.raises(
+        ConfigError, match=r"classes_per_task=3.*\[2, 3, 4\].*more than the 2 .*capacity=all"
+    ):
         train(config)
 
 
