@@ -33,6 +33,7 @@ def differences(reference: Path, run: Path) -> list[str]:
     return [
         *_tensor_files(reference, run, "checkpoints"),
         *_tensor_files(reference, run, "samples"),
+        *_tensor_files(reference, run, "."),  # a router
         *_pictures(reference, run),
         *_records(reference, run),
         *_metrics(reference, run),

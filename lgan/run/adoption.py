@@ -21,8 +21,8 @@ from lgan.run.folder import RunFolder
 from lgan.run.identity import digest_of, load_stamped
 from lgan.run.record import RunRecord
 
-SAMPLES = ("noise.pt", "learnt*.pt")
-"""What retention is measured against, in the folder of samples."""
+LEARNT = ("samples/noise.pt", "samples/learnt*.pt", "router.pt")
+"""What retention is measured against, and what is known of the tasks' inputs."""
 
 
 class Parent:
@@ -120,10 +120,10 @@ class Parent:
             synchronise(store)
         for task, border in self.borders.items():
             save_tensors(folder.border(task), border | told | own)
-        for path in (p for each in SAMPLES for p in sorted(self._samples.glob(each))):
+        for path in (p for each in LEARNT for p in sorted(self.folder.path.glob(each))):
             try:
                 content = load_stamped(path, self.record.stamp)
-                save_tensors(folder.path / "samples" / path.name, content | own)
+                save_tensors(folder.path / path.relative_to(self.folder.path), content | own)
             except DamagedFileError as error:
                 warn(f"{error}")
         former = self.record
@@ -133,10 +133,6 @@ class Parent:
             "run": str(self.folder.path), "stamp": former.stamp, "tasks": self.tasks,
             "rows": former.rows, "parent": former.parent and {**former.parent, "rows": []},
         }  # fmt: skip
-
-    @property
-    def _samples(self) -> Path:
-        return self.folder.path / "samples"
 
     @cached_property
     def _stored(self) -> list[Path]:
