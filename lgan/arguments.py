@@ -8,8 +8,9 @@ import json
 import re
 import sys
 import types
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_types import DocInfo, Ge, Gt, Le, Lt, MinLen
@@ -112,10 +113,15 @@ def refusal(annotation: Any, value: Any) -> str | None:  # noqa: ANN401
         return described(annotation)
     try:
         # As JSON: a list passes for a tuple, and nothing else is converted.
-        TypeAdapter(annotation, config=_STRICT).validate_json(json.dumps(value))
+        _adapter(annotation).validate_json(json.dumps(value))
     except ValidationError:
         return described(annotation)
     return None
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter:  # noqa: ANN401
+    return TypeAdapter(annotation, config=_STRICT)
 
 
 def described(annotation: Any) -> str:  # noqa: ANN401
@@ -149,30 +155,21 @@ def check_section(config: DictConfig, path: str, besides: Mapping[str, Any] = NO
 
     `besides` has the annotations of further keys that the section at the dotted `path` may have.
     """
-    # All of it as plain data first: a key may have a dot, and no path leads to what is below.
-    _check_targets(plain(OmegaConf.select(config, path)), path, OmegaConf.select(config, "trust"))
-    _check_values(config, path, besides)
+    trust = OmegaConf.select(config, "trust") or ()
+    built = list(_built(plain(OmegaConf.select(config, path)), path))
+    targets = [find(str(section["_target_"]), key, trust) for key, section in built]
+    for (key, section), target in zip(built, targets, strict=True):
+        check_arguments(config, key, section, target, besides if key == path else {})
 
 
-def _check_values(config: DictConfig, path: str, besides: Mapping[str, Any] = NOTHING) -> None:
-    section = OmegaConf.select(config, path)
-    if OmegaConf.is_list(section):
-        for index in range(len(section)):
-            _check_values(config, f"{path}[{index}]")
-    if not OmegaConf.is_dict(section):
-        return
-    if "_target_" in section:
-        check_arguments(config, path, locate(config, path), besides)
-    for name in section:
-        _check_values(config, f"{path}.{name}")
-
-
-def _check_targets(value: Any, path: str, trust: Sequence[str] | None) -> None:  # noqa: ANN401
+def _built(value: Any, path: str) -> Iterator[tuple[str, dict]]:  # noqa: ANN401
+    """Yield what is built of plain data, outermost first, and its key."""
     if isinstance(value, dict) and "_target_" in value:
-        find(str(value["_target_"]), path, trust or ())
-    if isinstance(value, dict | list):
-        for name, each in value.items() if isinstance(value, dict) else enumerate(value):
-            _check_targets(each, f"{path}.{name}", trust)
+        yield path, value
+    for name, each in value.items() if isinstance(value, dict) else ():
+        yield from _built(each, f"{path}.{name}")
+    for index, each in enumerate(value if isinstance(value, list) else ()):
+        yield from _built(each, f"{path}[{index}]")
 
 
 def locate(config: DictConfig, path: str) -> Callable[..., Any]:
@@ -209,19 +206,18 @@ def _within(name: str, packages: Iterable[str]) -> bool:
 
 
 def check_arguments(
-    config: DictConfig, path: str, target: Callable[..., Any], besides: Mapping[str, Any]
+    config: DictConfig, path: str, section: dict, target: Callable[..., Any], besides: Mapping
 ) -> None:
     """Check the plain values of a section against the annotations of what is built with them."""
     known, others = parameters_of(target)
     known |= besides
-    section = OmegaConf.select(config, path)
-    for name in section:
+    for name, value in section.items():
         if name in ("_target_", "_partial_", "_recursive_", "_convert_", "_args_"):
             continue
         key = f"{path}.{name}"
         if name in known:
-            value = plain(section[name])
-            if "_target_" not in json.dumps(value, default=str):  # else built by its own section
+            built = "_target_" in json.dumps(value, default=str)  # by its own section
+            if not built and refusal(known[name], value):
                 check_value(key_of(config, key), known[name], value)
         elif not others:
             near = get_close_matches(name, known, 1)
