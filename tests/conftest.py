@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -26,6 +28,7 @@ from lgan.networks.factory import NetworkFactory
 from lgan.objectives.acgan import ACGAN
 from lgan.objectives.adversarial import Wasserstein
 from lgan.run.identity import register_resolvers
+from lgan.training import fit
 
 torch.set_num_threads(1)
 
@@ -51,9 +54,24 @@ def quick() -> Iterator[None]:
     """Spare this process what no test sees: the processes that tests start do it.
 
     Lightning looks through all installed packages for every task's Trainer, and a file waits for
-    the disk to be safe from a power cut, of which there are tens of thousands.
+    the disk to be safe from a power cut, of which there are tens of thousands. A step of the same
+    objective on the same networks is tried once, before hundreds of runs.
     """
+    tried: set[bytes] = set()
+    try_out = fit.try_out
+
+    def try_once(method: LifelongGAN, size: int) -> None:
+        networks, kind = method.networks, (method.has_generator, method.code_length)
+        parts = [networks.generator, networks.discriminator, networks.image_shape]
+        step = b""
+        with suppress(pickle.PicklingError, AttributeError, TypeError):  # of a test's own
+            step = pickle.dumps([*parts, networks.num_classes, method.objective, kind, size])
+        if step not in tried:
+            try_out(method, size)
+            tried.update({step} - {b""})
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit, "try_out", try_once)
         patch.setattr(registry, "entry_points", lru_cache(entry_points))
         patch.setattr(os, "fsync", os.fstat)  # which a closed file fails, too
         yield

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -46,7 +47,8 @@ Stamp = Mapping[str, str]  # of identity and data (`RunRecord.stamp`); empty: of
 def identity(config: DictConfig | dict[str, Any]) -> dict[str, Any]:
     """Return the flat part of a config that decides a run's numbers, as {"a.b": JSON value}."""
     flat: dict[str, Any] = {}
-    whole: Any = OmegaConf.create(config)  # a copy
+    whole: Any = config if isinstance(config, DictConfig) else OmegaConf.create(config)
+    whole = pickle.loads(pickle.dumps(whole))  # a copy, which OmegaConf makes four times as slowly
     place = None if OmegaConf.is_interpolation(whole, "run_dir") else whole.get("run_dir")
     OmegaConf.update(whole, "run_dir", RUN, force_add=True)  # which is named after the identity
     for section in (*LEARNT, *MEASURED):

@@ -9,6 +9,7 @@ read every time, and a choice that Hydra refuses is refused every time.
 from __future__ import annotations
 
 import pickle
+from copy import copy
 from functools import cache
 from typing import Any
 
@@ -16,11 +17,15 @@ import omegaconf.base
 from hydra import compose, initialize_config_dir
 from hydra._internal import config_loader_impl as loader
 from hydra._internal import defaults_list as lists
-from hydra._internal.config_repository import ConfigRepository, IConfigRepository
+from hydra._internal.config_repository import (
+    CachingConfigRepository,
+    ConfigRepository,
+    IConfigRepository,
+)
 from hydra._internal.defaults_list import DefaultsList
 from hydra.core.override_parser.types import Override
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf, flag_override
 
 from lgan.launch.compose import config_path
 
@@ -29,6 +34,7 @@ CONF = f"file://{config_path()}"
 
 _lists: dict[tuple[Any, ...], DefaultsList] = {}
 _contents: dict[int, bytes] = {}
+_begun: dict[tuple[tuple[str, str], ...], bytes] = {}
 _files: dict[tuple[str, ...], bytes] = {}
 _load = ConfigRepository.load_config
 _create_list = loader.create_defaults_list
@@ -85,8 +91,40 @@ def compose_config(
     if not any(defaults is kept.defaults for kept in _lists.values()):
         return _merge(self, defaults, repo)
     if id(defaults) not in _contents:
-        _contents[id(defaults)] = pickle.dumps(_merge(self, defaults, repo))
+        _contents[id(defaults)] = pickle.dumps(merged(self, defaults, repo))
     return pickle.loads(_contents[id(defaults)])
+
+
+def merged(self: loader.ConfigLoaderImpl, defaults: list[Any], repo: IConfigRepository) -> Any:
+    """Return what Hydra's method does: the files that others began with are merged already."""
+    files = [(default.config_path, default.package) for default in defaults]
+    known = next((n for n in range(len(files), 0, -1) if tuple(files[:n]) in _begun), 0)
+    config = pickle.loads(_begun[tuple(files[:known])]) if known else OmegaConf.create()
+    for number, default in enumerate(defaults[known:], known + 1):
+        with flag_override(config, "no_deepcopy_set_nodes", True):
+            config.merge_with(self._load_single_config(default, repo).config)
+        _begun[tuple(files[:number])] = pickle.dumps(config)
+    without_defaults(config)
+    return config
+
+
+def without_defaults(config: Any) -> None:
+    """Remove the lists of choices from all sections, as Hydra's method does at its end."""
+    if not isinstance(config, DictConfig) or config._is_missing() or config._is_none():
+        return
+    with flag_override(config, ["readonly", "struct"], False):
+        if config._get_flag("HYDRA_REMOVE_TOP_LEVEL_DEFAULTS"):
+            config._set_flag("HYDRA_REMOVE_TOP_LEVEL_DEFAULTS", None)
+            config.pop("defaults", None)
+        for _, value in config.items_ex(resolve=False):
+            without_defaults(value)
+
+
+class Repository(CachingConfigRepository):
+    """What is read of a repository, which itself stays as it is: its list of places is copied."""
+
+    def __init__(self, delegate: IConfigRepository) -> None:
+        self.delegate, self.cache = copy(delegate), {}
 
 
 def interpolation_map(overrides: Any, defaults: list[Any], self_added: bool) -> DictConfig:
@@ -97,6 +135,7 @@ def interpolation_map(overrides: Any, defaults: list[Any], self_added: bool) -> 
 
 
 ConfigRepository.load_config = load_config
+loader.CachingConfigRepository = Repository
 lists._create_interpolation_map = interpolation_map
 loader.create_defaults_list = create_defaults_list
 loader.ConfigLoaderImpl._compose_config_from_defaults_list = compose_config

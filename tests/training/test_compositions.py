@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,7 +23,7 @@ from lgan.errors import ConfigError
 from lgan.reports.paper_file import PaperTable
 from lgan.reports.setups import differing, setup_of
 from lgan.run.identity import register_resolvers
-from lgan.training import fit
+from lgan.training import build, fit
 
 CONF = Path(config_path())
 EXPERIMENTS = CONF.parent / "experiments"
@@ -86,6 +87,18 @@ With another method, or with yet more pictures, it is the same.
 """
 
 
+BUILT: dict[str, list[Any]] = {}
+"""Callbacks, of which a few sets are built again and again; they are asked about each method."""
+build_entries = build.build_entries
+
+
+def entries(config: DictConfig, path: str) -> list[Any]:
+    section = repr(config[path])
+    if section not in BUILT:
+        BUILT[section] = build_entries(config, path)
+    return BUILT[section]
+
+
 def refusal(config: DictConfig) -> str:
     """Return why a config is refused, or an empty text."""
     method: Any = locate(config, "method")
@@ -94,7 +107,7 @@ def refusal(config: DictConfig) -> str:
     step = repr([*parts, method.has_generator])
     known = patch.object(fit, "try_out") if step in TRIED else nullcontext()
     try:
-        with known:
+        with known, patch.object(build, "build_entries", entries):
             fit.check_config(config, *pictures_of(config))
     except ConfigError as error:
         return str(error)
@@ -139,6 +152,7 @@ def test_same_networks_are_the_same_for_every_method(data: str) -> None:
     assert setups[0][1]["steps"] == "500"
 
 
+@cache
 def tables(paper: str) -> list[PaperTable]:
     paths = sorted((EXPERIMENTS / paper).glob("*.yaml"))
     return [PaperTable.load(path) for path in paths if path.stem not in ("paper", "budgets")]
