@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from omegaconf import DictConfig, OmegaConf
+
 from lgan.arguments import Count, check_value, plain
 from lgan.errors import ConfigError, warn
 from lgan.run.record import RunRecord
@@ -44,14 +46,8 @@ def train(overrides: Sequence[str] = ()) -> Run:
     finished: outputs/digits
     """
     from lgan.launch.compose import compose_run
-    from lgan.launch.job import run_job
-    from lgan.redaction import redacted
 
-    asked = _texts("overrides", overrides)
-    redacted(asked)  # their secrets are told
-    config = compose_run(asked, resolve=False)
-    run_job(config)
-    return Run(config.run_dir, config.trust)
+    return _trained(compose_run(_texts("overrides", overrides), resolve=False))
 
 
 def results(folders: str | Path | Sequence[str | Path]) -> pd.DataFrame:
@@ -239,6 +235,22 @@ class Run:
         """
         return copy.deepcopy(self.task_network(task, after, direction).network)
 
+    def extend(self, overrides: Sequence[str] = ()) -> Run:
+        """Teach the finished run further tasks, in a run of its own; return that.
+
+        The settings are those of `lgan-extend`: `num_tasks=5`, `folders=[...]`, `data.root=DIR`.
+
+        >>> short = lgan.load("outputs/short")
+        >>> short.tasks, short.extend(["num_tasks=3", "run_dir=outputs/longer"]).tasks
+        finished: outputs/longer
+        (['0+1', '2+3'], ['0+1', '2+3', '4+5'])
+        """
+        from lgan.launch.extension import compose_extension
+        from lgan.reports.paper import quote
+
+        own = [f"run={quote(str(self.folder))}", f"trust=[{','.join(map(quote, self.trust))}]"]
+        return _trained(compose_extension([*own, *_texts("overrides", overrides)]))
+
     # ------------------------------------------------------------------ for the console scripts
 
     def state(self, after: Task | None = None) -> tuple[LifelongGAN, dict[str, Any]]:
@@ -283,6 +295,16 @@ class Run:
         # Own data sets may have no such key.
         settings["background"] = self._config.data.splits.get("background", BACKGROUND)
         return Translation(network, device=self.device, **settings)
+
+
+def _trained(config: DictConfig) -> Run:
+    """Train a composed config, or find it complete."""
+    from lgan.launch.job import run_job
+    from lgan.redaction import redacted
+
+    redacted(OmegaConf.to_container(config, resolve=False))  # whose secrets are told
+    run_job(config)
+    return Run(config.run_dir, config.trust)
 
 
 def _texts(key: str, value: Sequence[str]) -> list[str]:

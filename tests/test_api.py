@@ -16,12 +16,12 @@ from short_runs import SHORT
 import lgan
 from lgan import api
 from lgan.errors import ConfigError, RunError
-from lgan.launch import compose
+from lgan.launch import compose, extension
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+README, TOUR = ROOT / "README.md", ROOT / "experiments/tour.ipynb"
 FAST = [*SHORT, "data.num_tasks=null", "evaluation.classifier_training.steps=20"]
 PHOTOS = ["data=photos", "data.splits.train_pairs=4", "data.splits.test_pairs=4",
           "data.splits.size=32", "data.augmentation.load_size=36", "callbacks.evaluation=null",
@@ -36,11 +36,18 @@ def place(tmp_path_factory, cache):
     folder, whole = tmp_path_factory.mktemp("place"), compose.compose_run
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        short = [*FAST, f"paths.cache={cache}"]
-        patch.setattr(compose, "compose_run", lambda asked, **k: whole([*short, *asked], **k))
+        patch.setenv("LGAN_CACHE", str(cache))
+        short = {"train": FAST, "extend": []}
+
+        def composed(asked, script="train", *more, **settings):
+            return whole([*short[script], *asked], script, *more, **settings)
+
+        for module in (compose, extension):
+            patch.setattr(module, "compose_run", composed)
         pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
         Image.fromarray(pixels).save("picture.png")
         lgan.train(["data=digits", "run_dir=outputs/digits"])
+        lgan.train(["data=digits", "data.num_tasks=2", "run_dir=outputs/short"])
         lgan.train(PHOTOS)
         yield folder
 
@@ -71,8 +78,9 @@ def test_readme(place, monkeypatch, tmp_path) -> None:
     names: dict = {}
     exec(code, names)
     assert names["images"].shape == (32, 1, 8, 8) and names["images"].dtype == torch.uint8
+    assert len(names["longer"].tasks) == 5
     assert names["picture"].size == names["pictures"][1].size == (50, 40)
-    assert names["curves"].shape == (5, 1) and names["curves"].notna().all(axis=None)
+    assert names["curves"].shape == (3, 1) and names["curves"].notna().all(axis=None)
 
 
 def test_one_rule_for_names_and_numbers(run) -> None:
@@ -145,7 +153,7 @@ def test_a_network_is_a_copy(run) -> None:
 
 def test_results_are_tidy(run) -> None:
     frame = lgan.results("outputs")
-    assert sorted(frame.run.unique()) == ["outputs/digits", "outputs/photos"]
+    assert {"outputs/digits", "outputs/photos", "outputs/short"} <= {*frame.run}
     own = frame[frame.run == "outputs/digits"].reset_index(drop=True)
     assert own.equals(run.results) and not own.duplicated(["border", "task", "metric"]).any()
     matrix = run.record.matrix("accuracy_generated")
@@ -156,3 +164,19 @@ def test_results_are_tidy(run) -> None:
     [overall] = last[last.task.isna()].value
     assert overall == run.record.overall("accuracy_generated")
     assert own.query("metric == 'retention.exact' and task == border").value.all()
+
+
+def test_the_tour(tmp_path, cache, monkeypatch) -> None:
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+    for name in ("JUPYTER_DATA_DIR", "IPYTHONDIR"):  # no kernel of the user's own
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("LGAN_CACHE", str(cache))
+    tour = nbformat.read(TOUR, as_version=4)
+    cells = [cell for cell in tour.cells if cell.cell_type == "code"]
+    assert all(cell.outputs for cell in cells), "it is committed as it was run"
+    assert "STEPS = 300" in cells[0].source
+    cells[0].source = cells[0].source.replace("STEPS = 300", "STEPS = 2")
+    place = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(tour, timeout=300, kernel_name="python3", resources=place).execute()
+    assert "image/png" in cells[-1].outputs[-1].data
