@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
+    from lgan.inference.route import Route, TaskRouter
     from lgan.inference.task_network import TaskNetwork
     from lgan.inference.translate import Fit, Translation
     from lgan.methods.base import LifelongGAN
@@ -218,6 +219,20 @@ class Run:
         way = self.translation(task, after, direction, test_mode, seed=seed, batch_size=batch_size)
         return translate_given(way, picture, fit)
 
+    def route(self, picture: Any, after: Task | None = None) -> Route | list[Route]:  # noqa: ANN401
+        """Return for which task a picture most likely is, or such a list for several.
+
+        `picture` is what `translate` takes. Beyond a `distance` of 1 it is unlike the task's
+        training inputs, and for none of the tasks: then `known` is false.
+
+        >>> run = lgan.load("outputs/photos")
+        >>> run.route(np.full((40, 50, 3), 128, dtype=np.uint8)).known
+        False
+        """
+        from lgan.inference.pictures import route_given
+
+        return route_given(self.router(after), picture)
+
     def network(
         self,
         task: Task | None = None,
@@ -286,15 +301,32 @@ class Run:
         from lgan.inference.translate import Translation
 
         network = self.task_network(task, after, direction)
-        if not network.translates:
+        method, _ = self._translator(after)
+        settings["test_mode"] = test_mode or method.test_mode
+        # Own data sets may have no such key.
+        settings["background"] = self._config.data.splits.get("background", BACKGROUND)
+        return Translation(network, device=self.device, **settings)
+
+    def router(self, after: Task | None = None, direction: str = "forward") -> TaskRouter:
+        """Return what tells for which task a picture is."""
+        from lgan.inference.route import TaskRouter
+
+        _, border = self._translator(after)
+        if direction != "forward":
+            raise ConfigError(
+                f"direction={direction}: task=auto knows the inputs of tasks, and not their "
+                "targets; name the task."
+            )
+        return TaskRouter.of(self.folder, self.record.stamp, border, self._config.data.splits)
+
+    def _translator(self, after: Task | None) -> tuple[LifelongGAN, dict[str, Any]]:
+        method, border = self.state(after)
+        if method.objective.task_kind != "pictures":
             raise ConfigError(
                 f"run={self.folder} draws classes from noise and translates no pictures; see "
                 "lgan-sample, or generate."
             )
-        settings["test_mode"] = test_mode or self.state(after)[0].test_mode
-        # Own data sets may have no such key.
-        settings["background"] = self._config.data.splits.get("background", BACKGROUND)
-        return Translation(network, device=self.device, **settings)
+        return method, border
 
 
 def _trained(config: DictConfig) -> Run:

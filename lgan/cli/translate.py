@@ -1,5 +1,6 @@
-"""`lgan-translate`: a folder of pictures through one task of a finished run."""
+"""`lgan-translate`: a folder of pictures through one task of a run, or each through its own."""
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ def main(
     task: int | Text | None,
     input: Text,
     output: Text,
+    reject: bool,
     after: int | Text | None,
     trust: list[Text],
     direction: Literal["forward", "backward"],
@@ -26,10 +28,19 @@ def main(
 ) -> None:
     """Run the console script `lgan-translate`."""
     import lgan
-    from lgan.inference import translate
+    from lgan.inference import route, translate
 
     opened = lgan.load(run, trust=trust, device=device)
-    way = opened.translation(task, after, direction, test_mode, seed=seed, batch_size=batch_size)
+    way_to = partial(opened.translation, after=after, direction=direction, test_mode=test_mode,
+                     seed=seed, batch_size=batch_size)  # fmt: skip
+    if task == route.AUTO and task not in opened.tasks:
+        router = opened.router(after, direction)
+        files = translate.list_pictures(Path(input))
+        routes = dict(zip(files, router.routes(files), strict=True))
+        how = (Path(output), fit, format, overwrite, reject)
+        print(route.translate_each(way_to, routes, *how), flush=True)
+        return
+    way = way_to(task)
     files = translate.list_pictures(Path(input))
     pictures = translate.plan(way.network, files, Path(output), fit, format)
     translate.check_output(pictures, overwrite)

@@ -13,6 +13,7 @@ from torchvision.transforms.functional import rgb_to_grayscale, to_pil_image
 from lgan.data.decoding import open_picture
 from lgan.data.images import to_uint8
 from lgan.errors import ConfigError, warn
+from lgan.inference.route import Route, TaskRouter
 from lgan.inference.translate import Fit, Picture, Translation, list_pictures, sizes
 
 WANTED = "a PIL image, an array, a tensor, a path, or several of them"
@@ -32,6 +33,16 @@ def translate_given(translation: Translation, given: Any, fit: Fit) -> Any:  # n
         backs.append(back)
     results = (image for _, image in translation.results(pictures))
     return join([back(image) for back, image in zip(backs, results, strict=True)])
+
+
+def route_given(router: TaskRouter, given: Any) -> Route | list[Route]:  # noqa: ANN401
+    """Return the route of one picture, or of several; see `lgan.Run.route`."""
+    several, _ = _split(given)
+    taken = (
+        _take(each, name, router.shape[0], router.background) for name, each in several.items()
+    )
+    routes = list(router.routes(source for source, _ in taken))
+    return routes[0] if "picture" in several else routes
 
 
 def _split(given: Any) -> tuple[dict[str, Any], Callable[[list[Any]], Any]]:  # noqa: ANN401
