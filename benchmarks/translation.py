@@ -33,13 +33,16 @@ TASK = 3
 """Index of the task whose step is measured, the fourth: three slabs in each bank."""
 
 
-def synthetic_pairs(root: str | None = None, size: int = 64, per_class: int = 32) -> ImageSplits:
+def synthetic_pairs(
+    root: str | None = None, size: int = 64, per_class: int = 32, num_classes: int = 1
+) -> ImageSplits:
     """Return random pairs of one translation task, uint8 (6, size, size).
 
     Args:
         root: ignored; nothing is read.
         size: height and width.
         per_class: training pairs.
+        num_classes: ignored; `benchmarks.common.compose` sets it.
     """
     generator = torch.Generator().manual_seed(0)
 
