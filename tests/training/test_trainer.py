@@ -1,5 +1,6 @@
 """What of Lightning's loop a task's Trainer leaves out, and what stays."""
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -30,6 +31,12 @@ class Line(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go where a Trainer may leave its checkpoints, as it does unless it is told not to."""
+    monkeypatch.chdir(tmp_path)
 
 
 def fit(module: L.LightningModule, *callbacks: L.Callback) -> L.Trainer:
