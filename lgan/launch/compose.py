@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lgan.errors import ConfigError
+from lgan.redaction import redacted
 from lgan.run.identity import register_resolvers
 
 
@@ -41,7 +42,8 @@ def compose_run(
                 OmegaConf.resolve(config)
     except (HydraException, OmegaConfBaseException) as error:
         said = " ".join(str(error).split())
-        raise ConfigError(f"overrides {shlex.join(overrides)} do not fit: {said}") from error
+        shown = shlex.join(redacted(list(overrides)))
+        raise ConfigError(f"overrides {shown} do not fit: {redacted(said)}") from error
     finally:
         state.hydra = outer
     return config
