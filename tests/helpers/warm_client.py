@@ -42,7 +42,7 @@ def is_open(number: int) -> bool:
 def end(code: int) -> None:
     """End with an exit code, or by a signal, a negative one."""
     if code < 0:
-        if -code in PASSED_ON:
+        if -code != signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
