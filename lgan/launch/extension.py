@@ -55,7 +55,9 @@ def extension_of(config: DictConfig) -> DictConfig:
             "(of a data set cut short), folders=[...] (of a translation) or data.root=DIR (of "
             "data=image_folder)."
         )
-    whole, places = plain(parent.config), _places(parent.config)
+    whole = plain(parent.config)
+    places = {whole["run_dir"]: "${run_dir}", whole["run_name"]: "${run_name}",
+              whole["paths"]["cache"]: "${paths.cache}"}  # fmt: skip
     content = {k: part if k == "data" else _moved(part, places) for k, part in whole.items()}
     own = cast(dict[str, Any], OmegaConf.to_container(config, resolve=False))
     content["callbacks"] |= own.pop("callbacks")
@@ -156,21 +158,11 @@ def _absolute(entry: dict[str, Any]) -> str | list[str]:
     return str(found[0].absolute()) if found else given
 
 
-def _places(config: DictConfig) -> dict[str, str]:
-    """Return by what reference each place in the parent's config is a child's own."""
-    return {
-        str(config.run_dir): "${run_dir}",
-        str(config.run_name): "${run_name}",
-        str(config.paths.cache): "${paths.cache}",
-    }
-
-
 def _moved(value: Any, places: dict[str, str]) -> Any:  # noqa: ANN401
+    """Return a part of the parent's config with references in place of what begins with a key."""
     if isinstance(value, dict):
         return {key: _moved(each, places) for key, each in value.items()}
     if isinstance(value, list):
         return [_moved(each, places) for each in value]
-    for old, new in places.items() if isinstance(value, str) else ():
-        if f"{value}/".startswith(f"{old}/"):
-            return new + value.removeprefix(old)
-    return value
+    found = [p for p in places if isinstance(value, str) and f"{value}/".startswith(f"{p}/")]
+    return places[found[0]] + value.removeprefix(found[0]) if found else value

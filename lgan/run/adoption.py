@@ -29,7 +29,10 @@ class Parent:
     """A finished run that another one extends; what is no such run is refused."""
 
     def __init__(self, path: str | Path) -> None:
-        self.folder, self.record = RunFolder(path), RunRecord.load(Path(path))
+        self.folder = RunFolder(path)
+        if not self.folder.config.exists():
+            raise RunError(f"run={path} is not a run folder: it has no config.yaml.")
+        self.record = RunRecord.load(self.folder.path)
         self.config = self.folder.load_config()
         self.record.check_config(self.config, self.folder.config)
         if not self.record.complete:
@@ -55,13 +58,13 @@ class Parent:
     @property
     def names(self) -> list[str]:
         """What each of its tasks is called: by its classes, a translation by its name."""
-        return ["+".join(map(str, task["class_names"])) for task in self.record.tasks]
+        return self.record.task_names
 
     @cached_property
     def borders(self) -> dict[int, dict[str, Any]]:
         """What the border files say that it has kept, tensors not loaded."""
         found = {}
-        for task in self.folder.borders():
+        for task in filter(range(self.tasks).__contains__, self.folder.borders()):
             path = self.folder.border(task)
             found[task] = load_tensors(path)
             check_border(path, task, self.record.stamp, found[task])

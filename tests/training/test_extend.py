@@ -14,7 +14,7 @@ from every_method import CYCLE, DIGITS, TWO_TASKS, UNET
 from PIL import Image
 
 from benchmarks.soak_compare import differences
-from lgan.errors import ConfigError, LganError
+from lgan.errors import ConfigError, LganError, RunError
 from lgan.launch.compose import compose_run
 from lgan.launch.extension import compose_extension
 from lgan.run.adoption import Parent
@@ -156,7 +156,7 @@ def other_seed(folder: Path) -> None:
 
 
 HARM = {
-    "gone": (shutil.rmtree, "results.json does not exist: .* is not a run folder"),
+    "gone": (shutil.rmtree, "run=.* is not a run folder: it has no config"),
     "in training": (edit(lambda r: r.update(status="running", rows=r["rows"][:1])),
                     "has finished 1 of 2 tasks and is running"),
     "failed": (edit(lambda r: r.update(status="failed")), "finished 2 of 2 tasks and is failed"),
@@ -243,6 +243,19 @@ def test_an_extension_that_is_killed_goes_on(
         shutil.rmtree(tmp_path / "p")
         again = [f"run={tmp_path}/child"]
     assert odd(straight, runs("child", *again)) == []
+
+
+def test_an_extension_that_lost_what_it_adopted_says_so(runs, parent, tmp_path, monkeypatch):
+    def crash(*_: Any) -> None:
+        raise Crash
+
+    asked = ["child", f"run={parent}", "num_tasks=3"]
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(SequenceRunner, "_fit", crash)
+        runs(*asked)
+    flip("checkpoints/task1.pt")(tmp_path / "child")
+    with pytest.raises(RunError, match=f"has lost the border of task 1, adopted from {parent}"):
+        runs(*asked)
 
 
 def test_tensors_stand_on_the_disk_once_unless_copies_are_asked_for(runs, parent) -> None:
