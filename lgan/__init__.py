@@ -6,23 +6,18 @@ in one release (`DeprecationWarning`) and goes in the next; before 1.0 that is a
 major one. All else may change at any time, but what CONTRIBUTING.md shows how to extend.
 """
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lgan.api import Run, load, results, train
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["Run", "load", "results", "train"]
 
-if not TYPE_CHECKING:
 
-    def __getattr__(name: str) -> Any:  # noqa: ANN401
-        """Import what is asked for: `import lgan` itself shall cost nothing."""
-        if name not in __all__:
-            raise AttributeError(f"module 'lgan' has no attribute '{name}'")
-        from lgan import api
-
-        return getattr(api, name)
+def __getattr__(name: str) -> Any:  # noqa: ANN401  (their types stand in __init__.pyi)
+    """Import what is asked for: `import lgan` itself shall cost nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module 'lgan' has no attribute '{name}'")
+    return getattr(import_module("lgan.api"), name)
 
 
 def __dir__() -> list[str]:
