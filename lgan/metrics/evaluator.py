@@ -71,13 +71,15 @@ class Evaluator(Reference):
             real = sum(counts[c] for c in classes)
             drawn = sum(map(self.samples_of, classes))
             empty = [type(m).__name__ for m in self.metrics if m.least > min(real, drawn)]
+            if not empty and index not in self.blind:
+                continue
             names = ", ".join(self.data.class_names[c] for c in classes)
             if index in self.blind:
                 warn(
                     f"of task {index} ({names}), which a run before has learnt, there are no real "
                     "test images any more: what depends on them is null."
                 )
-            elif empty:
+            else:
                 warn(
                     f"task {index} ({names}) has {real} real test images and {drawn} generated "
                     f"ones: {', '.join(empty)} will be empty, as some need "
