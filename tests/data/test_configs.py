@@ -52,7 +52,8 @@ def test_its_keys_are_parameters(name: str) -> None:
     assert splits.pop("_partial_") is True
     settable = {key for key in inspect.signature(function).parameters if key != "root"}
     hidden = settable - set(splits)
-    assert set(splits) <= settable and hidden <= {"seed"}
+    extended = {"classes", "further"} if name == "image_folder" else set()  # by lgan-extend alone
+    assert set(splits) <= settable and hidden <= {"seed"} | extended
     for key, value in splits.items():
         default = inspect.signature(function).parameters[key].default
         assert value == (list(default) if isinstance(default, tuple) else default)

@@ -59,7 +59,7 @@ class FakeData:
     """The part of the datamodule that the evaluator uses."""
 
     num_classes, image_shape, tasks, num_tasks = CLASSES, (1, CLASSES, 2), TASKS, len(TASKS)
-    paired, task_kind, class_names = False, "classes", "abcde"
+    paired, task_kind, class_names = False, "classes", "abcdef"
 
     def __init__(self) -> None:
         labels = ORDER.repeat(8)
