@@ -1,21 +1,32 @@
 """A bounded memory of real training pictures (exemplars) for methods that declare one."""
 
 from itertools import accumulate
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from lgan.data.images import Images, TensorImages, placed
+from lgan import distributed
+from lgan.data.images import Images, TensorImages, placed, to_float
+from lgan.data.ranking import Choice, Reading, View, ranked
 from lgan.errors import ConfigError
 from lgan.seeding import Noise, mix
 
+_BATCH = 500  # pictures that a network sees at once
+
 
 class ExemplarMemory:
-    """Random real pictures of past classes, within one stated bound.
+    """Real pictures of past classes, within one stated bound.
 
     Exactly one bound is given: pictures `per_class`, in `total`, shared evenly over the classes
-    held, or the `ratio` in (0, 1] of each class's training pictures. Which are kept is a function
-    of (seed, class), and a smaller share is a prefix of a larger one.
+    held, or the `ratio` in (0, 1] of each class's training pictures.
+
+    Args:
+        seed: random pictures are a function of (seed, class).
+        choice: which are kept; of all choices a smaller share is a prefix of a larger one.
+        reading: of choice="herding"; see `lgan.data.ranking.herded`.
+        rounding: of `total` over the number of classes; "ceil" (iCaRL) may exceed the bound, by
+            less than one picture per class.
     """
 
     def __init__(
@@ -24,6 +35,9 @@ class ExemplarMemory:
         total: int | None = None,
         ratio: float | None = None,
         seed: int = 0,
+        choice: Choice = "random",
+        reading: Reading = "paper",
+        rounding: Literal["floor", "ceil"] = "floor",
     ) -> None:
         bounds = {"per_class": per_class, "total": total, "ratio": ratio}
         given = {key: value for key, value in bounds.items() if value is not None}
@@ -34,6 +48,7 @@ class ExemplarMemory:
             right = "in (0, 1]" if key == "ratio" else "a positive number of pictures"
             raise ConfigError(f"memory.{key}={bound} must be {right}.")
         self.per_class, self.total, self.ratio, self.seed = per_class, total, ratio, seed
+        self.choice, self.reading, self.rounding = choice, reading, rounding
         self._kept: dict[int, Tensor] = {}
         self._all: TensorImages | None = None
 
@@ -50,26 +65,50 @@ class ExemplarMemory:
         """Memory that the pictures take, labels not counted."""
         return sum(kept.nelement() for kept in self._kept.values())
 
-    def add(self, images: Images, labels: Tensor | None = None) -> None:
-        """Choose exemplars of each class in `images`, by `labels` ``(N,)`` or their own."""
+    def add(self, images: Images, labels: Tensor | None = None, view: View | None = None) -> None:
+        """Choose exemplars of each class in `images`, by `labels` ``(N,)`` or their own.
+
+        `view` is how the network sees them; the ranks of a distributed run share the work.
+        """
         self._all = None
         labels = images.labels if labels is None else labels
         new = labels.unique().tolist()
         classes = len({*self._kept, *new})
-        if self.total is not None and self.total < classes:
+        if self.total is not None and self.total < classes and self.rounding == "floor":
             raise ConfigError(
                 f"memory.total={self.total} must be at least {classes}, the number of classes."
             )
         for label in new:
             rows = (labels == label).nonzero().flatten()
-            generator = torch.Generator().manual_seed(mix(self.seed, "memory", label))
-            order = torch.randperm(len(rows), generator=generator)
-            # Of the three bounds exactly one is given.
-            count = self.per_class or self.total or max(1, round((self.ratio or 1) * len(rows)))
+            count = min(len(rows), self._share(len(rows), classes))
+            order = self._order(images, rows, label, count, view)
             self._kept[label] = images.take(rows[order[:count]]).cpu()
         if self.total is not None:
-            room = self.total // len(self._kept)
+            room = self._share(0, classes)
             self._kept = {label: kept[:room].clone() for label, kept in self._kept.items()}
+
+    def _share(self, available: int, classes: int) -> int:
+        """Return how many exemplars a class may have."""
+        if self.total is not None:
+            up = self.rounding == "ceil"
+            return -(-self.total // classes) if up else self.total // classes
+        return self.per_class or max(1, round((self.ratio or 1) * available))
+
+    def _order(
+        self, images: Images, rows: Tensor, label: int, count: int, view: View | None
+    ) -> Tensor:
+        """Return places among `rows`, those to keep first."""
+        if self.choice == "random":
+            generator = torch.Generator().manual_seed(mix(self.seed, "memory", label))
+            return torch.randperm(len(rows), generator=generator)
+        if view is None:
+            raise ValueError(f"choice={self.choice} needs a view of the pictures")
+        own = distributed.share(rows)
+        seen = [view(to_float(images.take(part))) for part in own.split(_BATCH)]
+        features, logits = (
+            distributed.gather(torch.cat(parts).float()).cpu() for parts in zip(*seen, strict=True)
+        )
+        return ranked(self.choice, features, logits, label, count, self.reading)
 
     def draw_of(self, labels: Tensor, noise: Noise) -> Tensor:
         """Draw an exemplar of each class in `labels` (B,), with replacement, where the noise is."""
