@@ -42,11 +42,13 @@ class ExemplarMemory:
         bounds = {"per_class": per_class, "total": total, "ratio": ratio}
         given = {key: value for key, value in bounds.items() if value is not None}
         if len(given) != 1:
-            raise ConfigError(f"memory needs exactly one of per_class, total, ratio; got {given}.")
+            raise ConfigError(
+                f"a memory needs exactly one of per_class, total, ratio; got {given}."
+            )
         [(key, bound)] = given.items()
         if bound <= 0 or (key == "ratio" and bound > 1):
             right = "in (0, 1]" if key == "ratio" else "a positive number of pictures"
-            raise ConfigError(f"memory.{key}={bound} must be {right}.")
+            raise ConfigError(f"method.real_{key}={bound} must be {right}.")
         self.per_class, self.total, self.ratio, self.seed = per_class, total, ratio, seed
         self.choice, self.reading, self.rounding = choice, reading, rounding
         self._kept: dict[int, Tensor] = {}
@@ -74,10 +76,7 @@ class ExemplarMemory:
         labels = images.labels if labels is None else labels
         new = labels.unique().tolist()
         classes = len({*self._kept, *new})
-        if self.total is not None and self.total < classes and self.rounding == "floor":
-            raise ConfigError(
-                f"memory.total={self.total} must be at least {classes}, the number of classes."
-            )
+        self.check(classes)
         for label in new:
             rows = (labels == label).nonzero().flatten()
             count = min(len(rows), self._share(len(rows), classes))
@@ -86,6 +85,13 @@ class ExemplarMemory:
         if self.total is not None:
             room = self._share(0, classes)
             self._kept = {label: kept[:room].clone() for label, kept in self._kept.items()}
+
+    def check(self, classes: int) -> None:
+        """Refuse a bound that leaves no picture for each of so many classes."""
+        if self.total is not None and self.total < classes and self.rounding == "floor":
+            raise ConfigError(
+                f"method.real_total={self.total} must be at least {classes}, the number of classes."
+            )
 
     def _share(self, available: int, classes: int) -> int:
         """Return how many exemplars a class may have."""

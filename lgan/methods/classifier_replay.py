@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from lgan import distributed
-from lgan.arguments import Count, Share, Whole
+from lgan.arguments import Count, Share
 from lgan.data.images import placed, to_float
 from lgan.data.memory import ExemplarMemory
 from lgan.data.tasks import TaskInfo
-from lgan.errors import ConfigError
 from lgan.methods.converted import Converted
+from lgan.methods.exemplars import Exemplars
 from lgan.methods.fit import Trait
 from lgan.networks.factory import noise_length
 from lgan.objectives.acgan import Batch
@@ -71,7 +71,7 @@ class MixedReplay:
         return torch.where(real[:, None, None, None], stored, images)
 
 
-class ClassifierReplay(Converted):
+class ClassifierReplay(Exemplars, Converted):
     """Replays from the networks of finished tasks, generated or real, for a classifier's steps.
 
     Args:
@@ -83,7 +83,7 @@ class ClassifierReplay(Converted):
             tasks take turns in rounds, at whose ends each has had as many replays as the others.
         drawn_share: share of the current classes' rows that the generator draws, too: where only
             current pictures are real, the classifier learns that real ones are current.
-        real_ratio, real_total: real pictures of old classes kept, share r or number K; or null.
+        **kwargs: see `Exemplars` and `Converted`.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("tasks that come one by one",)
@@ -98,20 +98,11 @@ class ClassifierReplay(Converted):
         replay_source: Literal["fly", "set"] = "fly",
         replay_tasks: Count = 9,
         drawn_share: Share = 0.0,
-        real_ratio: Share | None = None,
-        real_total: Whole | None = None,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
         self.replay, self.replay_source, self.drawn_share = replay, replay_source, drawn_share
         self.replay_tasks = replay_tasks
-        if real_ratio is not None and real_total is not None:
-            raise ConfigError(
-                f"method.real_ratio={real_ratio} and method.real_total={real_total} are both "
-                "given; set one of them to null."
-            )
-        total, ratio = real_total or None, real_ratio or None
-        self.memory = ExemplarMemory(None, total, ratio, self.seed) if total or ratio else None
         self._draw: Draw = self.draw_generated
 
     def on_fit_start(self) -> None:
@@ -131,19 +122,9 @@ class ClassifierReplay(Converted):
             self._draw = MixedReplay(self._draw, self.memory, min(1.0, share))
 
     def end_task(self, info: TaskInfo) -> None:
-        """Keep the real pictures that may be kept."""
+        """Drop the task's replays."""
         super().end_task(info)
         self._draw = self.draw_generated
-        if self.memory is not None:
-            self.memory.add(info.images)
-
-    def rules_broken(self) -> list[str]:
-        """Say how many real pictures are kept, if any are."""
-        if self.memory is None:
-            return super().rules_broken()
-        ratio, total = self.memory.ratio, self.memory.total
-        kept = f"r={ratio}" if ratio else f"K={total}"
-        return [*super().rules_broken(), f"keeps real data ({kept})"]
 
     def classifier_batches(self, batch: Batch) -> Iterator[Batch]:
         """Yield the batches of the classifier's steps that belong to one batch of the task."""
@@ -216,17 +197,6 @@ class ClassifierReplay(Converted):
     def draw_generated(self, labels: Tensor, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) of the classes."""
         return self.sample(labels, noise)
-
-    def border_state(self) -> dict[str, Any]:
-        """Add the real pictures to what a finished task leaves behind."""
-        memory = {} if self.memory is None else {"memory": self.memory.state_dict()}
-        return super().border_state() | memory
-
-    def load_border_state(self, state: dict[str, Any]) -> None:
-        """Load what `border_state` returned."""
-        super().load_border_state(state)
-        if self.memory is not None:
-            self.memory.load_state_dict(state["memory"])
 
     def _partly_drawn(self, batch: Batch, total: int) -> Batch:
         if not self.drawn_share:

@@ -47,8 +47,12 @@ class ClassDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return scores (B,) and class logits (B, num_classes) of images x (B, C, H, W)."""
-        features = self.trunk(x)
+        features = self.features(x)
         return self.score(features).squeeze(1), self.classify(features)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the heads are given of images x: (B, features)."""
+        return self.trunk(x)
 
 
 class Translator(nn.Module):

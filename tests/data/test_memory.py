@@ -47,7 +47,7 @@ def test_total_is_shared_and_old_classes_give_up_some(make_images: Make) -> None
     memory.add(images.of_classes([1, 2]))
     assert memory.counts == {0: 2, 1: 2, 2: 2} and memory.bytes <= 7 * 16
     assert {row for row in kept(memory) if row < 8} < first
-    with pytest.raises(ConfigError, match="memory.total=2 must be at least 3"):
+    with pytest.raises(ConfigError, match="method.real_total=2 must be at least 3"):
         ExemplarMemory(total=2).add(images)
     memory = ExemplarMemory(total=3)
     memory.add(images)
@@ -101,9 +101,9 @@ def test_a_saved_memory_is_the_same(make_images: Make) -> None:
     [
         ({}, "exactly one of per_class, total, ratio"),
         ({"per_class": 1, "total": 2}, "exactly one"),
-        ({"per_class": 0}, "memory.per_class=0 must be a positive number"),
-        ({"total": -1}, "memory.total=-1 must be a positive number"),
-        ({"ratio": 1.5}, r"memory.ratio=1.5 must be in \(0, 1\]"),
+        ({"per_class": 0}, "method.real_per_class=0 must be a positive number"),
+        ({"total": -1}, "method.real_total=-1 must be a positive number"),
+        ({"ratio": 1.5}, r"method.real_ratio=1.5 must be in \(0, 1\]"),
     ],
 )
 def test_wrong_bounds_are_refused(bounds: dict, message: str) -> None:

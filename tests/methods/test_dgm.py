@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from borders import begin
 
 from lgan.data.images import TensorImages, to_float
 from lgan.data.memory import ExemplarMemory
+from lgan.data.ranking import herded
 from lgan.errors import ConfigError
 from lgan.layers.masks import Annealing, sparsity
 from lgan.methods.classifier_replay import MixedReplay, StoredReplay, balanced_labels
@@ -393,6 +395,26 @@ def test_real_pictures_are_declared() -> None:
     assert make(real_ratio=0.5).declaration == "keeps real data (r=0.5)"
     with pytest.raises(ConfigError, match=r"real_ratio=0.5 and method.real_total=10"):
         make(real_ratio=0.5, real_total=10)
+
+
+def test_real_pictures_are_chosen_by_the_discriminators_features() -> None:
+    method = enter(make(tasks=[(3, 0), (1,)], real_total=5, real_choice="herding"), 0)
+    method.step = 2
+    pictures = torch.randint(0, 256, (12, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    images = TensorImages(pictures.byte(), torch.tensor([3, 0]).repeat(6))
+    with torch.no_grad():
+        seen = method.discriminator.eval().trunk(to_float(images.images))
+    method.train()
+    method.end_task(replace(method.info, images=images))
+    best = herded(seen[images.labels == 3], 2)
+    assert torch.equal(method.memory.state_dict()["3"], images.of_classes([3]).take(best))
+    assert method.memory.counts == {0: 2, 3: 2} and method.training
+    assert method.declaration == "keeps real data (K=5, by herding)"
+
+
+def test_more_real_pictures_than_classes_are_wanted_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"method.real_total=3 must be at least 4, the number"):
+        enter(make(real_total=3), 0)
 
 
 def test_weight_decay_is_refused() -> None:

@@ -94,7 +94,7 @@ def test_a_second_protection_is_refused(configure, target, kind) -> None:
     "options",
     [
         ["method.replay=per_class", "method.replay_source=set", "method.statistics=all"],
-        ["method.real_total=8", "preset=paper"],
+        ["method.real_total=8", "method.real_choice=herding", "preset=paper"],
         ["method.real_ratio=0.1", "method.replay_source=set", "method.sparsity_ratio=weights"],
         ["method.embedding_start=6", "data.classes_per_task=1", "method.reset_discriminator=false"],
     ],
