@@ -120,15 +120,15 @@ def try_out(method: LifelongGAN, size: int) -> None:
         batch["z"] = noise.normal(*shape)
     try:
         if objective.task_kind == "classes":
-            _expect("network.discriminator", discriminator(batch["x"])[0], (size,))
-            logits = discriminator(batch["x"])[1]
-            _expect("network.discriminator", logits, (size, networks.num_classes))
+            judge_classes(method, discriminator(batch["x"]), size)
         if method.has_generator:
             codes = (noise.normal(size, method.code_length),) if method.code_length else ()
             z = batch["z"] if "z" in batch else noise.normal(size, noise_length(generator))
             _expect("network.generator", generator(z, batch["y"], *codes), shape)
             for player in ("discriminator", "generator"):
                 objective.loss(player, generator, discriminator, batch, noise)
+    except ConfigError:
+        raise
     except (RuntimeError, TypeError, ValueError, LookupError, AttributeError) as error:
         if "meta" in str(error):
             raise
@@ -138,6 +138,19 @@ def try_out(method: LifelongGAN, size: int) -> None:
             f"{type(discriminator).__name__} do not train on {size} pictures of "
             f"{networks.image_shape}: {error}{more}."
         ) from error
+
+
+def judge_classes(method: LifelongGAN, found: Any, size: int) -> None:  # noqa: ANN401
+    """Refuse what a discriminator made of `size` pictures, if it is not scores and logits."""
+    if isinstance(found, Tensor):  # of a classifier
+        if method.has_generator:
+            raise ConfigError(
+                f"network.discriminator={type(method.discriminator).__name__} gives logits and no "
+                f"score: method={method.name} needs both; choose another network."
+            )
+        found = (found.new_empty(size), found)
+    _expect("network.discriminator", found[0], (size,))
+    _expect("network.discriminator", found[1], (size, method.networks.num_classes))
 
 
 class _Shapes(Noise):
