@@ -32,6 +32,8 @@ def join(plan: Plan, jobs: Sequence[Job]) -> str:
     for job in jobs:
         done = job.status in ("complete", "skipped")
         why = None if done else ": ".join(filter(None, (job.status, job.error)))
+        if job.status == "no data":  # the sentence stood on stderr; a table is no place for paths
+            why = "data cannot be had here"
         ended.append((cells.cell_of(job), job.folder, why))
     return publish(plan, plan.outcomes(ended), cells.departures_of(plan), cells.say)
 

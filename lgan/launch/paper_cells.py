@@ -29,6 +29,7 @@ def make_plan(
     table: Text,
     budget: Text,
     data_root: Text | None,
+    only: Texts | None,
     methods: Texts | None,
     seeds: Annotated[list[int], MinLen(1)],
     runs: Text,
@@ -36,7 +37,7 @@ def make_plan(
     dry_run: bool,
 ) -> Plan:
     """Return a plan; the arguments are the keys of conf/paper.yaml."""
-    content = PaperTable.load(Path(table))
+    content = PaperTable.load(Path(table)).restricted(only)
     root = None if data_root is None else Path(data_root).expanduser()
     chosen, stem = content.choose(methods, budget), Path(table).stem
     return Plan(content, stem, budget, chosen, seeds, Path(runs), root, overrides)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -138,6 +138,21 @@ class PaperTable:
             return TypeAdapter(cls).validate_python(given)
         except ValidationError as error:
             raise ConfigError(f"{path}: {_first_of(error)}") from error
+
+    def restricted(self, only: Sequence[str] | None) -> PaperTable:
+        """The part of the table that is read from some of its `runs`; None: all of it."""
+        if only is None:
+            return self
+        for run in only:
+            if run not in self.runs:
+                raise ConfigError(f"only: '{run}' is none of {', '.join(self.runs)}.")
+        first = next(iter(self.runs))
+        return replace(
+            self,
+            runs={run: said for run, said in self.runs.items() if run in only},
+            columns=[column for column in self.columns if column.run in only],
+            figures={k: f for k, f in self.figures.items() if f.get("run", first) in only},
+        )
 
     def choose(self, methods: Sequence[str] | None, budget: str) -> list[str]:
         """The methods asked for, after a check of their names and the budget's."""

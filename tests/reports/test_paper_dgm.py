@@ -59,7 +59,7 @@ def write_table(folder: Path, **changes) -> Path:
 def ask(tmp_path: Path):
     def make(path: Path, **changes) -> DictConfig:
         content = {
-            "table": str(path), "budget": "smoke", "data_root": None, "methods": None,
+            "table": str(path), "budget": "smoke", "data_root": None, "only": None, "methods": None,
             "seeds": [0, 1], "runs": str(tmp_path / "out"), "overrides": [], "dry_run": False,
         } | changes  # fmt: skip
         return OmegaConf.create(content)
@@ -122,6 +122,20 @@ def test_a_budget_may_leave_data_out(tmp_path, ask):
     rows = cells_of(build_table(ask(write_table(tmp_path), budget="cpu"), train))
     assert rows["Acc", "new"][-1].startswith("not run here: too large")
     assert commands(plan_of(ask(write_table(tmp_path), budget="cpu"))) == []
+
+
+def test_a_table_may_be_read_from_some_of_its_runs(tmp_path, ask):
+    more = {"runs": {"digits": ["data=digits"], "other": ["data=mnist"]},
+            "figure": {"a": FIGURE, "b": FIGURE | {"run": "other"}}}  # fmt: skip
+    path = write_table(tmp_path, **more)
+    plan = plan_of(ask(path, only=["digits"], seeds=[0]))
+    assert list(plan.cells) == ["digits/new/0", "digits/gan/0"]
+    assert list(plan.table.figures) == ["a"]
+    plan = plan_of(ask(path, only=["other"], seeds=[0]))
+    assert (list(plan.cells), plan.table.columns) == (["other/new/0"], [])
+    assert list(plan.table.figures) == ["b"]
+    with pytest.raises(ConfigError, match=r"only: 'mnist' is none of digits, other"):
+        plan_of(ask(path, only=["mnist"]))
 
 
 def test_figures_stand_beside_the_table(tmp_path, ask, train, capsys):

@@ -105,8 +105,9 @@ def test_a_stand_ins_part_has_no_place_for_the_papers_number(table_file: Path, t
         return tmp_path / f"run{config.seed}"
 
     config = OmegaConf.create(
-        {"table": str(table_file), "budget": "smoke", "data_root": None, "methods": None,
-         "seeds": [0], "runs": str(tmp_path / "out"), "overrides": [], "dry_run": False}
+        {"table": str(table_file), "budget": "smoke", "data_root": None, "only": None,
+         "methods": None, "seeds": [0], "runs": str(tmp_path / "out"), "overrides": [],
+         "dry_run": False}
     )  # fmt: skip
     theirs, ours = build_table(config, train).split("## Our stand-in")
     assert "## Theirs" in theirs
