@@ -7,6 +7,8 @@ from lgan.launch.job import run_job
 from lgan.launch.sweep import noted, run_app
 from lgan.run.identity import register_resolvers
 
+register_resolvers()  # a sweep's jobs compose their configs in processes that only import this
+
 
 def _run(config: DictConfig) -> float | None:
     return noted(run_job, config)
@@ -14,7 +16,6 @@ def _run(config: DictConfig) -> float | None:
 
 def main() -> None:
     """Run the console script `lgan-train`."""
-    register_resolvers()
     run_app(lambda: run_script(_run, "train"))
 
 

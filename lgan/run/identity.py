@@ -1,8 +1,10 @@
 """What makes two runs the same: what is built from their configs, and the pictures it is shown."""
 
+import ctypes
 import hashlib
 import json
 import pickle
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -154,11 +156,34 @@ def register_resolvers() -> None:
 
     `${lgan.fingerprint:}` names a run's folder. `${lgan.by:KEY,{VALUE:x,other:y}}` is a setting
     that depends on another key, the preset or the budget: x where that is VALUE, y elsewhere.
+    `${lgan.budget:BUDGET,DATA,TRAINER,[DATA, ...]}` is what budget=auto becomes.
     """
+    OmegaConf.register_new_resolver("lgan.budget", _budget, replace=True)
     OmegaConf.register_new_resolver("lgan.by", _chosen_by, replace=True)
     OmegaConf.register_new_resolver(
         "lgan.fingerprint", lambda *, _root_: fingerprint(_root_), replace=True
     )
+
+
+def _budget(budget: str, data: str, trainer: str, small: list[str]) -> str:
+    """Return the file in conf/budget/auto for choices of groups; "none" unless that is asked."""
+    if budget != "auto":
+        return "none"
+    if data in small:
+        return "own"
+    return "cpu" if trainer == "cpu" or not (trainer == "gpu" or accelerated()) else "paper"
+
+
+def accelerated() -> bool:
+    """Return whether PyTorch finds a GPU here; without a driver it is not even imported."""
+    if sys.platform != "darwin":
+        try:
+            ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+        except OSError:
+            return False
+    import torch
+
+    return torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 def _chosen_by(key: str, choices: dict[str, Any], *, _root_: DictConfig) -> Any:  # noqa: ANN401

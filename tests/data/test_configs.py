@@ -23,8 +23,9 @@ NAMES = sorted(EVERY - TRANSLATION)
 
 def load(*overrides: str) -> DictConfig:
     register_resolvers()
+    budget = [] if any(each.startswith("budget=") for each in overrides) else ["budget=paper"]
     with initialize_config_dir(config_path(), version_base="1.3"):
-        return compose("train", list(overrides))
+        return compose("train", [*budget, *overrides])
 
 
 def section(config: DictConfig, name: str) -> dict:
