@@ -135,10 +135,10 @@ class BroughtByMethod(TaskCallback):
 
 
 def announce(event: str, callbacks: Iterable[Callback], context: TaskContext) -> None:
-    """Call a hook of `TaskCallback` of all callbacks that have it, in order."""
+    """Call a hook of all `TaskCallback`s, in order."""
     for callback in callbacks:
-        reader: Reader = getattr(callback, "reads", "")
-        if reader and isinstance(callback, BroughtByMethod):
-            reader = "method"
-        with context.datamodule.reading(reader) if reader else nullcontext():
-            getattr(callback, event, lambda _: None)(context)
+        if not isinstance(callback, TaskCallback):
+            continue
+        reader: Reader = "method" if isinstance(callback, BroughtByMethod) else callback.reads
+        with context.datamodule.reading(reader) if callback.reads else nullcontext():
+            getattr(callback, event)(context)

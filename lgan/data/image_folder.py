@@ -36,7 +36,8 @@ def image_folder(
 
     With both, they are validation and test part. With one of them, it is the test part and
     validation pictures are held out of train. With none, both are held out of train, the test part
-    first: a fraction is a share of each class, and `seed`, independent of the run's, fixes which.
+    first: a fraction is a share of each class, and `seed`, independent of the run's, fixes with the
+    class's name which.
 
     Classes are sorted by name, as numbers if all names are numbers. Pictures, whatever size they
     have, become ``(channels, size, size)`` as `Decoder` says. `train_limit_per_class` keeps the
@@ -93,9 +94,11 @@ def read_classes(folders: Sequence[Path], decoder: Decoder) -> FileImages:
     return FileImages([path for paths in found for path in paths], torch.cat(labels), decoder)
 
 
-def hold_out_files(images: FileImages, fraction: float, seed: int) -> tuple[FileImages, FileImages]:
+def hold_out_files(
+    images: FileImages, fraction: float, seed: int, names: Sequence[str] = ()
+) -> tuple[FileImages, FileImages]:
     """Cut `images` in two as `hold_out` says."""
-    kept, held = hold_out(images.labels, fraction, seed)
+    kept, held = hold_out(images.labels, fraction, seed, names)
     return images.subset(kept), images.subset(held)
 
 
@@ -156,9 +159,9 @@ def _read_root(
     assert train is not None
     validation, test = (val, test) if test else (None, val)
     if test is None:
-        train, test = hold_out_files(train, shares[0], seed)
+        train, test = hold_out_files(train, shares[0], seed, names)
     if validation is None:
-        train, validation = hold_out_files(train, shares[1], seed)
+        train, validation = hold_out_files(train, shares[1], seed, names)
     return [train, validation, test]
 
 

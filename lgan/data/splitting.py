@@ -1,18 +1,27 @@
 """Cutting a data set: stratified hold-out and limits per class, fixed by a seed."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from lgan.seeding import mix
 
-def hold_out(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+
+def hold_out(
+    labels: Tensor, fraction: float, seed: int, names: Sequence[str] = ()
+) -> tuple[Tensor, Tensor]:
     """Return the ascending indices that are kept, and those of a share of every class held out.
 
     A fraction above 0 sets at least one picture of each class aside, and at least one always stays.
+    With the classes' `names`, which of them does not depend on what other classes there are.
     """
     random = np.random.RandomState(seed)  # its stream is frozen: the same with every version
     held = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique().tolist():
+        if names:
+            random = np.random.RandomState(mix(seed, "hold out", names[label]) % 2**32)
         rows = (labels == label).nonzero().flatten().numpy()
         count = min(max(round(fraction * len(rows)), int(fraction > 0)), len(rows) - 1)
         held[random.permutation(rows)[:count]] = True

@@ -124,10 +124,11 @@ class TaskGenerator(nn.Module):
         return {"tasks": list(self.tasks), "committed": self.committed}
 
     def rebuild(self, structure: dict[str, Any]) -> None:
-        """Give a fresh generator the shape of a saved one; its tensors are loaded afterwards."""
+        """Give a generator, fresh or of fewer tasks, the shape of a saved one, tensors apart."""
         for task, description in enumerate(structure["tasks"]):
-            self._start(description)
-            if task < structure["committed"]:
+            if task == len(self.tasks):
+                self._start(description)
+            if self.committed <= task < structure["committed"]:
                 self.commit()
         if self.structure() != structure:
             raise RunError(

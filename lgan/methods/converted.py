@@ -88,6 +88,7 @@ class Converted(TaskNetworks):
     def rebuild(self, structure: dict[str, Any]) -> None:
         """Give the generator the shape of a saved one."""
         super().rebuild(structure)
+        self._baked = {}
         self.generator.rebuild({key: structure[key] for key in self.generator.structure()})
 
 

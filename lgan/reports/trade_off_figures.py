@@ -48,16 +48,16 @@ def trade_off(
 
 
 def metric_of(record: RunRecord, name: str, task: int) -> float:
-    """A metric of a task (from 1) when it has just been learnt; NaN if it was not measured."""
-    rows = record.rows[task - 1 : task]
-    return number(rows[0]["metrics"][task - 1].get(name)) if rows else math.nan
+    """A metric of a task when it has just been learnt; NaN if it was not measured."""
+    rows = record.rows[task : task + 1]
+    return number(rows[0]["metrics"][task].get(name)) if rows else math.nan
 
 
 def new_share(record: RunRecord, task: int) -> float:
-    """What a task (from 1) added, as a share of one full network; NaN if it was not counted."""
-    rows = record.rows[task - 1 : task]
+    """What a task added, as a share of one full network; NaN if it was not counted."""
+    rows = record.rows[task : task + 1]
     # `full` counts one network for each task so far.
-    return task * value_at(rows[0], NEW_SHARE) if rows else math.nan
+    return (task + 1) * value_at(rows[0], NEW_SHARE) if rows else math.nan
 
 
 def _draw(

@@ -4,7 +4,6 @@
 the last finished task) and `_fit` (from a checkpoint inside a task).
 """
 
-import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from lightning.pytorch.loggers import Logger
 
 from lgan import distributed
 from lgan.arguments import NOTHING
-from lgan.callbacks.base import TaskContext, announce
+from lgan.callbacks.base import TaskCallback, TaskContext, announce
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.ledger import breaches
 from lgan.errors import RunError, TrainingDivergedError, warn
@@ -148,7 +147,7 @@ class SequenceRunner:
     def _measure_again(self) -> None:
         """Give each adopted border its row, so that all rows are measured by one yardstick."""
         record = self.record
-        measuring = [c for c in self.callbacks if getattr(c, "reads", "")]
+        measuring = [c for c in self.callbacks if isinstance(c, TaskCallback) and c.reads]
         for task in range(len(record.rows), record.adopted):
             assert record.parent is not None
             path, former = self.folder.border(task), record.parent["rows"][task]
@@ -159,7 +158,7 @@ class SequenceRunner:
                 )
                 record.add_row({**former, "metrics": [{}] * (task + 1), "overall": {}})
                 continue
-            method = copy.deepcopy(self.method)  # one that stays as it is for what comes
+            method = self.method
             checkpoints.restore(method, path, load_border(path))
             method.task_classes = [task.classes for task in self.datamodule.tasks]
             method.to(self._make_trainer().strategy.root_device)

@@ -186,7 +186,7 @@ def test_figures_say_how_good_the_judge_is_that_they_depend_on(make_run, tmp_pat
     figures.task_curves(weak)
     figures.matrix_heatmap(good, "accuracy_generated")
     figures.matrix_heatmap(weak, "fid_classifier")
-    trade_off_figures.trade_off([good], {}, 1)
+    trade_off_figures.trade_off([good], {}, 0)
     assert said == [right, warned, right, warned, right]
     assert "23.7% to 98.0% of" in figures.judge_note([good, weak], "kid_classifier")
     for other in ("diversity", "fid_inception", "accuracy_single_head", "l1"):

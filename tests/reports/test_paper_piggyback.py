@@ -128,25 +128,25 @@ def group(label: str, trained: int) -> Group:
 def test_new_parameters_are_shares_of_one_full_network():
     record = translation_record(0)
     # 30 new ones after two tasks, whose T x Full is 200
-    assert drawn.new_share(record, 2) == pytest.approx(0.3)
-    assert drawn.new_share(record, 1) == 1.0
-    assert np.isnan(drawn.new_share(record, 3))
-    assert drawn.metric_of(record, "fid_classifier", 2) == 30.0
-    assert drawn.metric_of(record, "fid_classifier", 1) == 10.0
-    assert np.isnan(drawn.metric_of(record, "fid_inception", 2))
+    assert drawn.new_share(record, 1) == pytest.approx(0.3)
+    assert drawn.new_share(record, 0) == 1.0
+    assert np.isnan(drawn.new_share(record, 2))
+    assert drawn.metric_of(record, "fid_classifier", 1) == 30.0
+    assert drawn.metric_of(record, "fid_classifier", 0) == 10.0
+    assert np.isnan(drawn.metric_of(record, "fid_inception", 1))
 
 
 def test_the_trade_off_is_drawn_where_it_was_measured():
     groups = [group("a", 5), group("b", 30), group("Full", 100)]
-    picture = drawn.trade_off(groups, {"a": 0.0, "b": 0.25}, 2)
+    picture = drawn.trade_off(groups, {"a": 0.0, "b": 0.25}, 1)
     pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
     assert np.ptp(pixels, axis=-1).max() > 50
-    assert drawn.trade_off(groups, {}, 2, metric="kid_") is None
+    assert drawn.trade_off(groups, {}, 1, metric="kid_") is None
     silent = copy.deepcopy(groups)
     for one in silent:
         for record in one.records:
             record.rows[1].pop("parameters")
-    assert drawn.trade_off(silent, {"a": 0.0}, 2) is not None
+    assert drawn.trade_off(silent, {"a": 0.0}, 1) is not None
 
 
 # --------------------------------------------------------------------------- Piggyback GAN's files

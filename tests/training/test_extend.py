@@ -287,10 +287,13 @@ def pairs(folder: Path, seed: int) -> None:
 
 
 def classes(root: Path, names: str) -> str:
-    """Write random pictures of some classes, the same ones wherever; return where."""
+    """Write random pictures of some classes, the same ones wherever; return where.
+
+    Validation pictures are held out of train.
+    """
     for name in names:
         random = np.random.RandomState(ord(name))
-        for part, count in (("train", 8), ("val", 2), ("test", 4)):
+        for part, count in (("train", 8), ("test", 4)):
             (root / part / name).mkdir(parents=True)
             for number in range(count):
                 pixels = random.randint(0, 256, (8, 8), dtype=np.uint8)
