@@ -1,77 +1,67 @@
-"""What `import lgan` offers; what is heavy is imported when it is called."""
-
-from __future__ import annotations
+"""Runs from Python: `lgan.load`, `lgan.train`, and what a run can do."""
 
 import copy
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import pandas as pd
+import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
 
-from lgan.arguments import Count, check_value, plain
-from lgan.errors import ConfigError, warn
+from lgan.arguments import Count, Text, check_value, plain
+from lgan.data.decoding import BACKGROUND
+from lgan.data.images import to_uint8
+from lgan.errors import ConfigError
+from lgan.inference.load import finished_task, load_run
+from lgan.inference.pictures import route_given, translate_given
+from lgan.inference.route import Route, TaskRouter
+from lgan.inference.sample import draw, sample_classes
+from lgan.inference.task_network import TaskNetwork, find_task, task_network
+from lgan.inference.translate import Fit, Translation, choose_device
+from lgan.launch.compose import compose_run
+from lgan.launch.extension import compose_extension
+from lgan.launch.job import run_job
+from lgan.methods.base import LifelongGAN
+from lgan.redaction import redacted
+from lgan.reports.frame import tidy
+from lgan.reports.paper import quote
+from lgan.run.folder import RunFolder
 from lgan.run.record import RunRecord
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from torch import Tensor, nn
-
-    from lgan.inference.route import Route, TaskRouter
-    from lgan.inference.task_network import TaskNetwork
-    from lgan.inference.translate import Fit, Translation
-    from lgan.methods.base import LifelongGAN
-
 Task = int | str  # its number, from 0 as in files and figures, or its name
+Direction = Literal["forward", "backward"]
+Dtype = Literal["uint8", "float"]
+OTHERS = {
+    "classes": "translates pictures and draws none from noise; see lgan-translate, or translate.",
+    "pictures": "draws classes from noise and translates no picture; see lgan-sample, or generate.",
+}
+"""What runs do whose tasks are not of a kind."""
 
 
-def load(folder: str | Path, *, trust: Sequence[str] = (), device: str = "cpu") -> Run:
+def load(folder: str | Path, *, trust: Sequence[str] = (), device: str = "cpu") -> "Run":
     """Return the run in a folder that `lgan-train` made, finished or not; its data are not needed.
 
     Nothing in the folder is run as code. `trust` names packages of yours that the run may be built
     from; `device` is where networks compute: cpu, cuda, or auto (a GPU if there is one).
 
-    >>> run = lgan.load("outputs/digits")
-    >>> run
+    >>> lgan.load("outputs/digits")
     Run('outputs/digits': sft on digits, 5 of 5 tasks)
     """
     return Run(folder, trust, device)
 
 
-def train(overrides: Sequence[str] = ()) -> Run:
+def train(overrides: Sequence[str] = ()) -> "Run":
     """Train what `lgan-train` would train with these settings, go on with it, or find it complete.
 
     >>> run = lgan.train(["data=digits", "run_dir=outputs/digits"])  # it is there already
     complete already, nothing to do: outputs/digits
     finished: outputs/digits
     """
-    from lgan.launch.compose import compose_run
-
     return _trained(compose_run(_texts("overrides", overrides), resolve=False))
-
-
-def results(folders: str | Path | Sequence[str | Path]) -> pd.DataFrame:
-    """Return what the finished runs below some folders measured, a line for each number.
-
-    The columns are run (the folder), method, seed, border (after which task), task (of which; none
-    where the number is of all tasks so far), metric and value. Accuracies are shares from 0 to 1.
-    As in tables, runs that are not complete, damaged or there twice are left out with a warning.
-
-    >>> frame = lgan.results("outputs")
-    >>> list(frame.columns)
-    ['run', 'method', 'seed', 'border', 'task', 'metric', 'value']
-    >>> last = frame[(frame.metric == "accuracy_generated") & (frame.border == 4)]
-    >>> last.task.tolist()
-    [0, 1, 2, 3, 4, <NA>]
-    """
-    from lgan.reports.collect import collect
-    from lgan.reports.frame import tidy
-
-    found = collect(folders)
-    for sentence in found.warnings:
-        warn(sentence)
-    return tidy((run.folder, run.record) for group in found.groups for run in group.runs)
 
 
 class Run:
@@ -79,14 +69,18 @@ class Run:
 
     Tasks and classes are given by number or name. Numbers count from 0 and come before equal names,
     texts are names first; an error lists what there is. `after` is the task after which the
-    generator is taken: None for the last one. Beneath, `record`, `state`, `task_network` and
-    `translation` are for the console scripts, and may change.
+    generator is taken: None for the last one. Beneath, `record`, `state`, `task_network`,
+    `translation` and `router` are for the console scripts, and may change.
+
+    >>> run = lgan.load("outputs/digits")
+    >>> run.tasks, len(run.classes), run.settings["training"]["steps"]
+    (['0+1', '2+3', '4+5', '6+7', '8+9'], 10, 4)
+    >>> run.results.query("metric == 'accuracy_generated' and task == 0").border.tolist()
+    [0, 1, 2, 3, 4]
     """
 
     def __init__(self, folder: str | Path, trust: Sequence[str] = (), device: str = "cpu") -> None:
-        from lgan.inference.translate import choose_device
-        from lgan.run.folder import RunFolder
-
+        _check(folder=(Text, str(folder) if isinstance(folder, os.PathLike) else folder))
         self.folder, self.trust = Path(folder), _texts("trust", trust)
         self.device = choose_device(device)
         self._config = RunFolder(folder).load_config()
@@ -104,42 +98,23 @@ class Run:
 
     @property
     def tasks(self) -> list[str]:
-        """The names of the tasks learnt, in order: a task's class, or its classes.
-
-        >>> run.tasks
-        ['0+1', '2+3', '4+5', '6+7', '8+9']
-        """
+        """The names of the tasks learnt, in order: a task's class, or its classes."""
         return self.record.task_names[: len(self.record.rows)]
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes learnt, in the order of the tasks.
-
-        >>> run.classes
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
-        """
+        """The names of the classes learnt, in the order of the tasks."""
         learnt = self.record.tasks[: len(self.record.rows)]
         return [str(name) for task in learnt for name in task["class_names"]]
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The run's whole config as plain data.
-
-        >>> run.settings["method"]["name"], run.settings["training"]["steps"]
-        ('sft', 4)
-        """
+        """The run's whole config as plain data."""
         return plain(self._config)
 
     @property
     def results(self) -> pd.DataFrame:
-        """What the run has measured so far, as `lgan.results` of many.
-
-        >>> forgotten = run.results.query("metric == 'accuracy_generated' and task == 0")
-        >>> forgotten.border.tolist()
-        [0, 1, 2, 3, 4]
-        """
-        from lgan.reports.frame import tidy
-
+        """What the run has measured so far, as `lgan.results` of many."""
         return tidy([(self.folder, self.record)])
 
     def generate(
@@ -150,7 +125,7 @@ class Run:
         after: Task | None = None,
         *,
         task: Task | None = None,
-        dtype: Literal["uint8", "float"] = "uint8",
+        dtype: Dtype = "uint8",
     ) -> tuple[Tensor, Tensor]:
         """Return `n` images of each class in turn, (N, C, H, W), and their classes' numbers (N,).
 
@@ -160,23 +135,9 @@ class Run:
         >>> images, labels = run.generate(classes=["3", 7], n=2, seed=0)
         >>> images.shape, images.dtype, labels.tolist()
         (torch.Size([4, 1, 8, 8]), torch.uint8, [3, 3, 7, 7])
-        >>> run.generate(classes="ten")
-        Traceback (most recent call last):
-            ...
-        lgan.errors.ConfigError: classes=ten has not been learnt; choose one of 0 (0), 1 (1), ...
         """
-        import torch
-
-        from lgan.data.images import to_uint8
-        from lgan.inference.sample import draw, sample_classes
-
-        _check(n=(Count, n), seed=(int, seed), dtype=(Literal["uint8", "float"], dtype))
-        method, border = self.state(after)
-        if method.objective.task_kind != "classes":
-            raise ConfigError(
-                f"run={self.folder} translates pictures and draws none from noise; see "
-                "lgan-translate, or translate."
-            )
+        _check(n=(Count, n), seed=(int, seed), dtype=(Dtype, dtype))
+        method, border = self._state_of("classes", after)
         numbers = sample_classes(border, task, classes)
         images = draw(method, numbers, n, seed)
         labels = torch.tensor(numbers).repeat_interleave(n)
@@ -188,7 +149,7 @@ class Run:
         task: Task | None = None,
         fit: Fit = "none",
         *,
-        direction: Literal["forward", "backward"] = "forward",
+        direction: Direction = "forward",
         after: Task | None = None,
         seed: int = 0,
         batch_size: int = 8,
@@ -206,14 +167,7 @@ class Run:
         >>> picture = np.zeros((40, 50, 3), dtype=np.uint8)
         >>> run.translate(picture, task="grey_to_colour", fit="pad").shape
         (40, 50, 3)
-        >>> run.translate(picture, task="grey_to_colour")
-        Traceback (most recent call last):
-            ...
-        lgan.errors.ConfigError: picture is 50x40 pixels, and this network takes multiples of 32...
         """
-        from lgan.inference.pictures import translate_given
-        from lgan.inference.translate import Fit
-
         _check(fit=(Fit, fit), seed=(int, seed), batch_size=(Count, batch_size),
                test_mode=(Literal["eval", "paper"] | None, test_mode))  # fmt: skip
         way = self.translation(task, after, direction, test_mode, seed=seed, batch_size=batch_size)
@@ -229,15 +183,10 @@ class Run:
         >>> run.route(np.full((40, 50, 3), 128, dtype=np.uint8)).known
         False
         """
-        from lgan.inference.pictures import route_given
-
         return route_given(self.router(after), picture)
 
     def network(
-        self,
-        task: Task | None = None,
-        after: Task | None = None,
-        direction: Literal["forward", "backward"] = "forward",
+        self, task: Task | None = None, after: Task | None = None, direction: Direction = "forward"
     ) -> nn.Module:
         """Return a copy of a task's network as a plain module, in eval mode, on the run's device.
 
@@ -250,7 +199,7 @@ class Run:
         """
         return copy.deepcopy(self.task_network(task, after, direction).network)
 
-    def extend(self, overrides: Sequence[str] = ()) -> Run:
+    def extend(self, overrides: Sequence[str] = ()) -> "Run":
         """Teach the finished run further tasks, in a run of its own; return that.
 
         The settings are those of `lgan-extend`: `num_tasks=5`, `folders=[...]`, `data.root=DIR`.
@@ -260,9 +209,6 @@ class Run:
         finished: outputs/longer
         (['0+1', '2+3'], ['0+1', '2+3', '4+5'])
         """
-        from lgan.launch.extension import compose_extension
-        from lgan.reports.paper import quote
-
         own = [f"run={quote(str(self.folder))}", f"trust=[{','.join(map(quote, self.trust))}]"]
         return _trained(compose_extension([*own, *_texts("overrides", overrides)]))
 
@@ -270,9 +216,6 @@ class Run:
 
     def state(self, after: Task | None = None) -> tuple[LifelongGAN, dict[str, Any]]:
         """Return the method and what its border file says, as `load_run` does; loaded once."""
-        from lgan.inference.load import finished_task, load_run
-        from lgan.run.folder import RunFolder
-
         task = finished_task(RunFolder(self.folder), after)
         if self._state is None or self._state[0] != task:
             method, border = load_run(self.folder, task, self.trust)
@@ -283,8 +226,6 @@ class Run:
         self, task: Task | None, after: Task | None = None, direction: str = "forward"
     ) -> TaskNetwork:
         """Return a task's network with what is known of it."""
-        from lgan.inference.task_network import find_task, task_network
-
         method, border = self.state(after)
         return task_network(method, border, find_task(border, task), direction)
 
@@ -294,24 +235,19 @@ class Run:
         after: Task | None = None,
         direction: str = "forward",
         test_mode: str | None = None,
-        **settings: Any,  # noqa: ANN401
+        **settings: int,
     ) -> Translation:
         """Return how pictures go through a task's network."""
-        from lgan.data.decoding import BACKGROUND
-        from lgan.inference.translate import Translation
-
         network = self.task_network(task, after, direction)
-        method, _ = self._translator(after)
-        settings["test_mode"] = test_mode or method.test_mode
-        # Own data sets may have no such key.
-        settings["background"] = self._config.data.splits.get("background", BACKGROUND)
-        return Translation(network, device=self.device, **settings)
+        mode = test_mode or self._state_of("pictures", after)[0].test_mode
+        behind = self._config.data.splits.get("background", BACKGROUND)  # own data may lack it
+        return Translation(
+            network, device=self.device, test_mode=mode, background=behind, **settings
+        )
 
     def router(self, after: Task | None = None, direction: str = "forward") -> TaskRouter:
         """Return what tells for which task a picture is."""
-        from lgan.inference.route import TaskRouter
-
-        _, border = self._translator(after)
+        _, border = self._state_of("pictures", after)
         if direction != "forward":
             raise ConfigError(
                 f"direction={direction}: task=auto knows the inputs of tasks, and not their "
@@ -319,21 +255,15 @@ class Run:
             )
         return TaskRouter.of(self.folder, self.record.stamp, border, self._config.data.splits)
 
-    def _translator(self, after: Task | None) -> tuple[LifelongGAN, dict[str, Any]]:
+    def _state_of(self, kind: str, after: Task | None) -> tuple[LifelongGAN, dict[str, Any]]:
         method, border = self.state(after)
-        if method.objective.task_kind != "pictures":
-            raise ConfigError(
-                f"run={self.folder} draws classes from noise and translates no pictures; see "
-                "lgan-sample, or generate."
-            )
+        if method.objective.task_kind != kind:
+            raise ConfigError(f"run={self.folder} {OTHERS[kind]}")
         return method, border
 
 
 def _trained(config: DictConfig) -> Run:
     """Train a composed config, or find it complete."""
-    from lgan.launch.job import run_job
-    from lgan.redaction import redacted
-
     redacted(OmegaConf.to_container(config, resolve=False))  # whose secrets are told
     run_job(config)
     return Run(config.run_dir, config.trust)

@@ -17,6 +17,7 @@ import lgan
 from lgan import api
 from lgan.errors import ConfigError, RunError
 from lgan.launch import compose, extension
+from lgan.reports import frame
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,7 @@ def place(tmp_path_factory, cache):
         def composed(asked, script="train", *more, **settings):
             return whole([*short[script], *asked], script, *more, **settings)
 
-        for module in (compose, extension):
+        for module in (api, extension):
             patch.setattr(module, "compose_run", composed)
         pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
         Image.fromarray(pixels).save("picture.png")
@@ -57,7 +58,8 @@ def run(place) -> lgan.Run:
     return lgan.load("outputs/digits")
 
 
-EXAMPLES = [test for test in doctest.DocTestFinder().find(api) if test.examples]
+FINDER = doctest.DocTestFinder()
+EXAMPLES = [t for module in (api, frame) for t in FINDER.find(module) if t.examples]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda test: test.name)
@@ -125,6 +127,7 @@ def test_what_cannot_be_drawn_is_told(run, asked, message) -> None:
 def test_wrong_places_and_settings_are_told(run) -> None:
     for call, message in (
         (lambda: lgan.load("absent"), "run=absent is not a run folder"),
+        (lambda: lgan.load(None), "folder=null must be a text"),
         (lambda: lgan.load("outputs/digits", device="x"), "device=x cannot be used here"),
         (lambda: lgan.load("outputs/digits", trust="x"), "trust=x must be a list"),
         (lambda: lgan.results("absent"), "folder absent does not exist"),

@@ -1,44 +1,61 @@
 """What runs measured as one tidy table: a line for each number."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lgan.errors import warn
+from lgan.reports.collect import collect
 from lgan.run.identity import flatten
 from lgan.run.record import RunRecord
 
-COLUMNS = ("run", "method", "seed", "border", "task", "metric", "value")
+COLUMNS = {"run": "str", "method": "str", "seed": "int64", "border": "int64", "task": "Int64",
+           "metric": "str", "value": "float64"}  # fmt: skip
 _BY_TASK = {"metrics": "", "retention": "retention."}  # lists with an entry for each task so far
 _ASIDE = ("task", "per_class")
 
 
+def results(folders: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    """Return what the finished runs below some folders measured, a line for each number.
+
+    The columns are run (the folder), method, seed, border (after which task), task (of which; none
+    where the number is of all tasks so far), metric and value. Accuracies are shares from 0 to 1.
+    As in tables, runs that are not complete, damaged or there twice are left out with a warning.
+
+    >>> list(lgan.results("outputs").columns)
+    ['run', 'method', 'seed', 'border', 'task', 'metric', 'value']
+    """
+    found = collect(folders)
+    for sentence in found.warnings:
+        warn(sentence)
+    return tidy((run.folder, run.record) for group in found.groups for run in group.runs)
+
+
 def tidy(runs: Iterable[tuple[Path, RunRecord]]) -> pd.DataFrame:
-    """Return a line for each number of some runs; see `lgan.results`."""
+    """Return the lines of some runs, by their folders."""
     lines = [
         (_shown(folder), record.method, record.seed, row["task"], *number)
         for folder, record in runs
         for row in record.rows
         for number in _numbers(row)
     ]
-    frame = pd.DataFrame(lines, columns=list(COLUMNS))
-    kinds = {"seed": "int64", "border": "int64", "task": "Int64", "value": "float64"}
-    return frame.astype(kinds | dict.fromkeys(("run", "method", "metric"), "str"))
+    return pd.DataFrame(lines, columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def _numbers(row: dict[str, Any]) -> Iterator[tuple[int | None, str, float | None]]:
     """Yield task, name and value; the task is None of what is of all tasks so far."""
-    for key, prefix in _BY_TASK.items():
-        for task, entry in enumerate(row.get(key) or ()):
-            yield from ((task, prefix + name, value) for name, value in _flat(entry))
-    yield from ((None, name, value) for name, value in _flat(row.get("overall") or {}))
+    parts: list[tuple[int | None, str, Any]] = [
+        (task, prefix, entry)
+        for key, prefix in _BY_TASK.items()
+        for task, entry in enumerate(row.get(key) or ())
+    ]
     rest = {key: row[key] for key in row if key not in (*_BY_TASK, *_ASIDE, "overall")}
-    yield from ((None, name, value) for name, value in _flat(rest))
-
-
-def _flat(entry: dict[str, Any]) -> Iterator[tuple[str, float | None]]:
-    return ((k, v) for k, v in flatten(entry) if isinstance(v, int | float | None))
+    for task, prefix, entry in (*parts, (None, "", row.get("overall") or {}), (None, "", rest)):
+        for name, value in flatten(entry):
+            if isinstance(value, int | float | None):
+                yield task, prefix + name, value
 
 
 def _shown(folder: Path) -> str:
