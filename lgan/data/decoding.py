@@ -74,9 +74,9 @@ def upright_size(path: Path) -> tuple[int, int]:
         return (height, width) if turned else (width, height)
 
 
-def decode(path: Path, decoder: Decoder) -> Tensor:
+def decode(source: Path | Image.Image, decoder: Decoder) -> Tensor:
     """Return the picture as uint8 ``(C, H, W)``."""
-    return fit_picture(open_picture(path, decoder.channels, decoder.background), decoder)
+    return fit_picture(open_picture(source, decoder.channels, decoder.background), decoder)
 
 
 def open_picture(

@@ -37,11 +37,8 @@ def translate_given(translation: Translation, given: Any, fit: Fit) -> Any:  # n
 
 def route_given(router: TaskRouter, given: Any) -> Route | list[Route]:  # noqa: ANN401
     """Return the route of one picture, or of several; see `lgan.Run.route`."""
-    several, _ = _split(given)
-    taken = (
-        _take(each, name, router.shape[0], router.background) for name, each in several.items()
-    )
-    routes = list(router.routes(source for source, _ in taken))
+    several, how = _split(given)[0], (router.decoder.channels, router.decoder.background)
+    routes = list(router.routes(_take(each, name, *how)[0] for name, each in several.items()))
     return routes[0] if "picture" in several else routes
 
 
@@ -72,7 +69,8 @@ def _take(given: Any, name: str, channels: int, background: str) -> tuple[Source
         raise ConfigError(
             f"{name}=... is of {kind}; give uint8 (0 to 255), uint16, or float (-1 to 1)."
         )
-    axis = _channel_axis(given, name, 3 if kind in FLOATS else 4)
+    usual = -1 if isinstance(given, np.ndarray) else 0
+    axis = _channel_axis(given, name, usual, 3 if kind in FLOATS else 4)
     pixels = torch.from_numpy(given.copy()) if isinstance(given, np.ndarray) else given.detach()
     pixels = pixels.cpu()[None] if axis is None else pixels.cpu().movedim(axis, 0)
 
@@ -81,7 +79,7 @@ def _take(given: Any, name: str, channels: int, background: str) -> tuple[Source
         if axis is None and len(made) == 1:
             made = made[0]
         else:
-            made = made.movedim(0, _usual(given) if axis is None else axis).contiguous()
+            made = made.movedim(0, usual if axis is None else axis).contiguous()
         return made.to(given.device) if isinstance(given, Tensor) else made.numpy()
 
     if kind in FLOATS:
@@ -91,16 +89,8 @@ def _take(given: Any, name: str, channels: int, background: str) -> tuple[Source
     return open_picture(to_pil_image(pixels), channels, background, name), back
 
 
-def _usual(given: np.ndarray | Tensor) -> int:
-    return -1 if isinstance(given, np.ndarray) else 0
-
-
-def _channel_axis(given: np.ndarray | Tensor, name: str, most: int) -> int | None:
-    """Return where the channels stand: last in arrays, first in tensors, else the other way.
-
-    None: a grey picture has no such axis.
-    """
-    usual = _usual(given)
+def _channel_axis(given: np.ndarray | Tensor, name: str, usual: int, most: int) -> int | None:
+    """Return where the channels stand, the `usual` place or the other one; None: nowhere, grey."""
     places = [usual, -1 - usual] if given.ndim == 3 else []
     found = [place for place in places if 0 < given.shape[place] <= most]
     if 0 in given.shape or (given.ndim != 2 and not found):

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import pil_to_tensor, to_pil_image
+from torchvision.transforms.functional import to_pil_image
 
-from lgan.data.decoding import BACKGROUND, open_picture
+from lgan.data.decoding import BACKGROUND, Decoder, decode
 from lgan.data.images import to_uint8
 from lgan.errors import RunError
 from lgan.files import refuse_existing, staged, write_json
@@ -46,9 +46,7 @@ class TaskRouter:
 
     router: Router
     names: list[str]
-    shape: tuple[int, int, int]  # (C, H, W)
-    crop: bool
-    background: str
+    decoder: Decoder
 
     @classmethod
     def of(cls, folder: Path, stamp: Stamp, border: dict[str, Any], splits: dict[str, Any]) -> Self:
@@ -61,25 +59,17 @@ class TaskRouter:
                 "unless it was trained with callbacks.router=null or by an earlier lgan. Name the "
                 f"task of the pictures: {', '.join(names)}."
             )
-        shape, crop = tuple(border["image_shape"]), splits.get("fit") == "crop"
-        return cls(router, names, shape, crop, splits.get("background", BACKGROUND))
+        channels, size, _ = border["image_shape"]
+        how = splits.get("fit", "stretch"), splits.get("background", BACKGROUND)
+        return cls(router, names, Decoder(size, channels, *how))
 
     def routes(self, pictures: Iterable[Path | Image.Image | Tensor]) -> Iterator[Route]:
         """Yield the route of each picture; in memory they are as `Picture` has them."""
-        left = iter(pictures)
-        while seen := [self._seen(picture) for picture in islice(left, CHUNK)]:
+        left = (to_pil_image(to_uint8(p)) if isinstance(p, Tensor) else p for p in pictures)
+        while seen := [decode(picture, self.decoder) for picture in islice(left, CHUNK)]:
             tasks, away = self.router.route(features(torch.stack(seen)))
             for task, distance in zip(tasks.tolist(), away.tolist(), strict=True):
                 yield Route(self.names[task], task, round(distance, 6))
-
-    def _seen(self, picture: Path | Image.Image | Tensor) -> Tensor:
-        """Return a picture as in training, uint8 (C, H, W)."""
-        made = to_pil_image(to_uint8(picture)) if isinstance(picture, Tensor) else picture
-        image = open_picture(made, self.shape[0], self.background)
-        sides, bilinear = self.shape[:0:-1], Image.Resampling.BILINEAR
-        if self.crop:
-            return pil_to_tensor(ImageOps.fit(image, sides, bilinear))
-        return pil_to_tensor(image.resize(sides, bilinear))
 
 
 def translate_each(
@@ -95,20 +85,20 @@ def translate_each(
 
     Pictures for none of the tasks are left out unless `reject` is false. Returns what was done.
     """
-    taken = {file: route for file, route in routes.items() if route.known or not reject}
-    by_task: dict[int, list[Picture]] = {}
+    taken = [file for file, route in routes.items() if route.known or not reject]
+    pictures: list[Picture] = []
     if taken:  # networks of all tasks take the same sizes
-        some = way_to(next(iter(taken.values())).number)
-        pictures = plan(some.network, list(taken), output, fit, suffix)
-        check_output(pictures, overwrite)
-        for picture, route in zip(pictures, taken.values(), strict=True):
-            by_task.setdefault(route.number, []).append(picture)
+        some = way_to(routes[taken[0]].number)
+        pictures = plan(some.network, taken, output, fit, suffix)
+    check_output(pictures, overwrite)
     refuse_existing([output / REPORT], overwrite)
     done = []
     with staged(output) as part:
-        for task, own in sorted(by_task.items()):
+        placed = [replace(each, target=part / each.target.name) for each in pictures]
+        for task in sorted({routes[file].number for file in taken}):
             way = way_to(task)
-            translate(way, [replace(each, target=part / each.target.name) for each in own])
+            own = [p for p, f in zip(placed, taken, strict=True) if routes[f].number == task]
+            translate(way, own)
             done.append(f"{len(own)} pictures through {way.network.name}")
         written = {f.name: r._asdict() | {"translated": f in taken} for f, r in routes.items()}
         write_json(part / REPORT, written)

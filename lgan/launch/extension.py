@@ -68,7 +68,18 @@ def extension_of(config: DictConfig) -> DictConfig:
                 f"trainer.{key}={now} is not how {parent} was trained; add trainer.{key}={then}."
             )
     content["method"].pop("init_from", None)  # only the first task begins with it
-    _add_tasks(content["data"], parent, wish, classes)
+    data = content["data"]
+    if wish.folders:
+        _add_folders(data, parent, wish.folders)
+    if classes.root is not None:
+        _add_classes(data, parent, classes)
+    if wish.num_tasks is not None:
+        data["num_tasks"] = wish.num_tasks
+        if wish.num_tasks <= parent.tasks:
+            raise ConfigError(
+                f"num_tasks={wish.num_tasks} must be more than the {parent.tasks} tasks that "
+                f"{parent} has learnt already."
+            )
     content["extends"] = {"run": wish.run, **parent.told, "copy": wish.copy}
     return OmegaConf.create(content)
 
@@ -86,29 +97,11 @@ def _stopped(folder: RunFolder) -> DictConfig | None:
     return config if config.get("extends") and not RunRecord.load(folder.path).complete else None
 
 
-def _add_tasks(data: dict[str, Any], parent: Parent, wish: Wish, classes: DictConfig) -> None:
-    """Let what is wished for come after the parent's tasks."""
-    if wish.folders:
-        _add_folders(data, parent, wish.folders)
-    if classes.root is not None:
-        _add_classes(data, parent, classes)
-    if wish.num_tasks is not None:
-        data["num_tasks"] = wish.num_tasks
-        if wish.num_tasks <= parent.tasks:
-            raise ConfigError(
-                f"num_tasks={wish.num_tasks} must be more than the {parent.tasks} tasks that "
-                f"{parent} has learnt already."
-            )
-
-
 def _add_folders(data: dict[str, Any], parent: Parent, folders: list[dict[str, Any]]) -> None:
     """Let new translation tasks come after the parent's."""
     splits = data["splits"]
     if "folders" not in splits:
-        raise ConfigError(
-            f"folders=[...] needs a run on paired_folders or unpaired_folders; {parent} has "
-            f"data={data['name']}, of which num_tasks=... takes further tasks, if it has any."
-        )
+        raise _other_data("folders=[...]", "paired_folders or unpaired_folders", parent)
     check_entries(folders, "folders")
     for number, entry in enumerate(folders):
         if entry["name"] in parent.names:
@@ -126,10 +119,7 @@ def _add_classes(data: dict[str, Any], parent: Parent, wish: DictConfig) -> None
     """Let tasks of new classes come after the parent's; those that it does not use stay last."""
     splits, known = data["splits"], parent.last["class_names"]
     if splits["_target_"] != IMAGE_FOLDER:
-        raise ConfigError(
-            f"data.root={wish.root} needs a run on data=image_folder; {parent} has "
-            f"data={data['name']}, of which num_tasks=... takes further tasks, if it has any."
-        )
+        raise _other_data(f"data.root={wish.root}", "data=image_folder", parent)
     root = Path(wish.root).expanduser().absolute()
     names = [name for name in class_folders(root / "train") if readable(name) not in known]
     if not names:
@@ -148,6 +138,13 @@ def _add_classes(data: dict[str, Any], parent: Parent, wish: DictConfig) -> None
     splits.setdefault("further", []).append({"root": str(root), "classes": names})
     if splits.get("classes") is None:
         splits["classes"] = known
+
+
+def _other_data(key: str, needed: str, parent: Parent) -> ConfigError:
+    return ConfigError(
+        f"{key} needs a run on {needed}; {parent} has data={parent.config.data.name}, of which "
+        "num_tasks=... takes further tasks, if it has any."
+    )
 
 
 def _absolute(entry: dict[str, Any]) -> str | list[str]:

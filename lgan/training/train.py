@@ -82,7 +82,6 @@ def build_learner(config: DictConfig, datamodule: TaskSequenceDataModule) -> Lea
     method = build.build_method(config, datamodule.image_shape, rows)
     fit.check_old_pictures(method, datamodule)
     callbacks = build.build_entries(config, "callbacks")
-    callbacks = build.build_entries(config, "callbacks")
     for callback in callbacks:
         if isinstance(callback, TaskCallback):
             callback.check(method, datamodule)
@@ -179,9 +178,7 @@ def open_run(
             ],
         )  # fmt: skip
     if parent:  # before the record is there: a process that is killed meanwhile begins again
-        parent.adopt(
-            folder, record, datamodule.plan, extends["copy"]
-        )  # DictConfig.copy is a method
+        parent.adopt(folder, record, datamodule.plan, extends["copy"])
     record.save(folder.path)
     return record
 
