@@ -43,36 +43,29 @@ class TrainRouter(TaskCallback):
 
     def on_task_end(self, context: TaskContext) -> None:
         """Learn, save, measure, record and log."""
-        translates = context.datamodule.task_kind == "pictures"
-        router = self._learnt(context) if translates else None
+        task, data = context.task, context.datamodule
+        if data.task_kind != "pictures":
+            return
+        is_open = data.opened == task  # not where an old border is measured again
+        router = distributed.decided(lambda: self._known(context, task + (not is_open)))
         if router is None:
             return
-        tests = [self._test_features(context.datamodule, task) for task in range(len(router))]
-        routed = map(router.route, tests)
-        found = [
-            {
-                "accuracy_router": (tasks == own).double().mean().item(),
-                "router_refused": (away > 1).double().mean().item(),
+        if is_open:
+            router = router.learn(self._open_features(data), self.quantile)
+            if distributed.is_main():
+                router.save(context.folder / FILE, context.method.stamp)
+        found = []
+        for own in range(task + 1):
+            tasks, away = router.route(self._test_features(data, own))
+            right, refused = (tasks == own).double(), (away > 1).double()
+            shares = {
+                "accuracy_router": right.mean().item(),
+                "router_refused": refused.mean().item(),
             }
-            for own, (tasks, away) in enumerate(routed)
-        ]
+            found.append(shares)
         overall = {name: sum(entry[name] for entry in found) / len(found) for name in found[0]}
         context.record_values(Values(found, overall), self.columns)
         context.log({f"overall/{name}": value for name, value in overall.items()})
-
-    def _learnt(self, context: TaskContext) -> Router | None:
-        """Return the router over all tasks so far; None, and a warning, where older ones lack."""
-        task, data = context.task, context.datamodule
-        is_open = data.opened == task  # not where an old border is measured again
-        router = distributed.decided(lambda: self._known(context, task + (not is_open)))
-        if router is not None and is_open:
-            inputs = half(data.info.images, INPUT)
-            own = torch.isin(inputs.labels, torch.tensor(data.sequence[task].classes))
-            features = features_of_rows(inputs.take, self._some(own.nonzero().flatten()))
-            router = router.learn(features, self.quantile)
-            if distributed.is_main():
-                router.save(context.folder / FILE, context.method.stamp)
-        return router
 
     def _known(self, context: TaskContext, tasks: int) -> Router | None:
         """Return the router over the first tasks from disk; None, and a warning, if it is not."""
@@ -83,6 +76,11 @@ class TrainRouter(TaskCallback):
             return router
         warn(f"{path} is damaged, gone or lacks a task: this run cannot route pictures to tasks.")
         return None
+
+    def _open_features(self, data: TaskSequenceDataModule) -> Tensor:
+        inputs = half(data.info.images, INPUT)
+        own = torch.isin(inputs.labels, torch.tensor(data.info.classes))
+        return features_of_rows(inputs.take, self._some(own.nonzero().flatten()))
 
     def _test_features(self, data: TaskSequenceDataModule, task: int) -> Tensor:
         if task not in self._tests:

@@ -37,7 +37,7 @@ def grown(
         if odd := theirs.keys() ^ wider.state_dict().keys():
             raise _misfit(role, wider, f"{min(odd)} is not there for every number of classes")
         for name, tensor in wider.state_dict().items():
-            _take_over(tensor, theirs[name], _kept(wider, role, name, tensor, theirs[name], label))
+            _take_over(wider, role, name, tensor, theirs[name], label)
         network = wider
     return network
 
@@ -48,14 +48,12 @@ def widened(vectors: Tensor, old: nn.Module, known: int, new: nn.Module, rest: T
 
     `rest` (Q,) is what they hold of the new rows.
     """
-    rows = rest.repeat(len(vectors), 1)
-    mine = theirs = 0
-    for (name, p), q in zip(new.named_parameters(), old.parameters(), strict=True):
-        kept = _kept(new, "generator", name, p, q, known)
-        for row, vector in zip(rows, vectors, strict=True):
-            part = vector[theirs : theirs + q.numel()].view_as(q)
-            _take_over(row[mine : mine + p.numel()].view_as(p), part, kept)
-        mine, theirs = mine + p.numel(), theirs + q.numel()
+    rows, had = rest.repeat(len(vectors), 1), [q.numel() for q in old.parameters()]
+    places = rows.split([p.numel() for p in new.parameters()], 1)
+    shapes = zip(new.named_parameters(), old.parameters(), strict=True)
+    for ((name, p), q), own, part in zip(shapes, places, vectors.split(had, 1), strict=True):
+        for row, vector in zip(own, part, strict=True):
+            _take_over(new, "generator", name, row.view_as(p), vector.view_as(q), known)
     return rows
 
 
@@ -94,29 +92,23 @@ def check_task_free(known: int, num_tasks: int, factory: NetworkFactory) -> None
             )
 
 
-def _kept(
+def _take_over(
     network: nn.Module, role: str, name: str, mine: Tensor, theirs: Tensor, known: int
-) -> tuple[int, Tensor] | None:
-    """Return along which axis a tensor is longer, and where what it had stands; None: no longer."""
-    if mine.shape == theirs.shape:
-        return None
+) -> None:
+    """Copy a tensor of a network with `known` classes to where it stands in a grown one's."""
     sizes = zip(mine.shape, theirs.shape, strict=False)
     longer = [axis for axis, (now, before) in enumerate(sizes) if now != before]
-    if mine.dim() != theirs.dim() or len(longer) != 1 or mine.numel() < theirs.numel():
+    if mine.dim() != theirs.dim() or len(longer) > 1 or mine.numel() < theirs.numel():
         was, now = tuple(theirs.shape), tuple(mine.shape)
         raise _misfit(role, network, f"{name}, {was}, becomes {now}, not longer along one axis")
+    if not longer:
+        mine.copy_(theirs)
+        return
     (axis,) = longer
     places = torch.arange(theirs.shape[axis], device=mine.device)
     if name in getattr(network, "classes_first", ()):
         places[known:] += mine.shape[axis] - theirs.shape[axis]
-    return axis, places
-
-
-def _take_over(mine: Tensor, theirs: Tensor, kept: tuple[int, Tensor] | None) -> None:
-    if kept is None:
-        mine.copy_(theirs)
-    else:
-        mine.index_copy_(*kept, theirs)
+    mine.index_copy_(axis, places, theirs)
 
 
 def _misfit(role: str, network: nn.Module, why: str) -> ConfigError:

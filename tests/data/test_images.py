@@ -142,7 +142,7 @@ def test_hold_out_is_stratified_disjoint_and_fixed() -> None:
 def test_what_is_held_out_of_a_class_does_not_depend_on_the_others() -> None:
     labels = torch.tensor([0] * 40 + [1] * 40)
     both = hold_out(labels, 0.2, 0, ["a", "b"])[1]
-    alone = hold_out(labels[40:], 0.2, 0, ["b"])[1]
+    alone = hold_out(labels[40:], 0.2, 0, ["", "b"])[1]
     turned = hold_out(1 - labels, 0.2, 0, ["b", "a"])[1]
     assert torch.equal(both[8:] - 40, alone) and torch.equal(both, turned)
     assert not torch.equal(both[:8], alone)
