@@ -82,13 +82,16 @@ def class_folders(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (int(name), name) if numeric else (0, name))
 
 
-def read_classes(folders: Sequence[Path], decoder: Decoder) -> FileImages:
-    """Return the pictures of `folders`, labelled by place; a warning counts what is none."""
+def read_classes(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
+    """Return the pictures of `folders`, labelled by place; a warning counts what is none.
+
+    None stands for a class without pictures.
+    """
     skipped: Counter[str] = Counter()
-    found = [_pictures(folder, skipped) for folder in folders]
+    found = [_pictures(folder, skipped) if folder else [] for folder in folders]
     if skipped:
         kinds = ", ".join(f"{count} {end or 'without ending'}" for end, count in skipped.items())
-        where = os.path.commonpath(folders)
+        where = os.path.commonpath(list(filter(None, folders)))
         warn(f"{where}: {skipped.total()} files are no pictures and were left out ({kinds}).")
     labels = [torch.full((len(paths),), label) for label, paths in enumerate(found)]
     return FileImages([path for paths in found for path in paths], torch.cat(labels), decoder)
@@ -153,7 +156,7 @@ def _read_root(
                 f"{base / name} must hold the same class folders as {base / 'train'}; "
                 f"only one of the two has {', '.join(sorted(differing))}."
             )
-        return read_parts([base / name / n if n in there else None for n in names], decoder)
+        return read_classes([base / name / n if n in there else None for n in names], decoder)
 
     train, val, test = part_of("train"), part_of("val"), part_of("test")
     assert train is not None
@@ -169,15 +172,6 @@ def _joined(old: FileImages, new: FileImages, first: int) -> FileImages:
     """Return pictures with others behind them, whose classes begin at `first`."""
     labels = torch.cat((old.labels, new.labels + first))
     return FileImages([*old.paths, *new.paths], labels, old.decoder)
-
-
-def read_parts(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
-    """Return the pictures of `folders`, labelled by place in the list; None is left out."""
-    given = {place: folder for place, folder in enumerate(folders) if folder}
-    if not given:
-        return FileImages([], torch.empty(0), decoder)
-    found = read_classes([*given.values()], decoder)
-    return FileImages(found.paths, torch.tensor([*given])[found.labels], decoder)
 
 
 def _pictures(folder: Path, skipped: Counter[str]) -> list[Path]:

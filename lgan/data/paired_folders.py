@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from lgan.arguments import Count
 from lgan.data.decoding import BACKGROUND, Decoder
-from lgan.data.image_folder import read_parts, warn_of_blank
+from lgan.data.image_folder import read_classes, warn_of_blank
 from lgan.data.images import ImageSplits
 from lgan.data.pairs import PairFiles
 from lgan.data.splitting import limit_per_class
@@ -51,7 +51,7 @@ def paired_folders(
         parts["test"].append(held[0])
     pairs = {}
     for name, folders_of_part in parts.items():
-        files = read_parts(folders_of_part, decoder)
+        files = read_classes(folders_of_part, decoder)
         reverse = [task.reverse for task in chosen]
         pairs[name] = PairFiles(files.paths, files.labels, decoder, reverse)
         pairs[name].check()

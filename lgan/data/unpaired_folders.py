@@ -7,7 +7,7 @@ import torch
 
 from lgan.arguments import Count
 from lgan.data.decoding import BACKGROUND, Decoder
-from lgan.data.image_folder import read_parts, warn_of_blank
+from lgan.data.image_folder import read_classes, warn_of_blank
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import UnpairedImages
 from lgan.data.splitting import limit_per_class
@@ -48,7 +48,7 @@ def _read(
     sides = []
     for target in (False, True):
         folders = [task.folder / f"{part}{'AB'[task.reverse != target]}" for task in tasks]
-        side = read_parts(folders, decoder)
+        side = read_classes(folders, decoder)
         sides.append(side.subset(limit_per_class(side.labels, limit)))
         sides[-1].check()
         warn_of_blank(sides[-1], [task.name for task in tasks])
