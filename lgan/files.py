@@ -52,11 +52,11 @@ def disk_errors(path: Path) -> Iterator[None]:
     except (OSError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not any(w in str(error) for w in ZIP_WRITER):
             raise
-        first = error.__context__ if isinstance(error, RuntimeError) else error  # torch hides it
-        known = isinstance(first, OSError) and first.strerror
-        why = OSError(first.errno, first.strerror) if known else error
+        why = error.__context__ if isinstance(error, RuntimeError) else error  # torch hides it
+        if isinstance(why, OSError) and why.strerror:
+            why = OSError(why.errno, why.strerror)
         raise RunError(
-            f"could not write {path}: {why}; free some space or choose another folder "
+            f"could not write {path}: {why or error}; free some space or choose another folder "
             "(paths.runs=...). The former file, if any, is untouched."
         ) from error
 
