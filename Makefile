@@ -23,12 +23,12 @@ TRANSLATORS ?= full,sft,sft_heads,piggyback_mask,piggyback_gan,pure_factorizatio
 DGM := table-dgm-1 table-dgm-2 table-dgm-3 table-dgm-4 figure-dgm-2 figure-dgm-3 figure-dgm-6
 PIGGYBACK := table-piggyback-1 table-piggyback-2 table-piggyback-3 table-piggyback-4 figure-piggyback-2
 
-.PHONY: help setup lint format test test-quick demo demo-translation bench soak table-mergan-1 table-mergan-2 $(DGM) $(PIGGYBACK) clean
+.PHONY: help setup lint format test test-quick demo demo-translation board bench soak table-mergan-1 table-mergan-2 $(DGM) $(PIGGYBACK) clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Settings: PYTHON, VENV, WORKERS=N (tests), SEEDS=0,1,2 (demos), BUDGET=smoke|cpu|paper, DATA_ROOT and ARGS (tables)"
+	@echo "  Settings: PYTHON, VENV, WORKERS=N (tests), SEEDS=0,1,2 (demos), BUDGET=smoke|cpu|paper, DATA_ROOT and ARGS (tables), JOBS=N (board)"
 
 setup: $(VENV)/.installed ## make the virtual environment .venv with lgan and its tools
 
@@ -64,6 +64,17 @@ demo-translation: setup ## train six translators on four tasks of photographs (m
 	OMP_NUM_THREADS=1 $(BIN)/lgan-train -m method=$(TRANSLATORS) seed=$(SEEDS) data=photos budget=cpu short.steps=200 evaluation=efficientnet evaluation.samples_per_class=60 evaluation.reverse=never paths.runs=outputs/demo-translation $(ARGS)
 	$(BIN)/lgan-table runs=outputs/demo-translation
 	$(BIN)/lgan-report runs=outputs/demo-translation output=report-translation.html
+
+# Runs of every method, class order and seed, JOBS at a time; a board that was stopped goes on.
+JOBS ?= 2
+DIGITS_SEEDS = $(if $(filter smoke,$(BUDGET)),0,0$(comma)1$(comma)2$(comma)3$(comma)4)
+PHOTOS_SEEDS = $(if $(filter smoke,$(BUDGET)),0,0$(comma)1$(comma)2)
+comma := ,
+BOARD = OMP_NUM_THREADS=1 $(BIN)/lgan-paper budget=$(BUDGET) hydra/launcher=joblib hydra.launcher.n_jobs=$(JOBS)
+
+board: setup ## all methods on equal terms, on digits and photographs; BUDGET=smoke (minutes)|cpu (hours)
+	$(BOARD) table=experiments/board/digits.yaml 'seeds=[$(DIGITS_SEEDS)]' runs=outputs/board-digits-$(BUDGET) $(ARGS)
+	$(BOARD) table=experiments/board/photos.yaml 'seeds=[$(PHOTOS_SEEDS)]' runs=outputs/board-photos-$(BUDGET) $(ARGS)
 
 bench: setup ## measure speed (see benchmarks/)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.run $(ARGS)

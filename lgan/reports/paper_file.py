@@ -87,6 +87,18 @@ class PaperNumber:
         return self.lost or self.value is not None
 
 
+@dataclass(frozen=True)
+class BoardPart:
+    """A part of a board (`lgan.reports.board`): methods that are measured by the same columns."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+    title: str
+    methods: list[str]
+    columns: list[str]  # those of `lgan-table`, by key
+    compare: list[str]  # columns in which methods are ranked and held against others
+    against: list[str] = field(default_factory=list)  # methods that others are held against
+
+
 def _figures(content: Any) -> Any:  # noqa: ANN401  (any YAML value)
     """One figure under the name "", or several by name."""
     named = {"": content} if isinstance(content, dict) and "_target_" in content else content
@@ -105,10 +117,11 @@ class PaperTable:
     methods: dict[str, Annotated[
         Entry, BeforeValidator(lambda its: {"overrides": its} if isinstance(its, list) else its)
     ]]  # fmt: skip
-    columns: list[Column]
     # Of each a `note`, `overrides`, and more of them by `methods`, by `runs` and by `cells`, which
     # are patterns as "mnist/dgm_*".
     budgets: dict[str, dict[str, Any]]
+    columns: list[Column] = field(default_factory=list)
+    board: list[BoardPart] = field(default_factory=list)  # instead of columns; runs: class orders
     source: str = ""
     numbers: Cells = field(default_factory=dict)  # the paper's; `lost` where our source lost one
     metrics: Cells = field(default_factory=dict)  # of a number, where not what the column says
@@ -124,7 +137,7 @@ class PaperTable:
     def load(cls, path: Path) -> PaperTable:
         """Read a table's file and the paper's numbers it names (`numbers: file.yaml#key`)."""
         content = _read_yaml(path)
-        paper = _linked(path, content, "numbers")
+        paper = {} if "board" in content else _linked(path, content, "numbers")
         whole = paper | content | {
             "budgets": _linked(path, content, "budgets"),
             "figures": content.get("figure"),
@@ -135,9 +148,13 @@ class PaperTable:
         known = {each.name for each in fields(cls)}
         given = {key: value for key, value in whole.items() if key in known and value is not None}
         try:
-            return TypeAdapter(cls).validate_python(given)
+            table = TypeAdapter(cls).validate_python(given)
         except ValidationError as error:
             raise ConfigError(f"{path}: {_first_of(error)}") from error
+        named = [name for part in table.board for name in (*part.methods, *part.against)]
+        if unknown := [name for name in named if name not in table.methods]:
+            raise ConfigError(f"{path}: board: {unknown[0]} is none of {', '.join(table.methods)}.")
+        return table
 
     def restricted(self, only: Sequence[str] | None) -> PaperTable:
         """The part of the table that is read from some of its `runs`; None: all of it."""
@@ -219,7 +236,9 @@ def _first_of(error: ValidationError) -> str:
     """Return the first thing that is wrong, and where."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    kind = {"methods": Entry, "columns": Column, "has": Rule}.get(str(first["loc"][0]))
+    kind = {"methods": Entry, "columns": Column, "board": BoardPart, "has": Rule}.get(
+        str(first["loc"][0])
+    )
     known = ""
     if kind is not None and first["type"] == "unexpected_keyword_argument":
         known = f"; its keys are {', '.join(each.name for each in fields(kind))}"

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 
 from lgan.errors import ConfigError
 from lgan.files import file_names, write_atomically
+from lgan.reports.board import board
 from lgan.reports.collect import Group, Run
 from lgan.reports.paper import Outcome, Outcomes, Plan, read, spread
 from lgan.reports.paper_file import Column, PaperTable
@@ -49,8 +50,10 @@ def render(
     """
     table, plain = plan.table, escape_markdown
     note = str(table.budgets[plan.budget].get("note", ""))
-    lines = [f"# {plain(table.title)}", "", f"Paper: {plain(table.source)}", ""]
+    lines = [f"# {plain(table.title)}", ""]
+    lines += [f"Paper: {plain(table.source)}", ""] if table.source else []
     lines += [f"Budget **{plain(plan.budget)}**: {plain(note)}", ""]
+    lines += board(plan, outcomes) if table.board else []
     for part in dict.fromkeys(column.part for column in table.columns):
         lines += [f"## {plain(part)}", ""] if part else []
         lines += [*_part(table, part, plan.methods, outcomes), ""]
@@ -126,18 +129,20 @@ def _draw(plan: Plan, outcomes: Outcomes, asked: dict[str, Any]) -> bytes | None
     """Draw what a table's file names under `figure`; None where no run has what it shows.
 
     That is a function `(groups, **parameters) -> PNG bytes | None`, given a group of runs for each
-    method that has records; its key `run` picks the run (default: the first), `methods` methods.
+    method that has records; its key `run` picks the run (default: the first, of a board all),
+    `methods` methods.
     """
     table = plan.table
-    run = asked.pop("run", next(iter(table.runs)))
+    every = list(table.runs) if table.board else [next(iter(table.runs))]
+    runs = [asked.pop("run")] if "run" in asked else every
     chosen = asked.pop("methods", None) or plan.methods
     unknown = [name for name in chosen if name not in table.methods]
-    if run not in table.runs or unknown:
-        raise ConfigError(f"figure: {', '.join(unknown) or run} is none of the table's names.")
+    if unknown := [*unknown, *(run for run in runs if run not in table.runs)]:
+        raise ConfigError(f"figure: {', '.join(unknown)} is none of the table's names.")
     groups = [
-        Group(table.methods[name].title or name, [Run(Path(), one, {}) for one in made.records])
+        Group(table.methods[name].title or name, [Run(Path(), one, {}) for one in made])
         for name in plan.methods
-        if name in chosen and (made := outcomes[run, name]).records
+        if name in chosen and (made := [r for run in runs for r in outcomes[run, name].records])
     ]
     try:
         return instantiate(asked, _partial_=True, _convert_="all")(groups) if groups else None

@@ -54,6 +54,16 @@ def test_every_papers_target_runs_a_table_that_exists() -> None:
         assert "budget=cpu" in command and "data_root=/data" in command
 
 
+def test_boards_are_made_with_as_many_seeds_as_the_budget_allows() -> None:
+    whole = make("--dry-run", "board", "BUDGET=cpu", "JOBS=3").splitlines()[-2:]
+    quick = make("--dry-run", "board").splitlines()[-2:]
+    for line, name in zip(whole, ("digits", "photos"), strict=True):
+        assert f"table=experiments/board/{name}.yaml" in line and "hydra.launcher.n_jobs=3" in line
+        assert (ROOT / f"experiments/board/{name}.yaml").is_file()
+    assert "'seeds=[0,1,2,3,4]'" in whole[0] and "'seeds=[0,1,2]'" in whole[1]
+    assert all("budget=smoke" in line and "'seeds=[0]'" in line for line in quick)
+
+
 def test_the_demo_of_translation_trains_its_methods() -> None:
     train, table, report = make("--dry-run", "demo-translation", "SEEDS=0,1").splitlines()[-3:]
     methods = "full,sft,sft_heads,piggyback_mask,piggyback_gan,pure_factorization"

@@ -1,0 +1,175 @@
+"""A board: methods on equal terms, over class orders and seeds, as Markdown.
+
+Its `runs` are class orders of one data set. Each part prints a table of means, one of differences
+run by run and of ranks, and one of what the orders spread beside what the seeds do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from lgan.reports.columns import TableColumn, default_columns
+from lgan.reports.paper import Outcomes, Plan
+from lgan.reports.paper_file import BoardPart
+from lgan.reports.spreads import Interval, Pairing, interval, mean_ranks, paired, spread
+from lgan.reports.tables import escape_markdown
+from lgan.run.record import RunRecord, number
+
+NONE = "–"
+Values = dict[str, dict[Pairing, float]]
+"""By method and pairing."""
+HOW = (
+    "Mean ± half of the 95 % interval, Student's t over all runs, after the last task. Differences "
+    "are of runs with the same class order and seed; an interval without 0 is bold, which it is in "
+    "one of twenty by chance."
+)
+SPREADS = (
+    "Spreads are sample standard deviations: over seeds within an order, over the orders' means, "
+    "and what the latter would be if orders did not matter (sd over seeds / root of the number)."
+)
+
+
+def board(plan: Plan, outcomes: Outcomes) -> list[str]:
+    """Return the lines of a plan's board."""
+    lines: list[str] = []
+    for part in plan.table.board:
+        lines += [f"## {escape_markdown(part.title)}", "", *_Part(plan, part, outcomes).lines(), ""]
+    return [*lines, *(f"- {escape_markdown(note)}" for note in _notes(plan, outcomes)), ""]
+
+
+@dataclass
+class _Part:
+    plan: Plan
+    part: BoardPart
+    outcomes: Outcomes
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """How the methods of this part that were asked for are called."""
+        entries = self.plan.table.methods
+        chosen = [method for method in self.part.methods if method in self.plan.methods]
+        return {method: entries[method].title or method for method in chosen}
+
+    @cached_property
+    def records(self) -> dict[str, dict[Pairing, RunRecord]]:
+        """What ran, by method, class order and seed."""
+        return {
+            method: {
+                (order, record.seed): record
+                for order in self.plan.table.runs
+                for record in self.outcomes[order, method].records
+            }
+            for method in self.titles
+        }
+
+    @cached_property
+    def columns(self) -> dict[str, TableColumn]:
+        """The part's columns that some run fills, by key."""
+        known = default_columns([r for its in self.records.values() for r in its.values()])
+        asked = {*self.part.columns, *self.part.compare}
+        filled = [column for column in known if column.key in asked and self._filled(column)]
+        return {column.key: column for column in filled}
+
+    def _filled(self, column: TableColumn) -> bool:
+        read = (column.read(record) for its in self.records.values() for record in its.values())
+        return any(not math.isnan(value) for value in read)
+
+    def values(self, column: TableColumn) -> Values:
+        """What the runs have in a column."""
+        return {
+            method: {pairing: column.read(record) for pairing, record in its.items()}
+            for method, its in self.records.items()
+        }
+
+    def lines(self) -> Iterator[str]:
+        compare = [self.columns[key] for key in self.part.compare if key in self.columns]
+        yield from self.means()
+        if missing := [key for key in self.part.columns if key not in self.columns]:
+            yield from ("", f"Not measured: {escape_markdown(', '.join(missing))}.")
+        yield from ("", *self.differences(compare))
+        if len(self.plan.table.runs) > 1:
+            yield from ("", *self.spreads(compare))
+
+    def means(self) -> list[str]:
+        head, rows = ["method", "declares", "runs"], {}
+        for method, its in self.records.items():
+            declared = "; ".join(sorted({r.declaration for r in its.values() if r.declaration}))
+            rows[method] = [self.titles[method], declared or NONE, str(len(its))]
+        for column in (self.columns[key] for key in self.part.columns if key in self.columns):
+            head.append(column.title)
+            for method, values in self.values(column).items():
+                rows[method].append(_interval(column, interval(list(values.values()))))
+        return _table(head, list(rows.values()))
+
+    def differences(self, compare: Sequence[TableColumn]) -> list[str]:
+        head, rows = ["method"], {method: [title] for method, title in self.titles.items()}
+        against = [method for method in self.part.against if method in self.titles]
+        for column in compare:
+            values = self.values(column)
+            ranks = mean_ranks(values, column.better or "higher")
+            head += [f"{column.key} less {self.titles[other]}'s" for other in against]
+            head.append("mean rank")
+            for method, row in rows.items():
+                row += [_difference(column, values, method, other) for other in against]
+                row.append(NONE if math.isnan(ranks[method]) else f"{ranks[method]:.1f}")
+        return _table(head, list(rows.values()))
+
+    def spreads(self, compare: Sequence[TableColumn]) -> list[str]:
+        head, rows = ["method"], {method: [title] for method, title in self.titles.items()}
+        for column in compare:
+            head += [f"{column.key}: sd over seeds", "over orders", "over orders by chance"]
+            for method, values in self.values(column).items():
+                found = spread(values)
+                deviations = (found.seeds, found.orders, found.by_chance)
+                rows[method] += [_number(column, each) for each in deviations]
+        return _table(head, list(rows.values()))
+
+
+def _difference(column: TableColumn, values: Values, method: str, other: str) -> str:
+    if method == other:
+        return NONE
+    found = paired(values[method], values[other])
+    text = _interval(column, found, "+")
+    return f"**{text}**" if found.clear else text
+
+
+def _interval(column: TableColumn, found: Interval, sign: str = "") -> str:
+    text = _number(column, found.mean, sign)
+    constant = math.isnan(found.half) or (found.half == 0 and column.form == "count")
+    return text if constant else f"{text} ± {_number(column, found.half)}"
+
+
+def _number(column: TableColumn, value: float, sign: str = "") -> str:
+    if math.isnan(value):
+        return NONE
+    if column.form == "count":
+        return f"{value:{sign},.0f}"
+    return f"{100 * value if column.form == 'percent' else value:{sign}.{column.digits}f}"
+
+
+def _notes(plan: Plan, outcomes: Outcomes) -> list[str]:
+    orders = list(plan.table.runs)
+    notes = [HOW, *([SPREADS] if len(orders) > 1 else [])]
+    for order in orders if len(orders) > 1 else ():
+        made = [r for method in plan.methods for r in outcomes[order, method].records]
+        notes += [f"Class order {order}: {', '.join(record.task_names)}." for record in made[:1]]
+    for (order, method), outcome in outcomes.items():
+        title = plan.table.methods[method].title or method
+        notes += [f"{order}, {title}: {outcome.problem}"] if outcome.problem else []
+    rows = [row for outcome in outcomes.values() for r in outcome.records for row in r.rows]
+    hours = sum(number(row.get("train_seconds", 0)) for row in rows) / 3600
+    return [*notes, f"All runs trained for {hours:.1f} hours together, without evaluation."]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = "|" + "|".join(["---"] + ["---:"] * (len(head) - 1)) + "|"
+    shown = [f"| {' | '.join(map(_cell, line))} |" for line in (head, *rows)]
+    return [shown[0], rule, *shown[1:]]
+
+
+def _cell(text: str) -> str:
+    bold = text.startswith("**")
+    return f"**{escape_markdown(text[2:-2])}**" if bold else escape_markdown(text)

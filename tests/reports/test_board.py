@@ -1,0 +1,158 @@
+"""Boards: intervals, differences run by run, ranks and spreads by hand, and the layout."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lgan.errors import ConfigError
+from lgan.reports.paper import Outcome, Plan
+from lgan.reports.paper_file import PaperTable
+from lgan.reports.paper_render import publish
+from lgan.reports.spreads import interval, mean_ranks, paired, spread
+from lgan.run.record import RunRecord
+
+NAN = math.nan
+
+
+def test_an_interval_is_students() -> None:
+    found = interval([1.0, 2.0, 3.0, NAN])
+    # t of 2 degrees of freedom at 0.975 is 4.3027; sd 1, three values
+    assert (found.mean, found.n) == (2.0, 3)
+    assert found.half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    alone = interval([5.0])
+    assert alone.mean == 5.0 and math.isnan(alone.half) and not alone.clear
+    assert math.isnan(interval([]).mean)
+
+
+def test_differences_are_of_the_same_order_and_seed() -> None:
+    ours = {("a", 0): 10.0, ("a", 1): 20.0, ("b", 0): 31.0, ("b", 9): 1000.0}
+    theirs = {("a", 0): 9.0, ("a", 1): 18.0, ("b", 0): 28.0, ("c", 0): -1000.0}
+    found = paired(ours, theirs)
+    assert (found.mean, found.n) == (2.0, 3)
+    assert found.half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
+    assert not found.clear, "though every run is better: three differences say little"
+    assert interval([2.0, 2.1, 1.9]).clear and interval([-2.0, -2.1, -1.9]).clear
+
+
+def test_ranks_share_ties_and_need_all_methods() -> None:
+    first, second, third = ("a", 0), ("a", 1), ("b", 0)
+    values = {
+        "best": {first: 3.0, second: 5.0},
+        "tied": {first: 2.0, second: 5.0, third: 9.0},
+        "also": {first: 2.0, second: NAN, third: 9.0},
+    }
+    assert mean_ranks(values, "higher") == {"best": 1.0, "tied": 2.5, "also": 2.5}
+    assert mean_ranks(values, "lower") == {"best": 3.0, "tied": 1.5, "also": 1.5}
+    del values["also"]
+    assert mean_ranks(values, "higher") == {"best": 1.25, "tied": 1.75}
+    values["absent"] = {first: NAN}
+    assert mean_ranks(values, "lower") == pytest.approx(
+        {"best": 1.75, "tied": 1.25, "absent": NAN}, nan_ok=True
+    )
+    nothing = mean_ranks({"one": {first: 1.0}, "other": {second: 1.0}}, "higher")
+    assert all(map(math.isnan, nothing.values()))
+
+
+def test_orders_spread_beside_seeds() -> None:
+    values = {("a", 0): 1.0, ("a", 1): 3.0, ("b", 0): 7.0, ("b", 1): 7.0}
+    found = spread(values)
+    assert found.seeds == pytest.approx(1.0)  # the variances within orders are 2 and 0
+    assert found.orders == pytest.approx(math.sqrt(12.5))  # of 2 and 7
+    assert found.by_chance == pytest.approx(1 / math.sqrt(2))
+    few = spread({("a", 0): 1.0, ("b", 0): 3.0})
+    assert math.isnan(few.seeds) and few.orders == pytest.approx(math.sqrt(2))
+    assert all(map(math.isnan, vars(spread({})).values()))
+
+
+@pytest.fixture
+def board_file(tmp_path: Path) -> Path:
+    content = {
+        "title": "Board",
+        "runs": {"natural": ["data=digits"], "other": ["data=digits"]},
+        "methods": {"joint": ["method=joint"], "sft": ["method=sft"], "dgr": ["method=dgr"]},
+        "board": [{
+            "title": "All",
+            "methods": ["joint", "sft", "dgr"],
+            "columns": ["accuracy_generated", "accuracy_reverse", "parameters_stored"],
+            "compare": ["accuracy_generated"],
+            "against": ["sft"],
+        }],
+        "figure": {
+            "stored": {
+                "_target_": "lgan.reports.board_figures.quality_against",
+                "cost": "parameters_stored",
+                "quality": "accuracy_generated",
+            }
+        },
+        "budgets": {"smoke": {"note": "means nothing"}},
+    }  # fmt: skip
+    path = tmp_path / "board.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def cells(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def made(record: RunRecord, method: str, values: tuple[float, ...]) -> list[RunRecord]:
+    found = []
+    for seed, value in enumerate(values):
+        one = copy.deepcopy(record)
+        one.method, one.seed = method, seed
+        one.rows[-1]["overall"]["accuracy_generated"] = value
+        found.append(one)
+    return found
+
+
+def test_layout(board_file: Path, tmp_path: Path, plain_record: RunRecord) -> None:
+    table = PaperTable.load(board_file)
+    plan = Plan(table, "board", "smoke", ["joint", "sft", "dgr"], [0, 1], tmp_path)
+    outcomes = {(order, "dgr"): Outcome(problem="failed: why") for order in table.runs}
+    accuracies = {
+        ("natural", "joint"): (0.90, 0.92),
+        ("other", "joint"): (0.90, 0.92),
+        ("natural", "sft"): (0.3, 0.3),
+        ("other", "sft"): (0.4, 0.4),
+    }
+    for (order, method), values in accuracies.items():
+        outcomes[order, method] = Outcome(made(plain_record, method, values))
+    said: list[str] = []
+    text = publish(plan, outcomes, [], said.append)
+    means, differences, spreads = (cells(text)[start : start + 4] for start in (0, 4, 8))
+    assert means[0][:4] == ["method", "declares", "runs", r"accuracy\_generated, all classes, % ↑"]
+    assert [row[0] for row in means[1:]] == ["joint", "sft", "dgr"]
+    # sd of the four 0.011547, t of 3 degrees of freedom 3.18245
+    assert [row[2:4] for row in means[1:]] == [["4", "91.0 ± 1.8"], ["4", "35.0 ± 9.2"], ["0", "–"]]
+    assert r"Not measured: accuracy\_reverse." in text
+    assert differences[0] == ["method", r"accuracy\_generated less sft's", "mean rank"]
+    # differences 60, 62, 50, 52: mean 56, sd 5.888
+    assert differences[1:] == [
+        ["joint", "**+56.0 ± 9.4**", "1.0"],
+        ["sft", "–", "2.0"],
+        ["dgr", "–", "–"],
+    ]
+    assert spreads[1][1:] == ["1.4", "0.0", "1.0"] and spreads[2][1:] == ["0.0", "7.1", "0.0"]
+    assert "Class order natural: " in text and "natural, dgr: failed: why" in text
+    assert "](board-stored.png)" in text and (tmp_path / "board-stored.png").stat().st_size > 1000
+
+
+def test_a_board_names_methods_of_its_own(board_file: Path) -> None:
+    text = board_file.read_text().replace("- sft\n", "- sfd\n")
+    board_file.write_text(text)
+    with pytest.raises(ConfigError, match=r"board: sfd is none of dgr, joint, sft"):
+        PaperTable.load(board_file)
+
+
+@pytest.mark.parametrize("path", sorted(Path("experiments/board").glob("*.yaml")), ids=str)
+def test_committed_boards_are_read(path: Path) -> None:
+    table = PaperTable.load(path)
+    assert table.board and {"smoke", "cpu"} <= set(table.budgets)
+    shown = [name for part in table.board for name in part.methods]
+    assert sorted(shown) == sorted(table.methods), "each method stands in one part"
