@@ -1,6 +1,6 @@
 """The task border as an event: Lightning's own hooks see the fit of a single task only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +32,10 @@ class Learner(Protocol):
     @property
     def draws_jointly(self) -> bool:
         """Whether an image depends on what else is drawn in the same call."""
+
+    @property
+    def other_heads(self) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """Further classifiers like `classify`, by name."""
 
     @property
     def device(self) -> torch.device:

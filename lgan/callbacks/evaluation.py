@@ -57,7 +57,9 @@ class EvaluateTasks(TaskCallback):
             return MethodSampler(method, evaluation_source(method, context.datamodule, self.seed))
 
         make_sampler = start if method.has_generator else None
-        values = self.evaluator.evaluate(make_sampler, head, context.task, method.draws_jointly)
+        values = self.evaluator.evaluate(
+            make_sampler, head, context.task, method.draws_jointly, method.other_heads
+        )
         context.record(evaluation_seconds=time.perf_counter() - began)
         context.record_values(values, self.evaluator.columns)
         context.references |= self.evaluator.references

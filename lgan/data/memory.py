@@ -1,5 +1,6 @@
 """A bounded memory of real training pictures (exemplars) for methods that declare one."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Literal
 
@@ -13,6 +14,18 @@ from lgan.errors import ConfigError
 from lgan.seeding import Noise, mix
 
 _BATCH = 500  # pictures that a network sees at once
+
+
+def looked_at(images: Images, view: View) -> tuple[Tensor, Tensor]:
+    """Return features (N, D) and logits (N, classes) of all pictures, on the CPU of every rank."""
+    own = distributed.share(torch.arange(len(images)))
+    seen = [view(to_float(images.take(part))) for part in own.split(_BATCH)]
+    features, logits = zip(*seen, strict=True)
+    return _gathered(features), _gathered(logits)
+
+
+def _gathered(parts: Sequence[Tensor]) -> Tensor:
+    return distributed.gather(torch.cat([*parts]).float()).cpu()
 
 
 class ExemplarMemory:
@@ -63,6 +76,13 @@ class ExemplarMemory:
         return {label: len(kept) for label, kept in self._kept.items()}
 
     @property
+    def bound(self) -> str:
+        """The bound in a word, such as "K=100"."""
+        if self.per_class:
+            return f"{self.per_class} per class"
+        return f"K={self.total}" if self.total else f"r={self.ratio}"
+
+    @property
     def bytes(self) -> int:
         """Memory that the pictures take, labels not counted."""
         return sum(kept.nelement() for kept in self._kept.values())
@@ -109,11 +129,7 @@ class ExemplarMemory:
             return torch.randperm(len(rows), generator=generator)
         if view is None:
             raise ValueError(f"choice={self.choice} needs a view of the pictures")
-        own = distributed.share(rows)
-        seen = [view(to_float(images.take(part))) for part in own.split(_BATCH)]
-        features, logits = (
-            distributed.gather(torch.cat(parts).float()).cpu() for parts in zip(*seen, strict=True)
-        )
+        features, logits = looked_at(images.subset(rows), view)
         return ranked(self.choice, features, logits, label, count, self.reading)
 
     def draw_of(self, labels: Tensor, noise: Noise) -> Tensor:

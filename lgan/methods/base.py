@@ -9,7 +9,7 @@ combine, as in `class Both(EWCGAN, MeRGANRA)`.
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -176,6 +176,11 @@ class LifelongGAN(Growing, Declared):
     def classify(self, images: Tensor) -> Tensor:
         """Return class logits (B, num_classes) of real images (B, C, H, W)."""
         return self.discriminator(images)[1]
+
+    @property
+    def other_heads(self) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """Further classifiers like `classify`, by name; their accuracies are told beside its."""
+        return {}
 
     def parameter_counts(self) -> dict[str, int]:
         """Count numbers, as a task's end finds them.

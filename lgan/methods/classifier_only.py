@@ -10,15 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgan.arguments import Count
 from lgan.data.images import placed, to_float
-from lgan.data.memory import ExemplarMemory
-from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError, RunError
 from lgan.methods.base import LifelongGAN
+from lgan.methods.exemplars import Exemplars
 from lgan.methods.fit import Trait
 from lgan.objectives.base import Batch
 from lgan.seeding import Noise
+
+
+def logits_of(network: nn.Module, images: Tensor) -> Tensor:
+    """Return the class logits (B, num_classes) of a discriminator or a classifier."""
+    found = network(images)
+    return found if isinstance(found, Tensor) else found[1]
 
 
 class ClassifierOnly(LifelongGAN):
@@ -50,8 +54,7 @@ class ClassifierOnly(LifelongGAN):
 
     def classify(self, images: Tensor) -> Tensor:
         """Return class logits (B, num_classes) of real images (B, C, H, W)."""
-        found = self.discriminator(images)
-        return found if isinstance(found, Tensor) else found[1]
+        return logits_of(self.discriminator, images)
 
     def loss(self, player: str, batch: Batch) -> Tensor:
         """Return the mean cross entropy over the classes `told_apart`, a scalar."""
@@ -69,16 +72,15 @@ class ClassifierOnly(LifelongGAN):
         return {name: counts[name] for name in ("discriminator", "total")}
 
 
-class RehearsalClassifier(ClassifierOnly):
+class RehearsalClassifier(Exemplars, ClassifierOnly):
     """Fine-tuning of a classifier on the current task and the real pictures kept (Vanilla-S).
 
     Args:
-        real_per_class, real_total: real pictures kept of each old class, or in all; or null.
         replay: which rows of a batch are kept pictures: "pooled", as many as if they lay among the
             task's own data (the papers); "balanced", as many as old classes among those seen.
         train_over: the softmax of the loss is over all classes "seen", or the "current" task's,
             which leaves old logits alone and needs that nothing is kept.
-        **kwargs: see `LifelongGAN`.
+        **kwargs: see `Exemplars`.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("tasks that come one by one",)
@@ -86,24 +88,17 @@ class RehearsalClassifier(ClassifierOnly):
     def __init__(
         self,
         *,
-        real_per_class: Count | None = None,
-        real_total: Count | None = None,
         replay: Literal["pooled", "balanced"] = "pooled",
         train_over: Literal["seen", "current"] = "seen",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
-        kept = {"real_per_class": real_per_class, "real_total": real_total}
-        given = [f"method.{key}={value}" for key, value in kept.items() if value]
-        if len(given) == 2:
-            raise ConfigError(f"{' and '.join(given)} are both given; set one of them to null.")
-        if given and train_over == "current":
+        if self.memory is not None and train_over == "current":
             raise ConfigError(
-                f"method.train_over=current leaves no place for old classes, and {given[0]} keeps "
-                "pictures of them; set it to null, or train over the classes seen."
+                "method.train_over=current leaves no place for old classes, of which pictures are "
+                f"kept ({self.memory.bound}); keep none, or train over the classes seen."
             )
         self.replay, self.train_over = replay, train_over
-        self.memory = ExemplarMemory(real_per_class, real_total, seed=self.seed) if given else None
 
     @property
     def told_apart(self) -> Sequence[int]:
@@ -141,32 +136,3 @@ class RehearsalClassifier(ClassifierOnly):
         super().on_fit_start()
         if self.memory is not None and self.task_index:
             self._kept_labels = self.memory.images(self.device).labels.to(self.device)
-
-    def end_task(self, info: TaskInfo) -> None:
-        """Keep the real pictures that may be kept."""
-        super().end_task(info)
-        if self.memory is not None:
-            self.remember(self.memory, info)
-
-    def remember(self, memory: ExemplarMemory, info: TaskInfo) -> None:
-        """Choose what is kept of a task's pictures."""
-        memory.add(info.images)
-
-    def rules_broken(self) -> list[str]:
-        """Say how many real pictures are kept, if any are."""
-        if self.memory is None:
-            return super().rules_broken()
-        bound = self.memory.per_class
-        kept = f"{bound} per class" if bound else f"K={self.memory.total}"
-        return [*super().rules_broken(), f"keeps real data ({kept})"]
-
-    def border_state(self) -> dict[str, Any]:
-        """Add the real pictures to what a finished task leaves behind."""
-        memory = {} if self.memory is None else {"memory": self.memory.state_dict()}
-        return super().border_state() | memory
-
-    def load_border_state(self, state: dict[str, Any]) -> None:
-        """Load what `border_state` returned."""
-        super().load_border_state(state)
-        if self.memory is not None:
-            self.memory.load_state_dict(state["memory"])

@@ -69,10 +69,14 @@ class Exemplars(LifelongGAN):
     def view(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return features (B, D) and logits (B, classes), -inf of those not seen, of images."""
         images = images.to(self.device)
-        logits = self.classify(images)
+        logits = self.logits(images)
         seen = torch.zeros(logits.shape[1], dtype=torch.bool, device=logits.device)
         seen[self.seen_classes] = True
         return self.features(images), logits.masked_fill(~seen, -torch.inf)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the discriminator's class logits (B, num_classes)."""
+        return self.classify(images)
 
     def features(self, images: Tensor) -> Tensor:
         """Return the features (B, D) of the layer before the discriminator's heads."""
@@ -83,14 +87,9 @@ class Exemplars(LifelongGAN):
         """Say how many real pictures are kept, if any are, and how they are chosen."""
         if (memory := self.memory) is None:
             return super().rules_broken()
-        bounds = {
-            f"{memory.per_class} per class": memory.per_class,
-            f"K={memory.total}{', rounded up' * (memory.rounding == 'ceil')}": memory.total,
-            f"r={memory.ratio}": memory.ratio,
-        }
-        kept = next(text for text, bound in bounds.items() if bound)
+        up = ", rounded up" if memory.total and memory.rounding == "ceil" else ""
         chosen = "" if memory.choice == "random" else f", by {memory.choice}".replace("_", " ")
-        return [*super().rules_broken(), f"keeps real data ({kept}{chosen})"]
+        return [*super().rules_broken(), f"keeps real data ({memory.bound}{up}{chosen})"]
 
     def border_state(self) -> dict[str, Any]:
         """Add the real pictures to what a finished task leaves behind."""

@@ -20,6 +20,8 @@ class AccuracySingleHead(Metric):
     columns = (
         percent(NAME, f"{NAME}, %", f"overall.{NAME}", matrix=True),
         percent(f"{NAME}_top5", f"{NAME}, top 5, %", f"overall.{NAME}_top5", matrix=True),
+        percent(f"{NAME}_hybrid1", f"{NAME} by the outputs (hybrid1), %",
+                f"overall.{NAME}_hybrid1", matrix=True),  # of iCaRL
         percent(f"{NAME}_selected",  # what selection=paper adds
                 f"{NAME} at the best step on real validation images of all classes seen, %",
                 f"overall.{NAME}_selected"),
@@ -28,7 +30,10 @@ class AccuracySingleHead(Metric):
     def measure(self, evidence: Evidence) -> Values:
         """Return the values per class, task and overall; means are over images."""
         assert evidence.head is not None
-        return accuracy_on_real(evidence, NAME, evidence.head, top=True)
+        values = accuracy_on_real(evidence, NAME, evidence.head, top=True)
+        for name, head in evidence.other_heads.items():
+            values.add(accuracy_on_real(evidence, f"{NAME}_{name}", head))
+        return values
 
 
 def accuracy_on_real(evidence: Evidence, name: str, classify: Head, top: bool = False) -> Values:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from lgan.arguments import NOTHING
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.distributed import is_main
 from lgan.errors import RunError, warn
@@ -88,12 +89,17 @@ class Evaluator(Reference):
                 )
 
     def evaluate(
-        self, make_sampler: MakeSampler | None, head: Head | None, task: int, jointly: bool = True
+        self,
+        make_sampler: MakeSampler | None,
+        head: Head | None,
+        task: int,
+        jointly: bool = True,
+        other_heads: Mapping[str, Head] = NOTHING,
     ) -> Values:
         """Measure tasks 0..task; see `Evidence` for the arguments."""
         if not self.references:
             raise RunError("Evaluator.prepare must be called before Evaluator.evaluate.")
-        evidence = Evidence(self, task, make_sampler, head, jointly)
+        evidence = Evidence(self, task, make_sampler, head, jointly, other_heads)
         values = Values([{} for _ in evidence.tasks])
         blind = [t for t in self.blind if t <= task]
         for metric in self.metrics if len(blind) <= task else ():

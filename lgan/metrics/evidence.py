@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 
@@ -30,6 +30,7 @@ class Evidence:
     make_sampler: MakeSampler | None  # None: the method has no generator
     head: Head | None  # the method's own classifier
     jointly: bool = True  # whether an image depends on what else its call draws
+    other_heads: Mapping[str, Head] = field(default_factory=dict)  # further ones, by name
 
     def __post_init__(self) -> None:
         self.tasks = self.evaluator.tasks[: self.task + 1]  # the classes of each so far

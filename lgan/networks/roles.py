@@ -33,7 +33,8 @@ def with_channels(image_shape: ImageShape, channels: int | None) -> ImageShape:
 class ClassDiscriminator(nn.Module):
     """Base of our discriminators of classes: one trunk, and two linear heads on its features.
 
-    A network of one's own need not derive from it: any module will do that returns as much. The
+    A network of one's own need not derive from it: any module will do that returns as much, and has
+    `features`, if real pictures are to be chosen or told by them (`lgan.methods.exemplars`). The
     trunk maps images (B, C, H, W) to features (B, features); `bias` is that of the logits.
     """
 

@@ -64,6 +64,7 @@ CASES = {
     "sft_hinge": [*UNEVEN, "method=sft", "objective=acgan_hinge"],
     "joint": [*UNEVEN, "method=joint"],
     "joint_classifier": [*UNEVEN, "method=joint_classifier"],
+    "icarl": [*UNEVEN, "method=icarl", "method.real_total=30"],
     "per_task": [*UNEVEN, "method=per_task"],
     "dgr": [*UNEVEN, "method=dgr"],
     "ewc_gan": [

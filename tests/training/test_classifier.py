@@ -12,11 +12,13 @@ from lgan.errors import ConfigError, RunError
 from lgan.inference.load import load_run
 from lgan.inference.sample import draw
 from lgan.methods.base import LifelongGAN
+from lgan.metrics.classifier_training import predict
 from lgan.reports.collect import collect
 from lgan.reports.report import render
 from lgan.reports.tables import comparison_tables, markdown
 from lgan.run.borders import load_border
 from lgan.run.record import RunRecord
+from lgan.training.build import build_datamodule
 from lgan.training.train import train
 
 pytestmark = pytest.mark.slow
@@ -50,6 +52,22 @@ def test_only_classifiers_make_a_report_too(configure, tmp_path) -> None:
     text = markdown(comparison_tables(found))
     assert "top 5" not in text and "accuracy_generated, all" not in text.replace("\\", "")
     assert "joint_classifier" in render(found)
+
+
+def test_icarl_tells_classes_as_measured_when_it_is_loaded(configure) -> None:
+    bound = ["method.real_total=30", "data.num_tasks=4", "evaluation.reverse=never"]
+    config = configure("method=icarl", *bound)
+    folder = train(config)
+    record = RunRecord.load(folder)
+    assert record.declaration == "keeps real data (K=30, rounded up, by herding)"
+    last = record.rows[-1]["overall"]
+    assert {"accuracy_single_head", "accuracy_single_head_hybrid1"} < last.keys()
+    kept = load_border(folder / "checkpoints" / "task3.pt")["memory"]
+    assert {len(pictures) for pictures in kept.values()} == {4}, "30 / 8, rounded up"
+    method, _ = load_run(folder)
+    test = build_datamodule(config).test_images_of(range(8))
+    right = predict(method.classify, test, "cpu", range(8)) == test.labels
+    assert right.double().mean().item() == last["accuracy_single_head"]
 
 
 @pytest.mark.parametrize("name", ["mergan_jtr", "dgm_w", "dgm_a"])
