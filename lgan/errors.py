@@ -23,6 +23,10 @@ class RunError(LganError):
     """A run folder cannot be used as asked: other config, no finished task, altered files."""
 
 
+class HeldError(RunError):
+    """Another process trains the run."""
+
+
 class DamagedFileError(RunError):
     """A file of a run is truncated, or its bytes are not those that were written."""
 

@@ -3,18 +3,23 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.cli.common import config_path, friendly_errors, run_script
+from lgan.errors import DataError, HeldError, RunError
 from lgan.launch import paper_cells as cells
 from lgan.launch.compose import compose_run
 from lgan.launch.sweep import noted, run_app
 from lgan.launch.sweep_table import Job
 from lgan.reports.paper import Plan
 from lgan.reports.paper_render import publish
+from lgan.run.record import RunRecord
+
+FINE = {DataError: "no data", HeldError: "elsewhere"}  # what is no failure of a table's job
 
 
 def commands(plan: Plan) -> list[str]:
@@ -28,14 +33,22 @@ def commands(plan: Plan) -> list[str]:
 
 def join(plan: Plan, jobs: Sequence[Job]) -> str:
     """Return the table of what the jobs left; it is written too, with its figures."""
-    ended = []
-    for job in jobs:
-        done = job.status in ("complete", "skipped")
-        why = None if done else ": ".join(filter(None, (job.status, job.error)))
-        if job.status == "no data":  # the sentence stood on stderr; a table is no place for paths
-            why = "data cannot be had here"
-        ended.append((cells.cell_of(job), job.folder, why))
+    ended = [(cells.cell_of(job), job.folder, _missing(job)) for job in jobs]
     return publish(plan, plan.outcomes(ended), cells.departures_of(plan), cells.say)
+
+
+def _missing(job: Job) -> str | None:
+    """Return why a job has no complete run, or None; what it said on stderr may name paths."""
+    if job.status in ("complete", "skipped"):
+        return None
+    if job.status == "no data":
+        return "data cannot be had here"
+    if job.status == "elsewhere":
+        with suppress(RunError):  # it has written nothing yet
+            if RunRecord.load(Path(job.folder)).complete:
+                return None
+        return "another process is training it"
+    return ": ".join(filter(None, (job.status, job.error)))
 
 
 def _run(config: DictConfig) -> None:
@@ -44,7 +57,7 @@ def _run(config: DictConfig) -> None:
         text = "".join(f"{line}\n" for line in commands(plan))
         print(text if config.dry_run else join(plan, []), end="")
     else:
-        noted(cells.train_cell, config, cells.compose_cell, absent_is_fine=True)
+        noted(cells.train_cell, config, cells.compose_cell, FINE)
 
 
 def register() -> None:

@@ -11,10 +11,11 @@ import shutil
 import sys
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TextIO
 
 import yaml
@@ -27,7 +28,7 @@ from hydra.types import TaskFunction
 from hydra.utils import get_class
 from omegaconf import DictConfig
 
-from lgan.errors import DataError, LganError, RunError, own_error
+from lgan.errors import LganError, RunError, own_error
 from lgan.files import write_atomically, write_json
 from lgan.launch import hydra_launchers as launchers
 from lgan.launch.sweep_table import Job, first_sentence, summary, table, verdict
@@ -86,16 +87,16 @@ class SweepNotes(Callback):
             found[int(path.stem)] = Job(**json.loads(path.read_text()))
         return [found[number] for number in sorted(found)]
 
-    def fail(self, job: Job, error: Exception, absent_is_fine: bool) -> None:
+    def fail(self, job: Job, error: Exception, fine: Mapping[type[LganError], str]) -> None:
         """Say at once why a job failed, and note it; a sweeper that learns from it has to know."""
         own = own_error(error)
-        absent = absent_is_fine and isinstance(own, DataError)
+        status = next((said for kind, said in fine.items() if isinstance(own, kind)), "failed")
         if own is None or self.full_errors:
             traceback.print_exception(error)
         else:
-            said = redacted(f"{'no data' if absent else 'error'}: {own}")
+            said = redacted(f"{'error' if status == 'failed' else status}: {own}")
             print(said, file=sys.stderr, flush=True)
-        job.status, job.error = "no data" if absent else "failed", first_sentence(error)
+        job.status, job.error = status, first_sentence(error)
         self.write(job)
         if not self.goes_on:  # an exception of a library need not survive the way back
             raise JobFailedError(job.error) from None
@@ -143,9 +144,12 @@ def noted(
     function: Callable[[DictConfig], Any],
     config: DictConfig,
     compose: Callable[[DictConfig], DictConfig] = lambda config: config,
-    absent_is_fine: bool = False,
+    fine: Mapping[type[LganError], str] = MappingProxyType({}),
 ) -> Any:  # noqa: ANN401
-    """Return `function(compose(config))`, noted in a sweep, where absent data may be no failure."""
+    """Return `function(compose(config))`, noted in a sweep; errors in `fine` are no failures there.
+
+    `fine` says what becomes of a job with such an error, one of `lgan.launch.sweep_table.GOOD`.
+    """
     notes = current()
     if notes is None:
         return function(compose(config))
@@ -161,7 +165,7 @@ def noted(
             done_before = RunRecord.load(Path(run.run_dir)).complete
         value = function(run)
     except Exception as error:
-        return notes.fail(job, error, absent_is_fine)
+        return notes.fail(job, error, fine)
     job.status = "skipped" if done_before else "complete"
     notes.write(job)
     return value

@@ -8,9 +8,10 @@ from hydra.errors import CompactHydraException
 
 from lgan.errors import own_error
 
-STATUSES = ("complete", "skipped", "no data", "failed", "died", "stopped", "never started")
-"""Outcomes of a job: skipped ones were complete before, died ones were killed without a word."""
-GOOD = ("complete", "skipped", "no data")
+GOOD = ("complete", "skipped", "no data", "elsewhere")
+STATUSES = (*GOOD, "failed", "died", "stopped", "never started")
+"""Outcomes of a job: skipped ones were complete before, another process is at work on those
+elsewhere, died ones were killed without a word."""
 
 
 @dataclass

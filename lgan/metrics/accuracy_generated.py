@@ -2,7 +2,7 @@
 
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.evidence import Evidence, fractions
-from lgan.run.columns import Column, percent
+from lgan.run.columns import Column, over_tasks, percent
 
 NAME = "accuracy_generated"
 
@@ -13,13 +13,7 @@ class AccuracyGenerated(Metric):
     needs = ("generated", "classifier")
     columns = (
         percent(NAME, f"{NAME}, all classes, %", f"overall.{NAME}", matrix=True),
-        percent("accuracy_first_task", f"{NAME}, first task, %", f"first_task.{NAME}"),
-        percent("forgetting", f"forgetting ({NAME}), points", f"forgetting.{NAME}", up=False),
-        percent("aiq_accuracy", f"AIQ ({NAME}, mean of means), %", f"aiq_mean_of_means.{NAME}"),
-        *(percent(f"{key}_accuracy", f"{title} ({NAME})", f"{key}.{NAME}", hidden=True)
-          for key, title in {"aiq_flat": "AIQ, mean of all values, %", "plasticity":
-                             "right after learning, %", "backward_transfer":
-                             "backward transfer, points"}.items()),
+        *over_tasks(NAME, "accuracy_first_task", "forgetting", "accuracy"),
         Column("classifier", "evaluation classifier on real test images, %",
                "references.classifier_test_accuracy", None, 1, "percent"),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import rank
 from lgan.metrics.evidence import Evidence, Head, fractions, share
 from lgan.metrics.reference import where
-from lgan.run.columns import percent
+from lgan.run.columns import over_tasks, percent
 
 NAME, TOP = "accuracy_single_head", 5
 
@@ -25,6 +25,7 @@ class AccuracySingleHead(Metric):
         percent(f"{NAME}_selected",  # what selection=paper adds
                 f"{NAME} at the best step on real validation images of all classes seen, %",
                 f"overall.{NAME}_selected"),
+        *over_tasks(NAME, "single_head_first_task", "forgetting_single_head", "single_head"),
     )  # fmt: skip
 
     def measure(self, evidence: Evidence) -> Values:

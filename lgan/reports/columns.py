@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from lgan.errors import RunError
+from lgan.reports.intransigence import RELATIVE
 from lgan.reports.matrix import SCALARS
 from lgan.run.columns import Column
 from lgan.run.record import RunRecord, number, value_at
@@ -52,12 +53,15 @@ class TableColumn(Column):
     """A column as it stands in a table; of a `source` only, where that decides its numbers."""
 
     source: tuple[str, ...] | None = None
+    among: tuple[RunRecord, ...] = ()  # where the run stands that a number is relative to
 
     def read(self, record: RunRecord) -> float:
         """Return a record's number; NaN where it has none, or one that must not stand here."""
         if self.source not in (None, signature(record)):
             return math.nan
         kind, _, name = self.of.partition(".")
+        if kind in RELATIVE:
+            return RELATIVE[kind](record, name, len(record.rows) - 1, self.among)
         if kind in SCALARS:
             known = name in record.metric_names()
             return SCALARS[kind](record.matrix(name)) if known else math.nan
@@ -79,7 +83,10 @@ def default_columns(records: Sequence[RunRecord]) -> list[TableColumn]:
     found = [_shown(TASKS)]
     for alike in by_family.values():
         family = alike[0].family
-        found += _of_family(family, alike, records) if family else map(_shown, alike[:1])
+        if family:
+            found += _of_family(family, alike, records)
+        else:
+            found.append(_shown(alike[0], among=tuple(records)))
     return [*found, *map(_shown, COSTS)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lgan.reports.intransigence import REFERENCES, RELATIVE
+from lgan.reports.matrix import SCALARS
 from lgan.reports.paper_file import Column, PaperTable
 from lgan.run.record import RunRecord, number, value_at
 
@@ -21,6 +24,7 @@ class Outcome:
 
     records: list[RunRecord] = field(default_factory=list)
     problem: str = ""
+    among: list[RunRecord] = field(default_factory=list)  # of all methods on this data
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,9 @@ class Plan:
                 found[run, method].records.append(RunRecord.load(Path(folder)))
             else:
                 found[run, method].problem = problem
+        for (run, _), outcome in found.items():
+            alike = (other.records for (its, _), other in found.items() if its == run)
+            outcome.among = list(itertools.chain(*alike))
         return found
 
 
@@ -111,6 +118,9 @@ def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()
         remarks.append(outcome.problem)
     elif not values:
         remarks.append(f"{metric} was not measured")
+    kind, _, name = metric.partition(".")
+    if kind in RELATIVE and values:
+        remarks.append(f"against {REFERENCES[name][0]} of the same seeds")
     beside = ((name, _values(column, name, outcome)) for name in also)
     remarks += [f"{name} {spread(found, column.digits)}" for name, found in beside if found]
     declared = {record.declaration for record in outcome.records if record.declaration}
@@ -127,7 +137,7 @@ def _names(outcome: Outcome) -> set[str]:
 
 def _values(column: Column, metric: str, outcome: Outcome) -> list[float]:
     rows = ((record, _row_index(column, record)) for record in outcome.records)
-    values = (value_in(record, metric, row, column.task) for record, row in rows)
+    values = (value_in(record, metric, row, column.task, outcome.among) for record, row in rows)
     return [column.factor(metric) * value for value in values if not math.isnan(value)]
 
 
@@ -144,13 +154,28 @@ def _row_index(column: Column, record: RunRecord) -> int:
     return (last if column.after_task is None else min(column.after_task, last)) - 1
 
 
-def value_in(record: RunRecord, metric: str, row: int, task: int | None = None) -> float:
-    """A metric, or a path's value, of one `task` (from 1) or all so far in a row; NaN if absent."""
+def value_in(
+    record: RunRecord,
+    metric: str,
+    row: int,
+    task: int | None = None,
+    among: Sequence[RunRecord] = (),
+) -> float:
+    """A metric, or a path's value, of one `task` (from 1) or all so far in a row; NaN if absent.
+
+    `forgetting.NAME` and its like are made of the result matrix down to the row.
+    """
     if row < 0:
         return math.nan
     if task is not None:
         entries = record.rows[row]["metrics"]
         return number(entries[task - 1].get(metric)) if task <= len(entries) else math.nan
+    kind, _, name = metric.partition(".")
+    if kind in RELATIVE:
+        return RELATIVE[kind](record, name, row, among)
+    if kind in SCALARS:
+        known = name in record.metric_names()
+        return SCALARS[kind](record.matrix(name)[: row + 1]) if known else math.nan
     if "." in metric:
         return value_at(record.rows[row], metric)
     # A pooled FID may stand in `overall`; the papers' is the mean over tasks.

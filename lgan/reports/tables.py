@@ -12,6 +12,7 @@ import numpy as np
 from lgan.errors import ConfigError, RunError
 from lgan.reports.collect import Collection, Group, judges
 from lgan.reports.columns import TableColumn, default_columns
+from lgan.reports.intransigence import REFERENCES, reference_of
 from lgan.reports.setups import differing, setup_of
 from lgan.run.columns import TRUSTED
 from lgan.run.record import RunRecord
@@ -113,11 +114,27 @@ def _notes(groups: Sequence[Group]) -> list[str]:
         )
     if len(known) > 1:
         notes.append("The rows were measured with different classifiers: compare with care.")
+    notes += _reference_notes(groups)
     notes += [
         f"{group.label} breaks the rule of one task's data at a time: {group.first.declaration}."
         for group in groups
         if group.first.declaration
     ]
+    return notes
+
+
+def _reference_notes(groups: Sequence[Group]) -> list[str]:
+    """Return which runs intransigence is measured against, a line for each metric."""
+    folders = {id(run.record): run.folder.name for group in groups for run in group.runs}
+    records = [record for group in groups for record in group.records]
+    notes = []
+    for metric in REFERENCES:
+        found = (reference_of(record, metric, records) for record in records)
+        if names := sorted({folders[id(each)] for each in found if each}):
+            notes.append(
+                f"Intransigence of {metric}: that of {', '.join(names)} on a task right after it, "
+                "less the method's own; with the same data, order, network, steps and seed."
+            )
     return notes
 
 

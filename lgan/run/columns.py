@@ -13,8 +13,9 @@ class Column:
     key: str  # its name in CSV files and for `columns=...`
     title: str  # what stands above it
     # Where its number is found: `overall.NAME` and `row.PATH` in the last task's row, `total.NAME`
-    # summed over rows, `references.NAME`, or a scalar of a metric's result matrix by its name in
-    # `lgan.reports.matrix` (`forgetting.NAME`).
+    # summed over rows, `references.NAME`, a scalar of a metric's result matrix by its name in
+    # `lgan.reports.matrix` (`forgetting.NAME`), or one of two matrices, the run's and its
+    # reference's, by its name in `lgan.reports.intransigence`.
     of: str
     better: Literal["higher", "lower"] | None = None  # shown as an arrow
     digits: int = 2
@@ -33,6 +34,27 @@ def percent(
     """Return a column of fractions that are shown in percent."""
     better: Literal["higher", "lower"] = "higher" if up else "lower"
     return Column(key, title, of, better, 1, "percent", hidden, matrix)
+
+
+def over_tasks(name: str, first: str, forgetting: str, ending: str) -> tuple[Column, ...]:
+    """Return the columns of what an accuracy's result matrix tells.
+
+    Their keys are `first` (what is left of the first task), `forgetting`, and others with `ending`.
+    """
+    hidden = {"aiq_flat": f"AIQ, mean of all values, % ({name})",
+              "plasticity": f"right after learning, % ({name})",
+              "backward_transfer": f"backward transfer, points ({name})"}  # fmt: skip
+    below = {"intransigence": f"intransigence on the last task ({name}), points",
+             "intransigence_mean": f"intransigence, mean of tasks ({name}), points"}  # fmt: skip
+    return (
+        percent(first, f"{name}, first task, %", f"first_task.{name}"),
+        percent(forgetting, f"forgetting ({name}), points", f"forgetting.{name}", up=False),
+        percent(f"aiq_{ending}", f"AIQ ({name}, mean of means), %", f"aiq_mean_of_means.{name}"),
+        *(percent(f"{key}_{ending}", title, f"{key}.{name}", hidden=True)
+          for key, title in hidden.items()),
+        *(percent(f"{key}_{ending}", title, f"{key}.{name}", up=False)
+          for key, title in below.items()),
+    )  # fmt: skip
 
 
 def over_time(family: str, better: Literal["higher", "lower"], digits: int) -> tuple[Column, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from lgan.distributed import decided, is_main
-from lgan.errors import RunError, warn
+from lgan.errors import HeldError, warn
 from lgan.files import disk_errors
 
 FILE_NAME = ".lock"
@@ -50,7 +50,7 @@ def _take(folder: Path) -> IO[str]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise RunError(_refusal(folder, file)) from error
+        raise HeldError(_refusal(folder, file)) from error
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             raise

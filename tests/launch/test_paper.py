@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import warm
@@ -19,7 +23,7 @@ from lgan.launch.gpus import GpuPlacement
 
 
 @pytest.fixture
-def paper(tmp_path: Path, cache: Path) -> Callable[..., subprocess.CompletedProcess]:
+def paper(tmp_path: Path, cache: Path) -> Callable[..., Any]:
     """Return a function that runs `lgan-paper` on a table of two methods."""
     columns = [{"key": run, "title": run, "run": run, "metric": "accuracy_generated"}
                for run in ("digits", "absent")]  # fmt: skip
@@ -35,13 +39,21 @@ def paper(tmp_path: Path, cache: Path) -> Callable[..., subprocess.CompletedProc
     (tmp_path / "paper.yaml").write_text(yaml.safe_dump({"t": {"values": {"digits": {"sft": 50}}}}))
     (tmp_path / "table.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def paper(*arguments: str) -> subprocess.CompletedProcess:
+    def paper(*arguments: str, wait: bool = True) -> Any:
         environment = {**os.environ, "LGAN_CACHE": str(cache)}
-        command = [warm.python(), "-m", "lgan.cli.paper", f"table={tmp_path}/table.yaml"]
-        return subprocess.run(
-            [*command, f"runs={tmp_path}/runs", *arguments],
-            capture_output=True, text=True, env=environment, timeout=300, check=False,
-        )  # fmt: skip
+        command = [
+            warm.python() if wait else sys.executable,
+            "-m",
+            "lgan.cli.paper",
+            f"table={tmp_path}/table.yaml",
+        ]
+        command += [f"runs={tmp_path}/runs", *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started = subprocess.Popen(command, text=True, env=environment, **pipes)
+        if not wait:
+            return started
+        said = started.communicate(timeout=300)
+        return subprocess.CompletedProcess(command, started.returncode, *said)
 
     return paper
 
@@ -72,6 +84,29 @@ def test_cells_are_jobs_and_absent_data_are_no_failure(paper, tmp_path, launcher
     assert again.returncode == 0, again.stderr
     assert jobs_of(again) == {"skipped": ["digits/sft/0"], "complete": ["digits/sft/1"]}
     assert not (tmp_path / "runs/.sweep").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_table_and_what_was_killed_goes_on(paper, tmp_path) -> None:
+    asked = ("only=[digits]", 'overrides=["training.steps=20"]')  # long enough to be stopped in
+    first = paper(*asked, wait=False)
+    while not list((tmp_path / "runs").glob("*/config.yaml")):
+        assert first.poll() is None and not time.sleep(0.05)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        beside = paper(*asked)
+        assert beside.returncode == 0, beside.stderr
+        (held,) = jobs_of(beside)["elsewhere"]
+        others = {"digits/sft/0", "digits/joint/0"} - {held}
+        assert first.poll() is None
+        assert "| another process is training it |" in beside.stdout
+        assert "absent" not in beside.stdout
+    finally:
+        first.kill()
+        first.communicate()
+    after = paper(*asked)
+    assert jobs_of(after) == {"complete": [held], "skipped": sorted(others)}
+    assert "another process" not in after.stdout
 
 
 @pytest.mark.slow
