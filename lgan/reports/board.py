@@ -68,7 +68,8 @@ class _Part:
     @cached_property
     def columns(self) -> dict[str, TableColumn]:
         """The part's columns that some run fills, by key."""
-        known = default_columns([r for its in self.records.values() for r in its.values()])
+        # Of all parts: what a number is relative to, joint training, may stand in another one.
+        known = default_columns([r for its in self.outcomes.values() for r in its.records])
         asked = {*self.part.columns, *self.part.compare}
         filled = [column for column in known if column.key in asked and self._filled(column)]
         return {column.key: column for column in filled}

@@ -173,7 +173,7 @@ def cells(paper: str, budget: str) -> list[tuple[str, ...]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "paper", sorted(path.parent.name for path in EXPERIMENTS.glob("*/paper.yaml"))
+    "paper", [*sorted(path.parent.name for path in EXPERIMENTS.glob("*/paper.yaml")), "board"]
 )
 def test_every_cell_of_every_table(paper: str) -> None:
     """Budgets that differ in numbers of steps only are composed, and tried once."""
