@@ -3,7 +3,7 @@
 A class's row is its column of a one-hot input, its scales and offsets, its logit, or its maps.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import torch
@@ -43,15 +43,24 @@ def grown(
 
 
 @torch.no_grad()
-def widened(vectors: Tensor, old: nn.Module, known: int, new: nn.Module, rest: Tensor) -> Tensor:
+def widened(
+    vectors: Tensor,
+    old: nn.Module,
+    known: int,
+    new: nn.Module,
+    rest: Tensor,
+    names: Collection[str] | None = None,
+) -> Tensor:
     """Return vectors (N, P) over the parameters of a network as ones (N, Q) over a grown one's.
 
-    `rest` (Q,) is what they hold of the new rows.
+    `rest` (Q,) is what they hold of the new rows. They are over the parameters `names`, or all.
     """
-    rows, had = rest.repeat(len(vectors), 1), [q.numel() for q in old.parameters()]
-    places = rows.split([p.numel() for p in new.parameters()], 1)
-    shapes = zip(new.named_parameters(), old.parameters(), strict=True)
-    for ((name, p), q), own, part in zip(shapes, places, vectors.split(had, 1), strict=True):
+    named = zip(new.named_parameters(), old.parameters(), strict=True)
+    pairs = [(n, p, q) for (n, p), q in named if names is None or n in names]
+    rows = rest.repeat(len(vectors), 1)
+    places = rows.split([p.numel() for _, p, _ in pairs], 1)
+    parts = vectors.split([q.numel() for *_, q in pairs], 1)
+    for (name, p, q), own, part in zip(pairs, places, parts, strict=True):
         for row, vector in zip(own, part, strict=True):
             _take_over(new, "generator", name, row.view_as(p), vector.view_as(q), known)
     return rows

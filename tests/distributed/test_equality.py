@@ -65,6 +65,10 @@ CASES = {
     "joint": [*UNEVEN, "method=joint"],
     "joint_classifier": [*UNEVEN, "method=joint_classifier"],
     "icarl": [*UNEVEN, "method=icarl", "method.real_total=30"],
+    "rwalk_s": [
+        *UNEVEN, "method=rwalk_s", "method.window=2", "method.replay=balanced",
+        "method.strength=0.1",
+    ],
     "per_task": [*UNEVEN, "method=per_task"],
     "dgr": [*UNEVEN, "method=dgr"],
     "ewc_gan": [

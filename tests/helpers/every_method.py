@@ -42,7 +42,7 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "classes": (DIGITS, (
         "joint method.fake_labels=uniform", "joint_classifier", "per_task", "ewc_gan " + FISHER,
         "mergan_jtr", "mergan_jtr method.drawn_share=0.5 method.penalise_replay=true",
-        "mergan_ra preset=paper", "dgm_w", "dgm_w method.real_ratio=0.1", "dgm_a",
+        "mergan_ra preset=paper", "dgm_w", "dgm_w method.real_ratio=0.1", "dgm_a", "rwalk_s",
         "dgm_a method.replay=per_class", "dgm_a method.replay_source=set method.drawn_share=0.5",
         "icarl",
     )),
@@ -81,7 +81,7 @@ WHOLE = [
     "classes: mergan_jtr method.drawn_share=0.5 method.penalise_replay=true",
     "classes: mergan_ra preset=paper", "classes: dgm_a method.replay=per_class",
     "classes: dgm_a method.replay_source=set method.drawn_share=0.5", "cross entropy: dgr",
-    "classes: icarl",
+    "classes: icarl", "classes: rwalk_s",
     "pix2pix: mergan_ra", "pix2pix: piggyback_gan", "pix2pix: piggyback_mask",
     "bicyclegan: progressive", "bicyclegan: lifelong_gan", "cyclegan: mergan_ra",
 ]  # fmt: skip

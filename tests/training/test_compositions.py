@@ -49,7 +49,10 @@ PICTURES = {
 UNPAIRED = {"unpaired_folders", "piggyback_unpaired", "piggyback_style"}
 PAIRED = {"paired_folders", "piggyback_paired", "facades_maps", "photos"}
 CLASSES = PICTURES.keys() - UNPAIRED - PAIRED
-DRAW = {"dgr", "dgm_w", "dgm_a", "joint_classifier", "mergan_jtr"}
+DRAW = {
+    *("dgr", "dgm_w", "dgm_a", "mergan_jtr"),
+    *("joint_classifier", "vanilla_s", "ewc_s", "pi_s", "rwalk_s"),
+}
 REFUSED = {
     **dict.fromkeys(CLASSES, {"lifelong_gan"}),  # it distils a translator,
     **dict.fromkeys(PAIRED, DRAW),

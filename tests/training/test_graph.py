@@ -36,7 +36,7 @@ def record_with(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "method", ["mergan_jtr", "mergan_ra", "ewc_gan", "dgr", "piggyback_mask"], ids=str
+    "method", ["mergan_jtr", "mergan_ra", "ewc_gan", "dgr", "piggyback_mask", "pi_s"], ids=str
 )
 def test_a_replayed_step_is_the_step(configure, record_with, tmp_path, method) -> None:
     borders = []

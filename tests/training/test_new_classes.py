@@ -31,7 +31,9 @@ SHORT = ["data=image_folder", "data.splits.size=8", "data.splits.validation_frac
          "callbacks.evaluation=null", "callbacks.samples.per_class=2", "callbacks.progress=null",
          "trainer=cpu", "threads=1"]  # fmt: skip
 FISHER = "method.fisher_samples=4 method.accumulate=separate"
-OTHERS = [f"ewc_gan {FISHER}", "mergan_jtr", "dgr", "joint_classifier", "icarl", "sft_heads"]
+OTHERS = [
+    f"ewc_gan {FISHER}", "mergan_jtr", "dgr", "joint_classifier", "icarl", "rwalk_s", "sft_heads",
+]  # fmt: skip
 EXACT = ["dgm_w", "dgm_a", "piggyback_gan", "piggyback_mask", "progressive", "per_task"]
 OLD, NEW = ("ant", "bee"), ("cat", "dog")
 

@@ -28,9 +28,9 @@ class Collapsing(Discriminator):
         self.trunk.append(nn.BatchNorm1d(width))
 """
 MAKES_SENSE = [
-    "sft", "joint", "joint_classifier", "per_task", "full_half", "full_quarter", "ewc_gan", "dgr",
-    "mergan_jtr", "mergan_ra", "piggyback_gan", "pure_factorization", "piggyback_mask",
-    "progressive", "sft_heads",
+    "sft", "joint", "joint_classifier", "rwalk_s", "per_task", "full_half", "full_quarter",
+    "ewc_gan", "dgr", "mergan_jtr", "mergan_ra", "piggyback_gan", "pure_factorization",
+    "piggyback_mask", "progressive", "sft_heads",
 ]  # fmt: skip
 
 

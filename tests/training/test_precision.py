@@ -30,11 +30,11 @@ def bf16() -> torch.autocast:
 
 
 LAYERS = [
-    "classes: joint_classifier", "classes: ewc_gan method.fisher_samples=4", "classes: per_task",
-    "classes: dgm_w", "classes: dgm_a", "hinge: mergan_jtr", "least squares: mergan_ra",
-    "cross entropy: dgr", "pix2pix: ewc_gan method.fisher_samples=4", "pix2pix: piggyback_gan",
-    "pix2pix: piggyback_mask", "bicyclegan: progressive", "bicyclegan: lifelong_gan",
-    "cyclegan: mergan_ra",
+    "classes: joint_classifier", "classes: rwalk_s", "classes: ewc_gan method.fisher_samples=4",
+    "classes: per_task", "classes: dgm_w", "classes: dgm_a", "hinge: mergan_jtr",
+    "least squares: mergan_ra", "cross entropy: dgr", "pix2pix: ewc_gan method.fisher_samples=4",
+    "pix2pix: piggyback_gan", "pix2pix: piggyback_mask", "bicyclegan: progressive",
+    "bicyclegan: lifelong_gan", "cyclegan: mergan_ra",
 ]  # fmt: skip
 """Those that differ in what is computed with the layers' outputs."""
 

@@ -121,12 +121,16 @@ def whole(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("whole")
 
 
-@pytest.mark.parametrize("method", ["mergan_jtr", "per_task", "dgr", "ewc_gan", "dgm_w", "dgm_a"])
+@pytest.mark.parametrize(
+    "method", ["mergan_jtr", "per_task", "dgr", "ewc_gan", "dgm_w", "dgm_a", "rwalk_s"]
+)
 @pytest.mark.parametrize("where", [(0, 3), (1, 2), (1, 4)])
 def test_resuming_gives_the_same_bits(configure, whole, tmp_path, monkeypatch, method, where):
     """Crash inside the first task, inside the second, and before the second's border is saved."""
     overrides = [f"method={method}", "callbacks.checkpoint.every=2", "callbacks.losses.every=1"]
-    overrides += ["method.fisher_samples=8"] if method == "ewc_gan" else []
+    overrides += {"ewc_gan": ["method.fisher_samples=8"], "rwalk_s": ["method.window=3"]}.get(
+        method, []
+    )
     expected = train(configure(*overrides, f"run_dir={whole}/{method}"))  # once
     config = configure(*overrides, f"run_dir={tmp_path}/broken")
     step = LifelongGAN.training_step
