@@ -1,6 +1,7 @@
 """The errors lgan raises on purpose; each message is one sentence a user can act on."""
 
 import sys
+from functools import cache
 
 
 class LganError(Exception):
@@ -45,3 +46,9 @@ def own_error(error: BaseException | None) -> LganError | None:
 def warn(sentence: str) -> None:
     """Print a warning to stderr, where it does not mix with a table on stdout."""
     print(f"warning: {sentence}", file=sys.stderr, flush=True)
+
+
+@cache
+def warn_once(sentence: str) -> None:
+    """Print a warning, unless this process has printed it before."""
+    warn(sentence)

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "lgan"
 FLOORS = (
     ("errors", "seeding", "arguments", "redaction"),
-    ("files", "distributed", "cache"),
+    ("files", "distributed", "cache", "progress"),
     ("data", "networks"),
     ("layers", "objectives", "run"),
     ("metrics",),

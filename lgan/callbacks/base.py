@@ -65,6 +65,7 @@ class TaskContext:
     run's numbers depend on (callbacks add to it), `columns` is what tables show of the run (see
     `record_values`), and `earlier_rows` are those of the tasks before. `former` is the row of a
     border that is measured again, by another yardstick: what is not recorded anew stays as it was.
+    `summary` is the run's, as it is recorded.
     """
 
     method: Learner
@@ -76,6 +77,7 @@ class TaskContext:
     columns: list[dict[str, Any]] = field(default_factory=list)
     earlier_rows: list[dict[str, Any]] = field(default_factory=list)
     former: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._values = Values([{} for _ in range(self.task + 1)])

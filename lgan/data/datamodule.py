@@ -16,6 +16,7 @@ from lgan.data.content import content_of
 from lgan.data.images import Images, ImageSplits, to_float
 from lgan.data.ledger import Ledger, Reader
 from lgan.data.loader import Again, BatchLoader, StreamingLoader, check_batch_size, first_attempt
+from lgan.data.small import Small
 from lgan.data.tasks import Task, TaskInfo, TaskKind, TaskSequence
 from lgan.errors import ConfigError, TaskAccessError
 from lgan.seeding import Noise
@@ -37,6 +38,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
         in_memory: True decodes picture files into memory, False streams them, by `num_workers`
             processes, "auto" decodes them if they fit into `memory_limit_mb` MiB.
         augmentation: applied on the device to training batches in [-1, 1], or None.
+        allow_small: whether pictures of a task that do not fill a batch are drawn with repetition.
+        warn_below: training pictures of a class below which a warning names it.
     """
 
     task_kind: ClassVar[TaskKind] = "classes"  # classes to draw, or pictures to translate
@@ -61,6 +64,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
         memory_limit_mb: Positive = 2048,
         num_workers: Whole = 0,
         augmentation: Augmentation | None = None,
+        allow_small: bool = True,
+        warn_below: Whole = 20,
     ) -> None:
         super().__init__()
         self.name, self.capacity = name, capacity
@@ -69,10 +74,12 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self._cut = (classes_per_task, class_order, class_order_seed, num_tasks)
         self._in_memory, self._limit = in_memory, memory_limit_mb * 2**20
         self._num_workers, self._augmentation = num_workers, augmentation
+        self._small = Small(batch_size, allow_small, warn_below)
         self._info: TaskInfo | None = None
         self._loader: BatchLoader | None = None
         self.again: Again = first_attempt
         self.learnt = 0  # tasks that an extended run has learnt: their pictures may be gone
+        self.repeated: dict[str, int] = {}  # classes drawn with repetition, and their pictures
         self.ledger = Ledger()
 
     def prepare_data(self) -> None:
@@ -80,17 +87,15 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self.setup()
 
     def setup(self, stage: str | None = None) -> None:
-        """Load the data, cut it into tasks and check that every task fills a batch; idempotent."""
+        """Load the data, cut it into tasks and look for classes that are small; idempotent."""
         _ = self._loaded
 
     @cached_property
     def _loaded(self) -> tuple[ImageSplits, TaskSequence]:
         splits = self._load()
         sequence = TaskSequence(len(splits.class_names), *self._cut)
-        for task in sequence:
-            count = int(torch.isin(splits.train.labels, torch.tensor(task.classes)).sum())
-            if task.index >= self.learnt:
-                check_batch_size(self.batch_size, count, task.index, distributed.world())
+        check_batch_size(self.batch_size, len(splits.train), distributed.world())
+        self.repeated = self._small.check(splits, sequence.tasks[self.learnt :])
         self._as_read = splits
         return self._materialise(splits), sequence
 
@@ -140,6 +145,12 @@ class TaskSequenceDataModule(L.LightningDataModule):
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, by class id."""
         return self._loaded[0].class_names
+
+    @property
+    def found(self) -> dict[str, Any] | None:
+        """What lies in the data's folders, see `lgan.data.found`; None where there are none."""
+        found = self._loaded[0].found
+        return found.facts if found else None
 
     @property
     def gone(self) -> list[str]:

@@ -20,6 +20,7 @@ from lgan.errors import ConfigError, DataError
 
 BACKGROUND = "white"
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+_ENDS = {"JPEG": b"\xff\xd9", "GIF": b";"}
 _FLAT = 4  # of 255: a picture whose channels vary no more is taken for empty
 _ASIDE = ("EPS", "MPEG", "BUFR", "GRIB", "HDF5", "WMF")  # programs, films, what needs a plugin
 
@@ -59,10 +60,27 @@ def suffixes() -> frozenset[str]:
     return frozenset(end for end, kind in kinds if kind in Image.OPEN and kind not in _ASIDE)
 
 
-def check_header(path: Path) -> None:
-    """Read only the header of a picture: `DataError` if it is none, or is of no known range."""
-    with _opened(path):
-        pass
+def check_file(path: Path) -> tuple[str, tuple[int, int]]:
+    """Return a picture's kind, such as JPEG, and size; `DataError` if it is none, or not whole.
+
+    Its header is read, and whether it ends as such files do; one that does not is decoded.
+    """
+    with _opened(path) as opened:
+        found = str(opened.format), opened.size
+    if not _ends_well(path, found[0]):
+        open_picture(path, 3)
+    return found
+
+
+def _ends_well(path: Path, kind: str) -> bool:
+    with path.open("rb") as file:
+        start = file.read(8)
+        size = file.seek(0, 2)
+        file.seek(-min(size, 12), 2)
+        end = file.read()
+    if kind == "WEBP":
+        return int.from_bytes(start[4:], "little") + 8 <= size
+    return end.endswith(_ENDS.get(kind, b"?")) if kind != "PNG" else b"IEND" in end
 
 
 def upright_size(path: Path) -> tuple[int, int]:

@@ -1,7 +1,5 @@
 """A user's own pictures: one folder per class below train, val and test."""
 
-import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,10 +9,11 @@ from typing import Any, Literal
 import torch
 
 from lgan.arguments import Count, InnerShare, PartShare, Whole
-from lgan.data.decoding import BACKGROUND, Decoder, is_blank, suffixes
+from lgan.data.decoding import BACKGROUND, Decoder, is_blank
+from lgan.data.found import Broken, Found, require_pictures
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.splitting import hold_out, limit_per_class
-from lgan.errors import ConfigError, DataError, warn
+from lgan.errors import ConfigError, DataError, warn_once
 
 _LOOKED_AT = 4  # pictures of each class, for blank ones
 
@@ -29,6 +28,7 @@ def image_folder(
     train_limit_per_class: Count | None = None,
     seed: Whole = 0,
     background: str = BACKGROUND,
+    broken: Broken = "skip",
     classes: Sequence[str] | None = None,
     further: Sequence[Mapping[str, Any]] = (),
 ) -> ImageSplits:
@@ -41,7 +41,8 @@ def image_folder(
 
     Classes are sorted by name, as numbers if all names are numbers. Pictures, whatever size they
     have, become ``(channels, size, size)`` as `Decoder` says. `train_limit_per_class` keeps the
-    first so many training pictures of each class, in the order of their paths.
+    first so many training pictures of each class, in the order of their paths. Files that are no
+    whole pictures are left out, and named, or refused: `broken`.
 
     `classes` names the class folders that are read, in this order; None: all. `further` has roots
     whose classes come after those, `root` and `classes` each, as `lgan-extend` adds them; of
@@ -52,9 +53,11 @@ def image_folder(
             "data.root=null: image_folder needs the folder that holds train/<class>/*.png; "
             "set data.root=/path/to/it."
         )
+    found = Found(broken)
     read = partial(
         _read_root,
         decoder=Decoder(size, channels, fit, background),
+        found=found,
         shares=(test_fraction, validation_fraction),
         seed=seed,
     )
@@ -66,7 +69,7 @@ def image_folder(
         names += each["classes"]
     train, validation, test = parts
     train = train.subset(limit_per_class(train.labels, train_limit_per_class))
-    return check_splits(ImageSplits("image_folder", train, validation, test, tuple(names)))
+    return check_splits(ImageSplits("image_folder", train, validation, test, tuple(names), found))
 
 
 def class_folders(folder: Path) -> list[str]:
@@ -82,34 +85,33 @@ def class_folders(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (int(name), name) if numeric else (0, name))
 
 
-def read_classes(folders: Sequence[Path | None], decoder: Decoder) -> FileImages:
-    """Return the pictures of `folders`, labelled by place; a warning counts what is none.
+def read_classes(folders: Sequence[Path | None], decoder: Decoder, found: Found) -> FileImages:
+    """Return the pictures of `folders`, labelled by place; `found` says what is left out.
 
     None stands for a class without pictures.
     """
-    skipped: Counter[str] = Counter()
-    found = [_pictures(folder, skipped) if folder else [] for folder in folders]
-    if skipped:
-        kinds = ", ".join(f"{count} {end or 'without ending'}" for end, count in skipped.items())
-        where = os.path.commonpath(list(filter(None, folders)))
-        warn(f"{where}: {skipped.total()} files are no pictures and were left out ({kinds}).")
-    labels = [torch.full((len(paths),), label) for label, paths in enumerate(found)]
-    return FileImages([path for paths in found for path in paths], torch.cat(labels), decoder)
+    listed = [found.pictures(folder) if folder else [] for folder in folders]
+    whole = iter(found.readable([path for paths in listed for path in paths]))
+    kept = [[path for path in paths if next(whole)] for paths in listed]
+    inside = {folder: paths for folder, paths in zip(folders, kept, strict=True) if folder}
+    if found.broken == "skip" or not found.unreadable:
+        require_pictures(inside, found)
+    labels = [torch.full((len(paths),), label) for label, paths in enumerate(kept)]
+    return FileImages([path for paths in kept for path in paths], torch.cat(labels), decoder)
 
 
 def hold_out_files(
-    images: FileImages, fraction: float, seed: int, names: Sequence[str] = ()
+    images: FileImages, fraction: float, seed: int, names: Sequence[str] = (), least: int = 1
 ) -> tuple[FileImages, FileImages]:
     """Cut `images` in two as `hold_out` says."""
-    kept, held = hold_out(images.labels, fraction, seed, names)
+    kept, held = hold_out(images.labels, fraction, seed, names, least)
     return images.subset(kept), images.subset(held)
 
 
 def check_splits(splits: ImageSplits) -> ImageSplits:
-    """Check the header of every file, and return the splits; see `warn_of_blank`."""
-    for part in splits.parts:
-        if isinstance(part, FileImages):
-            part.check()
+    """Say what was left out, and of blank pictures; return the splits."""
+    if splits.found:
+        splits.found.end()
     if isinstance(splits.train, FileImages):
         warn_of_blank(splits.train, splits.class_names)
     return replace(splits, class_names=tuple(map(readable, splits.class_names)))
@@ -127,7 +129,7 @@ def warn_of_blank(images: FileImages, names: Sequence[str]) -> None:
     blank = is_blank(pictures.flatten(0, 1)).view(len(first), -1).any(1)  # either half of a pair
     labels = images.labels[first]
     if empty := [n for c, n in enumerate(names) if blank[labels == c].float().mean() > 0.5]:
-        warn(
+        warn_once(
             f"the pictures of {', '.join(empty)} are empty once decoded, of one colour or nearly "
             f"so ({images.paths[int(first[blank][0])]}); look at them, and at "
             f"data.splits.background={images.decoder.background} if they are transparent."
@@ -138,6 +140,7 @@ def _read_root(
     root: Path,
     names: Sequence[str],
     decoder: Decoder,
+    found: Found,
     shares: tuple[float, float],
     seed: int,
     whole: bool = False,
@@ -156,7 +159,8 @@ def _read_root(
                 f"{base / name} must hold the same class folders as {base / 'train'}; "
                 f"only one of the two has {', '.join(sorted(differing))}."
             )
-        return read_classes([base / name / n if n in there else None for n in names], decoder)
+        folders = [base / name / n if n in there else None for n in names]
+        return read_classes(folders, decoder, found)
 
     train, val, test = part_of("train"), part_of("val"), part_of("test")
     assert train is not None
@@ -164,7 +168,7 @@ def _read_root(
     if test is None:
         train, test = hold_out_files(train, shares[0], seed, names)
     if validation is None:
-        train, validation = hold_out_files(train, shares[1], seed, names)
+        train, validation = hold_out_files(train, shares[1], seed, names, least=2)
     return [train, validation, test]
 
 
@@ -172,24 +176,3 @@ def _joined(old: FileImages, new: FileImages, first: int) -> FileImages:
     """Return pictures with others behind them, whose classes begin at `first`."""
     labels = torch.cat((old.labels, new.labels + first))
     return FileImages([*old.paths, *new.paths], labels, old.decoder)
-
-
-def _pictures(folder: Path, skipped: Counter[str]) -> list[Path]:
-    """Return all picture files below `folder`, in the order of their paths."""
-    known = suffixes()
-    walked = os.walk(folder, followlinks=True)
-    shown = [Path(parent, n) for parent, _, files in walked for n in files if n[0] != "."]
-    paths = [path for path in shown if path.suffix.lower() in known]
-    skipped.update(path.suffix for path in shown if path.suffix.lower() not in known)
-    if not paths:
-        raise DataError(
-            f"{folder} holds no picture that Pillow reads, such as .png and .jpg files; add some "
-            "or remove the folder."
-        )
-    for path in paths:
-        if not path.is_file():  # opening a pipe would wait for ever
-            raise DataError(
-                f"{path} is no regular file but a pipe, a socket, a device or a link to nothing; "
-                "remove it."
-            )
-    return sorted(paths)

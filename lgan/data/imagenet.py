@@ -6,6 +6,7 @@ from typing import Literal
 
 from lgan.arguments import Count, PartShare, Whole
 from lgan.data.decoding import Decoder
+from lgan.data.found import Found
 from lgan.data.image_folder import check_splits, class_folders, hold_out_files, read_classes
 from lgan.data.images import ImageSplits
 from lgan.data.splitting import limit_per_class
@@ -43,11 +44,12 @@ def imagenet50(
     for part in ("train", "val"):
         for name in chosen:
             _require_folder(base / part / name, base)
-    train = read_classes([base / "train" / name for name in chosen], decoder)
+    found = Found()
+    train = read_classes([base / "train" / name for name in chosen], decoder, found)
     train = train.subset(limit_per_class(train.labels, train_limit_per_class))
     train, validation = hold_out_files(train, validation_fraction, seed)
-    test = read_classes([base / "val" / name for name in chosen], decoder)
-    return check_splits(ImageSplits("imagenet50", train, validation, test, tuple(chosen)))
+    test = read_classes([base / "val" / name for name in chosen], decoder, found)
+    return check_splits(ImageSplits("imagenet50", train, validation, test, tuple(chosen), found))
 
 
 def choose_classes(names: Sequence[str], classes: Sequence[str] | None) -> list[str]:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from lgan.data.decoding import Decoder, check_header, decode
+from lgan.data.decoding import Decoder, decode
+from lgan.data.found import Found
+from lgan.data.threads import threaded
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_THREADS = min(8, os.cpu_count() or 1)
-_CHUNK = 64  # pictures per piece of work: few enough futures for 100,000s of files
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -145,14 +140,6 @@ class FileImages(Images):
         chosen = [self.paths[i] for i in indices.tolist()]
         return FileImages(chosen, self.labels[indices], self.decoder)
 
-    def check(self) -> None:
-        """Read the header of every file."""
-        for _ in _threaded(self._check, self.paths, "checking pictures"):
-            pass
-
-    def _check(self, path: Path) -> None:
-        check_header(path)
-
     def _decoded(self, index: int) -> Tensor:
         return decode(self.paths[index], self.decoder)
 
@@ -181,6 +168,7 @@ class ImageSplits:
     validation: Images  # may be empty
     test: Images
     class_names: tuple[str, ...]
+    found: Found | None = None  # of those that lie in folders
 
     @property
     def parts(self) -> tuple[Images, Images, Images]:
@@ -190,7 +178,7 @@ class ImageSplits:
     def each(self, change: Callable[[Images], Images]) -> ImageSplits:
         """Return the same set with every part changed."""
         train, validation, test = map(change, self.parts)
-        return ImageSplits(self.name, train, validation, test, self.class_names)
+        return replace(self, train=train, validation=validation, test=test)
 
 
 # One training, one validation and one test part: the copies that a process may want twice.
@@ -205,30 +193,14 @@ def in_threads(
 ) -> Tensor:
     """Return the pictures that ``work(item)`` makes, uint8 ``(N, *shape)``, each written once."""
     images = torch.empty(len(items), *shape, dtype=torch.uint8)
-    for row, image in enumerate(_threaded(work, items, "decoding pictures")):
+    for row, image in enumerate(threaded(work, items, "decoding pictures")):
         images[row] = image
     return images
 
 
-def _threaded(
-    work: Callable[[Item], Result], items: Sequence[Item], label: str
-) -> Iterable[Result]:
-    """Yield ``work(item)`` in order, from a few threads, with a progress bar on a terminal."""
-    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
-    shown = tqdm(total=len(items), desc=label, unit="file", leave=False, disable=None)
-    with ThreadPoolExecutor(_THREADS) as pool, shown as bar:
-        try:
-            for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
-                bar.update(len(results))
-                yield from results
-        finally:
-            # After an error the remaining chunks would only delay its message.
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
 def file_digests(paths: Sequence[Path]) -> dict[Path, bytes]:
     """Return the sha256 of each file's bytes."""
-    return dict(zip(paths, _threaded(_hash_file, paths, "hashing pictures"), strict=True))
+    return dict(zip(paths, threaded(_hash_file, paths, "hashing pictures"), strict=True))
 
 
 def _hash_file(path: Path) -> bytes:

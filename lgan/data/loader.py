@@ -18,6 +18,7 @@ from lgan.errors import ConfigError
 from lgan.seeding import mix
 
 Batch = dict[str, Tensor]
+REPEATED = 1024  # pictures in a batch that may have to be repeated
 Again = Callable[[int, int], tuple[str | int, ...]]
 """What a seed is mixed with at a (task, step) beyond these two: see `lgan.run.rewinds`."""
 
@@ -33,6 +34,7 @@ class BatchLoader:
 
     Item s is a list of `draws` batches ``{"x": uint8 (b, C, H, W), "y": int64 (b,)}`` with ``b =
     batch_size / world``. An epoch leaves out pictures that do not fill a batch, each epoch others.
+    Fewer pictures than a batch holds fill it by repetition, one permutation after the other.
     """
 
     images: Images
@@ -45,7 +47,8 @@ class BatchLoader:
     world: int = 1
 
     def __post_init__(self) -> None:
-        check_batch_size(self.batch_size, len(self.images), self.task, self.world)
+        check_batch_size(self.batch_size, len(self.images), self.world)
+        self.repeats = -(-self.batch_size // len(self.images))  # of pictures in an epoch, at most
         self.step = 0
         self._permutation: tuple[Any, Tensor] = (None, torch.empty(0, dtype=torch.int64))
         # Held where the pictures are: a step sends nothing.
@@ -66,6 +69,11 @@ class BatchLoader:
         first = step * self.draws
         return [self._batch(draw) for draw in range(first, first + self.draws)]
 
+    @property
+    def batches(self) -> int:
+        """Number of batches in an epoch."""
+        return max(1, len(self.images) // self.batch_size)
+
     def state_dict(self) -> dict[str, int]:
         """Return ``{"step": items handed out}``."""
         return {"step": self.step}
@@ -79,7 +87,7 @@ class BatchLoader:
             yield self[step]
 
     def _batch(self, draw: int) -> Batch:
-        epoch, position = divmod(draw, len(self.images) // self.batch_size)
+        epoch, position = divmod(draw, self.batches)
         start = position * self.batch_size
         again = self.again(self.task, draw // self.draws)
         rows = self._epoch(epoch, *again)[start : start + self.batch_size][self.rank :: self.world]
@@ -88,7 +96,9 @@ class BatchLoader:
     def _epoch(self, epoch: int, *again: str | int) -> Tensor:
         if self._permutation[0] != (epoch, *again):
             seed = mix(self.seed, "data", self.task, epoch, *again)
-            order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(seed))
+            generator = torch.Generator().manual_seed(seed)
+            count, rounds = len(self.images), range(self.repeats)
+            order = torch.cat([torch.randperm(count, generator=generator) for _ in rounds])
             self._permutation = ((epoch, *again), order.to(self.images.device))
         return self._permutation[1]
 
@@ -111,12 +121,16 @@ class StreamingLoader(BatchLoader):
         yield from loader
 
 
-def check_batch_size(batch_size: int, count: int, task: int, world: int = 1) -> None:
-    """Refuse a batch that `count` pictures cannot fill or `world` ranks cannot share evenly."""
-    if not 1 <= batch_size <= count:
+def check_batch_size(batch_size: int, count: int, world: int = 1) -> None:
+    """Refuse a batch that is none, that `count` pictures make no sense of, or ranks cannot share.
+
+    A few pictures fill a batch by repetition; a batch far beyond them all is a mistake.
+    """
+    most = max(count, REPEATED)
+    if not count or not 1 <= batch_size <= most:
         raise ConfigError(
-            f"training.batch_size={batch_size} must lie between 1 and {count}, the number of "
-            f"training pictures of task {task}."
+            f"training.batch_size={batch_size} must lie between 1 and {most}, with {count} "
+            "training pictures."
         )
     if batch_size % world:
         raise ConfigError(

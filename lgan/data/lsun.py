@@ -6,6 +6,7 @@ from typing import Literal
 
 from lgan.arguments import Count, PartShare, Whole
 from lgan.data.decoding import Decoder
+from lgan.data.found import Found
 from lgan.data.image_folder import check_splits, hold_out_files, read_classes
 from lgan.data.images import ImageSplits
 from lgan.data.splitting import limit_per_class
@@ -40,8 +41,9 @@ def lsun(
             f"lsun: {absent[0]} is absent; data.root={base} must hold {layout} for each of "
             f"{', '.join(categories)}."
         )
-    train = read_classes(folders["train"], decoder)
+    found = Found()
+    train = read_classes(folders["train"], decoder, found)
     train = train.subset(limit_per_class(train.labels, train_limit_per_class))
     train, validation = hold_out_files(train, validation_fraction, seed)
-    test = read_classes(folders["val"], decoder)
-    return check_splits(ImageSplits("lsun", train, validation, test, tuple(categories)))
+    test = read_classes(folders["val"], decoder, found)
+    return check_splits(ImageSplits("lsun", train, validation, test, tuple(categories), found))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from lgan.arguments import Count
 from lgan.data.decoding import BACKGROUND, Decoder
+from lgan.data.found import Broken, Found
 from lgan.data.image_folder import read_classes, warn_of_blank
 from lgan.data.images import ImageSplits
 from lgan.data.pairs import PairFiles
@@ -28,13 +29,14 @@ def paired_folders(
     tasks: Sequence[str] | None = None,
     background: str = BACKGROUND,
     channels: Literal[1, 3] = 3,
+    broken: Broken = "skip",
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{train,val,test}/*``, A left and B right.
 
     Where only one of val and test exists it is the test part. Nothing is held out of train. For
     `folders` and `tasks` see `task_folders`. Both pictures of a pair become ``(channels, size,
     size)`` as `Decoder` says. The limit keeps the first so many training pairs of each task, in the
-    order of their paths.
+    order of their paths. For `broken` see `image_folder`.
     """
     decoder = Decoder(size, channels, fit, background)
     chosen = task_folders(folders, tasks, root, _LAYOUT, ("train",))
@@ -49,13 +51,14 @@ def paired_folders(
         parts["train"].append(task.folder / "train")
         parts["validation"].append(held[1] if len(held) == 2 else None)
         parts["test"].append(held[0])
-    pairs = {}
+    pairs, found = {}, Found(broken)
     for name, folders_of_part in parts.items():
-        files = read_classes(folders_of_part, decoder)
+        files = read_classes(folders_of_part, decoder, found)
         reverse = [task.reverse for task in chosen]
         pairs[name] = PairFiles(files.paths, files.labels, decoder, reverse)
         pairs[name].check()
     train = pairs["train"].subset(limit_per_class(pairs["train"].labels, train_limit_per_class))
     names = tuple(task.name for task in chosen)
     warn_of_blank(train, names)
-    return ImageSplits("paired_folders", train, pairs["validation"], pairs["test"], names)
+    parts_of = (train, pairs["validation"], pairs["test"])
+    return ImageSplits("paired_folders", *parts_of, names, found.end())

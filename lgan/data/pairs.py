@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lgan.data.decoding import Decoder, fit_picture, open_picture, upright_size
 from lgan.data.images import FileImages, Images, TensorImages, in_threads
+from lgan.data.threads import threaded
 from lgan.errors import DataError
 from lgan.seeding import mix
 
@@ -63,8 +64,13 @@ class PairFiles(FileImages):
         shown = slice(None) if part is None else slice(part * count, (part + 1) * count)
         return _hash(super().digest(), repr((self.reverse, shown)))
 
-    def _check(self, path: Path) -> None:
-        check_width(path, upright_size(path)[0])
+    def check(self) -> None:
+        """Refuse files that cannot be cut in two halves, all at once."""
+        widths = [size[0] for size in threaded(upright_size, self.paths, "checking pairs")]
+        odd = [each for each in zip(self.paths, widths, strict=True) if each[1] % 2]
+        if odd:
+            more = f" (and {len(odd) - 1} more files of odd width)" if odd[1:] else ""
+            check_width(*odd[0], more)
 
     def _decoded(self, index: int) -> Tensor:
         path = self.paths[index]
@@ -157,12 +163,12 @@ def unpaired(pairs: Images) -> UnpairedImages:
     return UnpairedImages(half(pairs, INPUT), half(pairs, TARGET))
 
 
-def check_width(path: Path, width: int) -> None:
+def check_width(path: Path, width: int, more: str = "") -> None:
     """Refuse a picture that cannot be cut in two halves."""
     if width % 2:
         raise DataError(
-            f"{path} is {width} pixels wide and cannot be cut in two halves; a pair is one picture "
-            "with its two pictures of equal width side by side (pix2pix's layout)."
+            f"{path} is {width} pixels wide and cannot be cut in two halves{more}; a pair is one "
+            "picture with its two pictures of equal width side by side (pix2pix's layout)."
         )
 
 

@@ -10,11 +10,11 @@ from lgan.seeding import mix
 
 
 def hold_out(
-    labels: Tensor, fraction: float, seed: int, names: Sequence[str] = ()
+    labels: Tensor, fraction: float, seed: int, names: Sequence[str] = (), least: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Return the ascending indices that are kept, and those of a share of every class held out.
 
-    A fraction above 0 sets at least one picture of each class aside, and at least one always stays.
+    A fraction above 0 sets at least one picture of each class aside, and at least `least` stay.
     With the classes' `names`, which of them does not depend on what other classes there are.
     """
     random = np.random.RandomState(seed)  # its stream is frozen: the same with every version
@@ -23,7 +23,7 @@ def hold_out(
         if names:
             random = np.random.RandomState(mix(seed, "hold out", names[label]) % 2**32)
         rows = (labels == label).nonzero().flatten().numpy()
-        count = min(max(round(fraction * len(rows)), int(fraction > 0)), len(rows) - 1)
+        count = min(max(round(fraction * len(rows)), int(fraction > 0)), max(len(rows) - least, 0))
         held[random.permutation(rows)[:count]] = True
     return (~held).nonzero().flatten(), held.nonzero().flatten()
 

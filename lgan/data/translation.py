@@ -26,7 +26,7 @@ class UnpairedLoader(BatchLoader):
     _shuffled = -1  # the epoch whose permutations `images` has
 
     def _batch(self, draw: int) -> Batch:
-        epoch = draw // (len(self.images) // self.batch_size)
+        epoch = draw // self.batches
         if self._shuffled != epoch and isinstance(self.images, UnpairedImages):
             self.images = self.images.shuffled(self.seed, "unpaired", self.task, epoch)
             self._shuffled = epoch
@@ -63,6 +63,8 @@ class TranslationDataModule(TaskSequenceDataModule):
         memory_limit_mb: Positive = 2048,
         num_workers: Whole = 0,
         augmentation: Augmentation | None = None,
+        allow_small: bool = True,
+        warn_below: Whole = 20,
     ) -> None:
         self.paired = paired
         if not paired:
@@ -71,7 +73,8 @@ class TranslationDataModule(TaskSequenceDataModule):
         super().__init__(
             splits, name, root, num_tasks=num_tasks, batch_size=batch_size, steps=steps,
             draws=draws, seed=seed, in_memory=in_memory, memory_limit_mb=memory_limit_mb,
-            num_workers=num_workers, augmentation=augmentation,
+            num_workers=num_workers, augmentation=augmentation, allow_small=allow_small,
+            warn_below=warn_below,
         )  # fmt: skip
         self._test_inputs: dict[int, Tensor] = {}
 

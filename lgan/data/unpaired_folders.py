@@ -7,6 +7,7 @@ import torch
 
 from lgan.arguments import Count
 from lgan.data.decoding import BACKGROUND, Decoder
+from lgan.data.found import Broken, Found
 from lgan.data.image_folder import read_classes, warn_of_blank
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import UnpairedImages
@@ -26,6 +27,7 @@ def unpaired_folders(
     tasks: Sequence[str] | None = None,
     background: str = BACKGROUND,
     channels: Literal[1, 3] = 3,
+    broken: Broken = "skip",
 ) -> ImageSplits:
     """Read one folder per task: ``<folder>/{trainA,trainB,testA,testB}/*``.
 
@@ -36,21 +38,22 @@ def unpaired_folders(
     decoder = Decoder(size, channels, fit, background)
     chosen = task_folders(folders, tasks, root, _LAYOUT, _PARTS)
     parts = {"train": train_limit_per_class, "test": None}
-    train, test = (_read(chosen, part, decoder, limit) for part, limit in parts.items())
+    found = Found(broken)
+    train, test = (_read(chosen, part, decoder, limit, found) for part, limit in parts.items())
     nothing = FileImages([], torch.empty(0, dtype=torch.int64), decoder)
     names = tuple(task.name for task in chosen)
-    return ImageSplits("unpaired_folders", train, UnpairedImages(nothing, nothing), test, names)
+    no_pairs = UnpairedImages(nothing, nothing)
+    return ImageSplits("unpaired_folders", train, no_pairs, test, names, found.end())
 
 
 def _read(
-    tasks: Sequence[TaskFolder], part: str, decoder: Decoder, limit: int | None
+    tasks: Sequence[TaskFolder], part: str, decoder: Decoder, limit: int | None, found: Found
 ) -> UnpairedImages:
     sides = []
     for target in (False, True):
         folders = [task.folder / f"{part}{'AB'[task.reverse != target]}" for task in tasks]
-        side = read_classes(folders, decoder)
+        side = read_classes(folders, decoder, found)
         sides.append(side.subset(limit_per_class(side.labels, limit)))
-        sides[-1].check()
         warn_of_blank(sides[-1], [task.name for task in tasks])
     inputs, targets = sides
     return UnpairedImages(inputs, targets)

@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torchvision.transforms.functional import pil_to_tensor, to_pil_image
-from tqdm import tqdm
 
 from lgan.data.decoding import BACKGROUND, open_picture, suffixes, upright_size
 from lgan.data.images import to_float, to_uint8
@@ -20,6 +19,7 @@ from lgan.errors import ConfigError, DataError, warn
 from lgan.files import refuse_existing, staged
 from lgan.inference.task_network import TaskNetwork
 from lgan.networks.modes import as_in_training, random_devices
+from lgan.progress import over
 from lgan.seeding import mix
 
 Fit = Literal["none", "pad", "resize"]
@@ -79,11 +79,10 @@ class Translation:
 
 
 def translate(translation: Translation, pictures: list[Picture]) -> None:
-    """Translate what `plan` returns and write all or none, with a progress bar on a terminal."""
+    """Translate what `plan` returns and write all or none, and show how far it is."""
     with staged(pictures[0].target.parent) as part:
         found = translation.results(pictures)
-        # The bar is shown on a terminal only.
-        for picture, image in tqdm(found, total=len(pictures), unit="picture", disable=None):
+        for picture, image in over(found, "translating", len(pictures), unit="picture"):
             write(part / picture.target.name, image)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import ConfigError
+from lgan.launch.sweep import current
 from lgan.run import signals
 from lgan.run.record import FILE_NAME, RunRecord, number, value_at
 
@@ -20,13 +21,14 @@ def run_job(config: DictConfig) -> float | None:
 
     check_kinds(config)
     check_settings(config)
+    brief = current() is not None
     with signals.passed_on():
         if needs_launch(config):
-            launch(config)
+            launch(config, brief)
             folder = Path(config.run_dir)
         else:
             with process_group(config):
-                folder = train(config)
+                folder = train(config, brief)
     print(f"finished: {folder}", flush=True)
     return objective_value(config, folder)
 

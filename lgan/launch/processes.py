@@ -31,6 +31,7 @@ from lgan.run.signals import SIGNALS, StopBySignal, watch
 
 KEPT = "what was trained is kept: the same command goes on from there"
 SLURM_PORT = 29500
+BRIEF = "--brief"  # to a worker: its run is one of many
 LOST = 76  # exit code of a worker that has lost another one: the cause is to be found there
 LAUNCHER = "LGAN_LAUNCHER"
 """Environment variable by which workers know the process that must not end before them."""
@@ -90,7 +91,7 @@ def process_group(config: DictConfig) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def launch(config: DictConfig) -> None:
+def launch(config: DictConfig, brief: bool = False) -> None:
     """Run a config in several processes; return when all have ended well, or raise why not."""
     # Its accounts of a failure, two pages of them, stay off the screen.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
@@ -108,7 +109,9 @@ def launch(config: DictConfig) -> None:
         )  # fmt: skip
         os.environ[LAUNCHER] = str(os.getpid())
         try:
-            elastic_launch(settings, sys.executable)("-m", "lgan.launch.worker", str(path))
+            elastic_launch(settings, sys.executable)(
+                "-m", "lgan.launch.worker", str(path), *([BRIEF] * brief)
+            )  # fmt: skip
         except SignalException as stop:
             raise StopBySignal(stop.sigval) from None
         except ChildFailedError as failure:

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import LganError
-from lgan.launch.processes import LAUNCHER, LOST, join, tell
+from lgan.launch.processes import BRIEF, LAUNCHER, LOST, join, tell
 from lgan.training.train import train
 
 PR_SET_PDEATHSIG = 1
@@ -33,7 +33,7 @@ def work(path: Path) -> int:
     config = cast(DictConfig, OmegaConf.load(path))
     try:
         join(config)
-        train(config)
+        train(config, BRIEF in sys.argv)
         dist.barrier()
     except LganError as error:
         tell(path.parent, int(os.environ["RANK"]), error)

@@ -20,6 +20,7 @@ from lgan.arguments import Count, Positive
 from lgan.cache import key_of, read_entry, write_entry
 from lgan.data.images import Images, TensorImages, to_float
 from lgan.networks.modes import random_devices
+from lgan.progress import over
 from lgan.seeding import mix
 
 ClassifierFactory = Callable[[tuple[int, int, int], int], nn.Module]
@@ -70,7 +71,7 @@ def train_classifier(
     batches = islice(_shuffled(len(images), settings.batch_size, seed), settings.steps)
     with torch.random.fork_rng(random_devices(torch.device(device))), torch.enable_grad():
         torch.manual_seed(mix(seed, "classifier", "training"))
-        for indices in tqdm(batches, title, settings.steps, leave=False, disable=None):
+        for indices in over(batches, title, settings.steps):
             x = to_float(images.take(indices).to(device))
             loss = F.cross_entropy(module(x), images.labels[indices].to(device))
             optimizer.zero_grad()

@@ -24,6 +24,7 @@ from lgan.cache import key_of, read_entry, write_entry
 from lgan.data.images import Images, to_float
 from lgan.errors import ConfigError, DataError
 from lgan.metrics.classifier_training import TrainedClassifier
+from lgan.progress import over
 
 LEAST_SIDE = 96  # of smaller pictures EfficientNet's last maps are hardly wider than a pixel
 INCEPTION_FILE = URL_INCEPTION_V3.rsplit("/", 1)[-1]
@@ -128,7 +129,7 @@ class EfficientNetLite0Features:
 def extract(extractor: FeatureExtractor, images: Images, batch_size: int = 250) -> Tensor:
     """Return features (N, D) on the CPU of images, batch by batch; a bar shows if that is slow."""
     batches = torch.arange(len(images)).split(batch_size)
-    shown = tqdm(batches, f"{extractor.name} features", leave=False, disable=None, delay=2)
+    shown = over(batches, f"{extractor.name} features", len(batches), unit="batch", delay=2)
     return torch.cat([extractor(images.take(indices)).cpu() for indices in shown])
 
 

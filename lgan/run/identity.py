@@ -28,7 +28,8 @@ The rest of `training` only says what other keys are; one that a run does not us
 MEASURED = ("evaluation", "selection", "callbacks")
 """The sections that decide how it is measured; not every config has each of them."""
 ELSEWHERE = ("extends.run", "extends.copy", "data.root", "data.splits.further", "data.in_memory",
-             "data.memory_limit_mb", "data.num_workers",
+             "data.memory_limit_mb", "data.num_workers", "data.allow_small", "data.warn_below",
+             "data.splits.broken",
              "evaluation.cache_dir", "callbacks.evaluation.evaluator",
              *(f"callbacks.{name}" for name in
                ("guard", "losses", "progress", "parameters", "checkpoint", "stop")))  # fmt: skip

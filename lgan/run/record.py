@@ -34,6 +34,7 @@ class RunRecord:
     `lgan.run.identity.identity` of the config, `content` what `lgan.data.content` says of the data,
     with the digests of `method.init_from`; in older records both are empty. `parent` is of a run
     that extends another one (`lgan.run.adoption`): which, the number of its tasks, and its rows.
+    `summary` is what was said before training (`lgan.training.summary`), with `expected_seconds`.
     """
 
     data: str
@@ -54,6 +55,7 @@ class RunRecord:
     events: list[str] = field(default_factory=list)
     ledger: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     parent: dict[str, Any] | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
     format: int = FORMAT
 
     @property

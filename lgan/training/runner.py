@@ -125,6 +125,7 @@ class SequenceRunner:
             columns=list(record.columns),
             earlier_rows=record.rows,
             former=dict(former),
+            summary=record.summary,
         )
 
     def _fit(self, trainer: L.Trainer, task: int) -> None:

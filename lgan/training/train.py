@@ -30,12 +30,15 @@ from lgan.training import build, fit, graph
 from lgan.training.provenance import check_complete, check_same, check_siblings, content_record
 from lgan.training.runner import SequenceRunner
 from lgan.training.settings import check_settings
+from lgan.training.summary import show, summarise
 
 Learner = tuple[LifelongGAN, list[Callback]]
 
 
-def train(config: DictConfig) -> Path:
+def train(config: DictConfig, brief: bool = False) -> Path:
     """Run what a composed config asks for, unless it is complete; return the run's folder.
+
+    A summary is printed before; of one of many runs, `brief`, a line.
 
     Raises:
         LganError: a sentence says what does not fit, is absent or went wrong.
@@ -67,6 +70,11 @@ def train(config: DictConfig) -> Path:
             with run_lock(folder.path):
                 content = decided(lambda: content_record(config, datamodule))
                 record = decided(lambda: open_run(folder, config, datamodule, content, *learner))
+                if is_main():
+                    told = record.summary.get("expected_seconds")
+                    record.summary = summarise(config, datamodule, learner[0], content)
+                    record.summary |= {"expected_seconds": told} if told else {}
+                    show(record.summary, folder, brief)
                 parts = (*learner, datamodule, make_trainer, folder, record)
                 run(config, SequenceRunner(*parts, keep=config.keep))
         except signals.StopBySignal as stop:

@@ -9,6 +9,7 @@ import pytest
 
 from lgan.data import content
 from lgan.data.content import changes, content_of
+from lgan.data.found import Found
 from lgan.data.image_folder import image_folder, read_classes
 from lgan.data.images import FileImages, ImageSplits, TensorImages
 
@@ -98,7 +99,7 @@ def test_a_picture_under_another_label_is_another_class(make_splits) -> None:
 
 def test_a_task_without_the_part_keeps_its_number(root: Path) -> None:
     decoder = splits(root).train.decoder
-    found = read_classes([None, root / "train/a", None], decoder)
+    found = read_classes([None, root / "train/a", None], decoder, Found())
     assert found.labels.tolist() == [1] * 5
-    nothing = read_classes([None], decoder)
+    nothing = read_classes([None], decoder, Found())
     assert isinstance(nothing, FileImages) and len(nothing) == 0

@@ -91,7 +91,11 @@ def test_setup_is_idempotent_and_passes_the_root(make_splits: Splits) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 17}, "training.batch_size=17 .* 16, .* pictures of task 0"),
+        ({"batch_size": 1025}, "training.batch_size=1025 .* 1024, with 32 training pictures"),
+        (
+            {"batch_size": 17, "allow_small": False},
+            r"=false.* c0 \(8\), .* c3 \(8\): add",
+        ),
         ({"classes_per_task": 3}, "data.classes_per_task=3 must divide the 4 classes"),
         ({"num_tasks": 3}, "data.num_tasks=3 must lie between 1 and 2"),
     ],

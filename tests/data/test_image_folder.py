@@ -109,10 +109,45 @@ def test_a_test_folder_with_other_classes(folder: Path, picture: Picture) -> Non
         image_folder(str(folder))
 
 
-def test_a_file_that_is_no_picture_is_named_at_once(folder: Path) -> None:
-    (folder / "train" / "10" / "5.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="train/10/5.png cannot be read as a picture"):
+def test_files_that_are_no_whole_pictures_are_left_out_and_named(
+    folder: Path, picture: Picture, capsys
+) -> None:
+    ten = folder / "train" / "10"
+    for name in ("cut.jpg", "cut.png", "cut.webp", "cut.gif", "cut.bmp"):
+        whole = picture(ten / name, 40, 40).read_bytes()
+        (ten / name).write_bytes(whole[: len(whole) // 2])
+    picture(ten / "behind.jpg", 40, 40).open("ab").write(b"\0\0")  # what stands behind the end
+    (ten / "empty.png").touch()
+    (ten / "not.png").write_bytes(b"no picture")
+    (ten / "Thumbs.db").touch()
+    splits = image_folder(str(folder), size=8)
+    assert sum(len(part) for part in splits.parts) == 21
+    said = capsys.readouterr().err
+    assert "train/10: 8 files were left out: Thumbs.db (no picture by its name), cut.bmp (" in said
+    assert "empty.png (empty), not.png (no picture inside)" in said
+    facts = splits.found.facts
+    assert facts["kinds"] == {"PNG": 20, "JPEG": 1} and len(facts["left_out"]) == 8
+    assert facts["sizes"] == [[6, 15], [40, 40]]
+    with pytest.raises(DataError, match=r"7 files .*broken=refuse\): cut.bmp.*cut.webp.*not.png"):
+        image_folder(str(folder), size=8, broken="refuse")
+
+
+def test_classes_without_a_whole_picture_are_named_together(folder: Path) -> None:
+    for name in ("3", "4"):
+        (folder / "train" / name).mkdir()
+        (folder / "train" / name / "a.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"train/3, .*train/4 hold no picture .*a.png \(no pict"):
         image_folder(str(folder))
+
+
+@pytest.mark.parametrize(("count", "parts"), [(2, [1, 0, 1]), (3, [2, 0, 1]), (4, [2, 1, 1])])
+def test_a_class_of_two_has_one_to_learn_and_one_to_test(
+    tmp_path: Path, picture: Picture, count: int, parts: list[int]
+) -> None:
+    for i in range(count):
+        picture(tmp_path / "train" / "a" / f"{i}.png", seed=i)
+    splits = image_folder(str(tmp_path), size=8)
+    assert [len(part) for part in splits.parts] == parts
 
 
 @pytest.fixture
@@ -155,5 +190,5 @@ def test_only_regular_files_are_read(folder: Path, kind: str, monkeypatch) -> No
             end.bind(str(path.relative_to(folder)))
     else:
         path.symlink_to("/dev/zero" if kind == "device" else "/nowhere.png")
-    with pytest.raises(DataError, match=r"0\.png is no regular file"):
-        image_folder(str(folder))
+    splits = image_folder(str(folder))
+    assert splits.found.left_out == {path: "a pipe, a socket, a device or a link to nothing"}

@@ -105,16 +105,27 @@ def test_streaming_counts_what_was_handed_out_not_what_workers_fetched(folder: P
 
 
 def test_a_batch_must_fit_the_data_and_the_ranks(make_images: Make) -> None:
-    with pytest.raises(ConfigError, match="training.batch_size=9 .* 8, .* of task 3"):
-        BatchLoader(make_images(1, 8), 9, 1, 1, 0, task=3)
+    with pytest.raises(ConfigError, match="training.batch_size=1025 .* 1024, with 8 training"):
+        BatchLoader(make_images(1, 8), 1025, 1, 1, 0, task=3)
     with pytest.raises(ConfigError, match="training.batch_size=0 must"):
         BatchLoader(make_images(1, 8), 0, 1, 1, 0, task=3)
     with pytest.raises(ConfigError, match="training.batch_size=8 .* multiple of the 3 processes"):
         BatchLoader(make_images(1, 8), 8, 1, 1, 0, 0, rank=0, world=3)
 
 
+def test_few_pictures_fill_a_batch_by_repetition(make_images: Make) -> None:
+    images = make_images(1, 3)
+    loader = BatchLoader(images, 8, 2, 4, seed=0, task=0)
+    drawn = [rows(item) for item in loader]
+    for batch in (part for item in drawn for part in torch.tensor(item).split(8)):
+        assert sorted(batch.bincount().tolist()) == [2, 3, 3], "whole permutations, then a part"
+    assert drawn == [rows(loader[step]) for step in range(4)]
+    halves = [BatchLoader(images, 8, 2, 4, 0, 0, rank=r, world=2)[1] for r in (0, 1)]
+    assert sorted(rows(halves[0]) + rows(halves[1])) == sorted(drawn[1])
+
+
 def test_a_batch_of_one_will_do(make_images: Make) -> None:
     assert len(rows(BatchLoader(make_images(1, 3), 1, 1, 3, 0, 0)[0])) == 1
-    check_batch_size(1, 1, task=0)
-    with pytest.raises(ConfigError, match="training.batch_size=0 must lie between 1 and 1"):
-        check_batch_size(0, 1, task=0)
+    check_batch_size(1, 1)
+    with pytest.raises(ConfigError, match="training.batch_size=1 must lie .* with 0 training"):
+        check_batch_size(1, 0)

@@ -348,23 +348,23 @@ def test_a_task_without_test_pairs_is_named(tmp_path: Path) -> None:
 
 
 def test_bad_files_are_named(pairs: Path, sides: Path, picture: Callable[..., Path]) -> None:
-    picture(pairs / "two" / "val" / "odd.png", 9, 4)
-    with pytest.raises(DataError, match=r"odd.png is 9 pixels wide and cannot be cut in two"):
+    for name in ("odd", "strange"):
+        picture(pairs / "two" / "val" / f"{name}.png", 9, 4)
+    with pytest.raises(DataError, match=r"odd.png is 9 .* in two halves \(and 1 more file"):
         paired_folders(str(pairs), FOLDERS, SIZE)
-    (pairs / "two" / "val" / "odd.png").unlink()
-    (pairs / "two" / "val" / "bad.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"bad.png cannot be read as a picture"):
-        paired_folders(str(pairs), FOLDERS, SIZE)
+    for name in ("odd", "strange"):
+        (pairs / "two" / "val" / f"{name}.png").unlink()
+    cut = pairs / "one" / "train" / "2.png"
+    cut.write_bytes(cut.read_bytes()[:60])
+    before = len(paired_folders(str(pairs), FOLDERS, SIZE).train)
+    assert module(paired_folders, pairs, in_memory=True).found["left_out"].keys() == {str(cut)}
+    with pytest.raises(DataError, match=r"1 files cannot be read .*2.png \("):
+        paired_folders(str(pairs), FOLDERS, SIZE, broken="refuse")
+    cut.unlink()
+    assert len(paired_folders(str(pairs), FOLDERS, SIZE).train) == before
     (sides / "one" / "testA" / "bad.jpg").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"bad.jpg cannot be read as a picture"):
-        unpaired_folders(str(sides), FOLDERS, SIZE)
-
-
-def test_a_file_that_ends_early_is_named(pairs: Path) -> None:
-    path = pairs / "one" / "train" / "2.png"
-    path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(DataError, match=r"2.png cannot be read as a picture"):
-        module(paired_folders, pairs, in_memory=True).setup()
+    found = unpaired_folders(str(sides), FOLDERS, SIZE).found
+    assert list(found.left_out.values()) == ["no picture inside"]
 
 
 def test_real_facades_and_maps(shared_data: Path) -> None:
