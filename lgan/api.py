@@ -271,7 +271,8 @@ def _trained(config: DictConfig) -> Run:
 
 def _texts(key: str, value: Sequence[str]) -> list[str]:
     """Return a list of texts; a single text is none."""
-    check_value(key, list[str], value if isinstance(value, str) else [*value])
+    listed = isinstance(value, Sequence) and not isinstance(value, str)
+    check_value(key, list[str], [*value] if listed else value)
     return [*value]
 
 

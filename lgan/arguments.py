@@ -114,7 +114,7 @@ def refusal(annotation: Any, value: Any) -> str | None:  # noqa: ANN401
     try:
         # As JSON: a list passes for a tuple, and nothing else is converted.
         _adapter(annotation).validate_json(json.dumps(value))
-    except ValidationError:
+    except (ValidationError, TypeError):  # JSON holds no bytes, arrays or objects
         return described(annotation)
     return None
 
@@ -126,6 +126,8 @@ def _adapter(annotation: Any) -> TypeAdapter:  # noqa: ANN401
 
 def described(annotation: Any) -> str:  # noqa: ANN401
     """Return a type and its range in words, such as "a whole number of at least 1"."""
+    if annotation is Any:
+        return "anything"
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         bounds = " and ".join(filter(None, map(_bound, arguments[1:])))

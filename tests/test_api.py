@@ -128,6 +128,11 @@ def test_wrong_places_and_settings_are_told(run) -> None:
     for call, message in (
         (lambda: lgan.load("absent"), "run=absent is not a run folder"),
         (lambda: lgan.load(None), "folder=null must be a text"),
+        (lambda: lgan.load(b"outputs"), "folder=b'outputs' must be a text"),
+        (lambda: lgan.results(None), r"folders=\[None\] must be a list, each entry a text"),
+        (lambda: lgan.results([]), r"folders=\[\] must be a list"),
+        (lambda: lgan.train(None), "overrides=null must be a list, each entry a text"),
+        (lambda: lgan.train(3), "overrides=3 must be a list"),
         (lambda: lgan.load("outputs/digits", device="x"), "device=x cannot be used here"),
         (lambda: lgan.load("outputs/digits", trust="x"), "trust=x must be a list"),
         (lambda: lgan.results("absent"), "folder absent does not exist"),

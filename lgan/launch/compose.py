@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lgan.errors import ConfigError
+from lgan.errors import ConfigError, LganError
 from lgan.redaction import redacted
 from lgan.run.identity import register_resolvers
 
@@ -40,7 +40,9 @@ def compose_run(
             config = make(compose(script, overrides=list(overrides)))
             if resolve:
                 OmegaConf.resolve(config)
-    except (HydraException, OmegaConfBaseException) as error:
+    except LganError:  # a ConfigError is a ValueError
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         said = " ".join(str(error).split())
         shown = shlex.join(redacted(list(overrides)))
         raise ConfigError(f"overrides {shown} do not fit: {redacted(said)}") from error

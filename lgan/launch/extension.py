@@ -73,6 +73,11 @@ def extension_of(config: DictConfig) -> DictConfig:
         _add_folders(data, parent, wish.folders)
     if classes.root is not None:
         _add_classes(data, parent, classes)
+    elif classes.classes_per_task is not None or classes.class_order != "natural":
+        raise ConfigError(
+            "data.classes_per_task and data.class_order cut the classes of data.root=DIR, which is "
+            "not given; the tasks of a data set that was cut short are its own."
+        )
     if wish.num_tasks is not None:
         data["num_tasks"] = wish.num_tasks
         if wish.num_tasks <= parent.tasks:

@@ -1,11 +1,13 @@
 """What runs measured as one tidy table: a line for each number."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lgan.arguments import Texts, check_value
 from lgan.errors import warn
 from lgan.reports.collect import collect
 from lgan.run.identity import flatten
@@ -27,7 +29,10 @@ def results(folders: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     >>> list(lgan.results("outputs").columns)
     ['run', 'method', 'seed', 'border', 'task', 'metric', 'value']
     """
-    found = collect(folders)
+    several = isinstance(folders, Sequence) and not isinstance(folders, str)
+    paths = [*folders] if several else [folders]
+    check_value("folders", Texts, [str(p) if isinstance(p, os.PathLike) else p for p in paths])
+    found = collect(paths)
     for sentence in found.warnings:
         warn(sentence)
     return tidy((run.folder, run.record) for group in found.groups for run in group.runs)
