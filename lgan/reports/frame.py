@@ -29,8 +29,9 @@ def results(folders: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     >>> list(lgan.results("outputs").columns)
     ['run', 'method', 'seed', 'border', 'task', 'metric', 'value']
     """
-    several = isinstance(folders, Sequence) and not isinstance(folders, str)
-    paths = [*folders] if several else [folders]
+    paths: list[Any] = [folders]
+    if isinstance(folders, Sequence) and not isinstance(folders, str):
+        paths = [*folders]
     check_value("folders", Texts, [str(p) if isinstance(p, os.PathLike) else p for p in paths])
     found = collect(paths)
     for sentence in found.warnings:
