@@ -28,3 +28,10 @@ def test_what_stands_in_has_no_number_of_the_paper_beside_it(table: PaperTable):
             assert not any(table.number(column, method).present for method in table.methods)
     for run, named in parts.items():
         assert len({part.startswith("Our stand-in: ") for part in named}) == 1, run
+
+
+def test_nothing_is_left_out_but_what_has_no_data(table: PaperTable):
+    assert [entry.not_run for entry in table.methods.values() if entry.not_run] == []
+    for budget in table.budgets:
+        said = table.leave_out.get(budget, {}).values()
+        assert all("data cannot be had" in reason for reason in said)

@@ -193,12 +193,13 @@ def test_numbers_belong_to_methods_and_columns_of_the_tables(dgm: dict[str, Pape
 def test_table_1_never_compares_across_the_two_metrics(dgm: dict[str, PaperTable]):
     table = dgm["table1"]
     assert table.numbers["mnist_10"]["dgm_w"] == 96.46
-    digits = [column for column in table.columns if column.run in ("mnist", "svhn")]
+    digits = [column for column in table.columns if column.run in ("mnist", "svhn")
+              and column.part == "The paper's data"]  # fmt: skip
     assert len(digits) == 4
     for column in digits:
-        for method, entry in table.methods.items():
+        for method in table.methods:
             paper = table.number(column, method)
-            if paper.value is None or entry.not_run:
+            if paper.value is None:
                 continue
             assert paper.metric is not None, (column.key, method)
             judged = method in ("joint", "joint_classifier", "ewc_gan", "dgr", "mergan_jtr",
@@ -208,6 +209,8 @@ def test_table_1_never_compares_across_the_two_metrics(dgm: dict[str, PaperTable
                 ("mnist_10", "joint_classifier"),
             }:
                 expected = "accuracy_generated" if judged else "accuracy_single_head"
+                if method.endswith("_s"):
+                    expected = "a classifier's, 5 tasks of 2 digits, stored real samples"
                 assert paper.metric == expected
     assert table.methods["mergan_ra"].metric == "accuracy_generated"
     assert table.methods["dgm_w"].metric is None
