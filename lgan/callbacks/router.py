@@ -30,9 +30,9 @@ class TrainRouter(TaskCallback):
     reads: ClassVar[Reader] = "evaluation"  # test inputs; of training inputs those that are open
     columns = (
         percent("accuracy_router", "router: inputs given to their task (chance: 1 / tasks)",
-                "overall.accuracy_router", hidden=True),
+                "overall.accuracy_router", None),
         percent("router_refused", "router: test inputs taken for none of the tasks",
-                "overall.router_refused", up=False, hidden=True),
+                "overall.router_refused", None, up=False),
     )  # fmt: skip
 
     def __init__(

@@ -5,7 +5,7 @@ from typing import Literal
 
 from lgan.arguments import Text, Texts
 from lgan.cli.common import script
-from lgan.errors import warn
+from lgan.errors import ConfigError, warn
 from lgan.files import write_atomically
 
 
@@ -18,10 +18,13 @@ def main(
 ) -> None:
     """Run the console script `lgan-table`."""
     from lgan.reports.collect import collect
-    from lgan.reports.tables import RENDERERS, comparison_tables
+    from lgan.reports.tables import RENDERERS, comparison_tables, to_csv
 
+    if format == "csv" and columns:
+        raise ConfigError(f"columns={columns}: format=csv has every number, on a line of its own.")
     found = collect(runs)
-    text = RENDERERS[format](comparison_tables(found, columns))
+    tables = comparison_tables(found, columns)
+    text = to_csv(found) if format == "csv" else RENDERERS[format](tables)
     for sentence in found.warnings:
         warn(sentence)
     if output is None:

@@ -12,8 +12,8 @@ class AccuracyGenerated(Metric):
 
     needs = ("generated", "classifier")
     columns = (
-        percent(NAME, f"{NAME}, all classes, %", f"overall.{NAME}", matrix=True),
-        *over_tasks(NAME, "accuracy_first_task", "forgetting", "accuracy"),
+        percent(NAME, f"{NAME}, all classes, %", f"overall.{NAME}", 1, matrix=True),
+        *over_tasks(NAME, "accuracy_first_task", "forgetting", "accuracy", rank=2),
         Column("classifier", "evaluation classifier on real test images, %",
                "references.classifier_test_accuracy", None, 1, "percent"),
     )  # fmt: skip

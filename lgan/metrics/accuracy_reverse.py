@@ -23,9 +23,9 @@ class AccuracyReverse(Metric):
 
     needs = ("generated",)
     columns = (
-        percent(NAME, f"{NAME}, %", f"overall.{NAME}"),
+        percent(NAME, f"{NAME}, %", f"overall.{NAME}", 4),
         percent(f"{NAME}_ceiling", "its ceiling: learnt from as many real images, %",
-                f"overall.{NAME}_ceiling"),
+                f"overall.{NAME}_ceiling", None),
     )  # fmt: skip
 
     def __init__(self, when: When = "last") -> None:

@@ -18,13 +18,13 @@ class AccuracySingleHead(Metric):
 
     needs = ("head",)
     columns = (
-        percent(NAME, f"{NAME}, %", f"overall.{NAME}", matrix=True),
-        percent(f"{NAME}_top5", f"{NAME}, top 5, %", f"overall.{NAME}_top5", matrix=True),
+        percent(NAME, f"{NAME}, %", f"overall.{NAME}", 1, matrix=True),
+        percent(f"{NAME}_top5", f"{NAME}, top 5, %", f"overall.{NAME}_top5", None, matrix=True),
         percent(f"{NAME}_hybrid1", f"{NAME} by the outputs (hybrid1), %",
-                f"overall.{NAME}_hybrid1", matrix=True),  # of iCaRL
+                f"overall.{NAME}_hybrid1", None, matrix=True),  # of iCaRL
         percent(f"{NAME}_selected",  # what selection=paper adds
                 f"{NAME} at the best step on real validation images of all classes seen, %",
-                f"overall.{NAME}_selected"),
+                f"overall.{NAME}_selected", 2),
         *over_tasks(NAME, "single_head_first_task", "forgetting_single_head", "single_head"),
     )  # fmt: skip
 

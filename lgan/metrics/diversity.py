@@ -14,7 +14,7 @@ class Diversity(Metric):
     """The pixel deviation of a class's generated images over its real test images'; 0: collapse."""
 
     needs = ("generated",)
-    columns = (Column("diversity", "diversity (1 = real)", "overall.diversity"),)
+    columns = (Column("diversity", "diversity (1 = real)", "overall.diversity", rank=4),)
 
     def measure(self, evidence: Evidence) -> Values:
         """Return the value per class, task and overall."""

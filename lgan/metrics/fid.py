@@ -19,11 +19,11 @@ class FID(Metric):
     needs = ("generated", "features")
     least = 2
     columns = tuple(
-        Column(f"{key}_{{name}}", f"{title} FID ({{source}})", of, "lower", matrix=True,
-               family="fid_*")
-        for key, title, of in (
-            ("afq", "AFQ of", "afq.{name}"), ("aiq", "AIQ of", "aiq_mean_of_means.{name}"),
-            ("pooled", "pooled", "overall.{name}_pooled"),
+        Column(f"{key}_{{name}}", f"{title} FID ({{source}})", of, "lower", rank=rank,
+               matrix=True, family="fid_*")
+        for key, title, of, rank in (
+            ("afq", "AFQ of", "afq.{name}", 2), ("aiq", "AIQ of", "aiq_mean_of_means.{name}", 4),
+            ("pooled", "pooled", "overall.{name}_pooled", None),
         )
     ) + over_time("fid_*", "lower", 2)  # fmt: skip
 

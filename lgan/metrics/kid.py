@@ -17,10 +17,10 @@ class KID(Metric):
     needs = ("generated", "features")
     least = 2
     columns = (
-        Column("afq_{name}", "AFQ of KID ({source})", "afq.{name}", "lower", 4, hidden=True,
+        Column("afq_{name}", "AFQ of KID ({source})", "afq.{name}", "lower", 4, rank=None,
                family="kid_*"),
         Column("spread_{name}", "KID's deviation over subsets ({source})",
-               "overall.{name}_deviation", None, 4, hidden=True, family="kid_*"),
+               "overall.{name}_deviation", None, 4, rank=None, family="kid_*"),
         *over_time("kid_*", "lower", 4),
     )  # fmt: skip
 

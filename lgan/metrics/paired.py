@@ -18,8 +18,10 @@ class PairedDistances(Metric):
 
     needs = ("generated", "pairs")
     columns = (
-        Column("l1", "L1 to the target, pixel range 2", "overall.l1", "lower", 3, matrix=True),
-        Column("ssim", "SSIM to the target", "overall.ssim", "higher", 3, matrix=True),
+        Column(
+            "l1", "L1 to the target, pixel range 2", "overall.l1", "lower", 3, rank=1, matrix=True
+        ),
+        Column("ssim", "SSIM to the target", "overall.ssim", "higher", 3, rank=1, matrix=True),
     )
 
     def measure(self, evidence: Evidence) -> Values:

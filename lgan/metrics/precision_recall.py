@@ -16,7 +16,7 @@ class PrecisionRecall(Metric):
     needs = ("generated", "features")
     least = 4
     columns = tuple(
-        Column("afq_{name}", f"AFQ of {name} ({{source}})", "afq.{name}", "higher", 3, hidden=True,
+        Column("afq_{name}", f"AFQ of {name} ({{source}})", "afq.{name}", "higher", 3, rank=None,
                family=f"{name}_*")
         for name in ("precision", "recall")
     )  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lgan.reports.columns import TableColumn, default_columns
+from lgan.reports.columns import TableColumn, every_column
 from lgan.reports.paper import Outcomes, Plan
 from lgan.reports.paper_file import BoardPart
 from lgan.reports.spreads import Interval, Pairing, interval, mean_ranks, paired, spread
@@ -69,7 +69,7 @@ class _Part:
     def columns(self) -> dict[str, TableColumn]:
         """The part's columns that some run fills, by key."""
         # Of all parts: what a number is relative to, joint training, may stand in another one.
-        known = default_columns([r for its in self.outcomes.values() for r in its.records])
+        known = every_column([r for its in self.outcomes.values() for r in its.records])
         asked = {*self.part.columns, *self.part.compare}
         filled = [column for column in known if column.key in asked and self._filled(column)]
         return {column.key: column for column in filled}

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import offset_copy
 
 from lgan.reports.collect import Group
-from lgan.reports.columns import default_columns
+from lgan.reports.columns import every_column
 from lgan.reports.figures import COLOURS, LINE_HEIGHT, MARKERS, plain, png
 from lgan.reports.spreads import interval
 
@@ -18,7 +18,7 @@ WIDE = 10.0  # times from the smallest cost to the largest, from which on the ax
 def quality_against(groups: Sequence[Group], cost: str, quality: str) -> bytes | None:
     """A mark for each method: two columns of `lgan-table`, by key; bars are 95 % intervals."""
     records = [record for group in groups for record in group.records]
-    columns = {column.key: column for column in default_columns(records)}
+    columns = {column.key: column for column in every_column(records)}
     if cost not in columns or quality not in columns:
         return None
     points = {}

@@ -10,15 +10,15 @@ from __future__ import annotations
 import fnmatch
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from lgan.errors import RunError
 from lgan.reports.intransigence import RELATIVE
 from lgan.reports.matrix import SCALARS
-from lgan.run.columns import Column
+from lgan.run.columns import USUAL, Column
 from lgan.run.record import RunRecord, number, value_at
 
 if TYPE_CHECKING:
@@ -31,19 +31,22 @@ DISK_FORMATS = {
     "masks_flat_int32": "all tasks' masks, flat int32 index of the ones",
     "masks_coo_int64": "all tasks' masks, COO with int64 indices",
 }
-TASKS = Column("tasks", "tasks", "tasks", form="count")
+TASKS = Column("tasks", "tasks", "tasks", form="count", rank=1)
+LOWER: Literal["lower"] = "lower"
 COSTS = (
-    *(Column(f"parameters_{name}", title, f"row.parameters.{name}", form="count")
-      for name, title in {
-          "trained": "parameters trained", "added": "added", "stored": "stored"}.items()),
+    *(Column(f"parameters_{name}", f"parameters {name}", f"row.parameters.{name}", better,
+             form="count", rank=rank)
+      for name, better, rank in (
+          ("trained", None, None), ("added", None, None), ("stored", LOWER, 3))),
     Column("parameters_share", "stored / (T × Full), %",
-           "row.parameters.stored / parameters.full", None, 1, "percent"),
-    Column("parameters_total", "total", "row.parameters.total", form="count"),
-    Column("masked_weights", "maskable weights", "row.parameters.masked_weights", form="count"),
-    Column("norms_heads", "norms and heads", "row.parameters.norms_heads", form="count"),
-    *(Column(f"disk_{name}", f"disk: {title}, bytes", f"row.disk.{name}", form="count")
-      for name, title in DISK_FORMATS.items()),
-    Column("train_seconds", "training, s", "total.train_seconds", digits=0),
+           "row.parameters.stored / parameters.full", LOWER, 1, "percent", rank=4),
+    *(Column(key, title, f"row.{of}", form="count", rank=None) for key, title, of in (
+        ("parameters_total", "parameters in total", "parameters.total"),
+        ("masked_weights", "maskable weights", "parameters.masked_weights"),
+        ("norms_heads", "norms and heads", "parameters.norms_heads"),
+        *((f"disk_{name}", f"disk: {title}, bytes", f"disk.{name}")
+          for name, title in DISK_FORMATS.items()))),
+    Column("train_seconds", "training, s", "total.train_seconds", LOWER, 0, rank=3),
 )  # fmt: skip
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 
@@ -74,7 +77,7 @@ class TableColumn(Column):
         }.get(kind, lambda: math.nan)()
 
 
-def default_columns(records: Sequence[RunRecord]) -> list[TableColumn]:
+def every_column(records: Sequence[RunRecord]) -> list[TableColumn]:
     """All columns the records may fill, in reading order."""
     columns = dict.fromkeys(column for record in records for column in declared(record))
     by_family: dict[str, list[Column]] = {}
@@ -90,15 +93,43 @@ def default_columns(records: Sequence[RunRecord]) -> list[TableColumn]:
     return [*found, *map(_shown, COSTS)]
 
 
+def filled(columns: Sequence[TableColumn], records: Sequence[RunRecord]) -> list[TableColumn]:
+    """The columns for which some record has a number."""
+    return [c for c in columns if not all(math.isnan(c.read(record)) for record in records)]
+
+
+def usual_columns(
+    columns: Sequence[TableColumn], records: Sequence[RunRecord], most: int
+) -> list[TableColumn]:
+    """The columns of the default table by their rank, `most` at most, in reading order.
+
+    What is neither good nor bad and is the same for all says nothing, and is left out.
+    """
+    telling = [c for c in columns if c.better or len({*map(c.read, records)}) > 1]
+    ranked = sorted((c.rank, place) for place, c in enumerate(telling) if c.rank is not None)
+    return [telling[place] for place in sorted(place for _, place in ranked[:most])]
+
+
 def declared(record: RunRecord) -> list[Column]:
     """The columns that a run's metrics declared; of a run older than that, the known metrics'."""
     if not record.columns:
         return [column for metric in _known_metrics() for column in metric.columns]
     try:
-        return TypeAdapter(list[Column]).validate_python(record.columns)
+        kept = TypeAdapter(list[Column]).validate_python(record.columns)
     except ValidationError as error:
         place = ".".join(map(str, error.errors()[0]["loc"]))
         raise RunError(f"results.json is damaged: columns.{place} is no column's.") from error
+    if all("rank" in column for column in record.columns):
+        return kept
+    ranks: dict[tuple[str, str], int | None] = {
+        (column.key, column.family): column.rank
+        for metric in _known_metrics() for column in metric.columns
+    }  # fmt: skip
+    return [
+        replace(column, rank=ranks.get((column.key, column.family),
+                                       None if written.get("hidden") else USUAL))
+        for column, written in zip(kept, record.columns, strict=True)
+    ]  # fmt: skip
 
 
 def _known_metrics() -> list[type[Metric]]:

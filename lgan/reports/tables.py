@@ -1,21 +1,23 @@
-"""Comparison tables over seeds, and their renderers: Markdown, LaTeX (booktabs), CSV."""
+"""Comparison tables over seeds, and their renderers: Markdown, LaTeX (booktabs), tidy CSV."""
 
-import csv
-import io
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from lgan.errors import ConfigError, RunError
 from lgan.reports.collect import Collection, Group, judges
-from lgan.reports.columns import TableColumn, default_columns
+from lgan.reports.columns import TableColumn, every_column, filled, usual_columns
+from lgan.reports.frame import tidy
 from lgan.reports.intransigence import REFERENCES, reference_of
 from lgan.reports.setups import differing, setup_of
 from lgan.run.columns import TRUSTED
 from lgan.run.record import RunRecord
+
+MOST_COLUMNS = 10
+BEST_NOTE = "Bold: the best mean, of the methods that keep the rule of one task's data at a time."
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Cell:
     mean: float | None = None
     sd: float | None = None
     n: int = 0
+    best: bool = False  # of its column, among rows that keep the rule
 
 
 @dataclass
@@ -40,15 +43,15 @@ class Table:
 
 
 def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -> list[Table]:
-    """One table per data set, a row per method, mean ± standard deviation over seeds.
+    """One table per data set, mean ± standard deviation over seeds, the best method first.
 
-    `columns` are keys (see `lgan.reports.columns`), or "all"; None for those that are not hidden.
+    `columns` are keys (see `lgan.reports.columns`), or "all"; None for the few of `usual_columns`.
     """
     if not found.groups:
         raise RunError("there is no complete run to tabulate. " + " ".join(found.warnings))
     if columns:
         every = [record for group in found.groups for record in group.records]
-        known = [column.key for column in default_columns(every)]
+        known = [column.key for column in every_column(every)]
         columns = known if list(columns) == ["all"] else columns
         if unknown := [key for key in columns if key not in known]:
             raise ConfigError(f"columns: '{unknown[0]}' is none of {', '.join(known)}.")
@@ -57,20 +60,58 @@ def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -
 
 def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) -> Table:
     records = [record for group in groups for record in group.records]
-    known = default_columns(records)
-    columns = [c for c in known if (c.key in keys if keys else not c.hidden)]
-    filled = [c for c in columns if any(not math.isnan(value) for value in map(c.read, records))]
+    known = filled(every_column(records), records)
+    groups = ranked(groups, known)
     texts, told = differing([(group.label, setup_of(group.runs[0].config)) for group in groups])
-    rows = []
-    for group, text in zip(groups, texts, strict=True):
-        count, own = len(group.runs), [Cell(text)] if told else []
-        about = [Cell(group.label), *own, Cell(group.first.declaration or "–")]
-        seeds = Cell(str(count), float(count), None, count)
-        rows.append([*about, seeds, *(over_seeds(group.records, column) for column in filled)])
-    fixed = ["method", *(["differs in"] if told else []), "declares", "seeds"]
-    titles = [*fixed, *(column.title for column in filled)]
-    keys = [*(name.replace(" ", "_") for name in fixed), *(c.key for c in filled)]
-    return Table(data, titles, keys, rows, [*_notes(groups), *told])
+    rules = [group.first.declaration for group in groups]
+    fixed = ["method", *(["differs in"] if told else []), *(["declares"] if any(rules) else [])]
+    usual = usual_columns(known, records, MOST_COLUMNS - len(fixed) - 1)
+    columns = [c for c in known if c.key in keys] if keys else usual
+    cells = [[over_seeds(group.records, column) for group in groups] for column in columns]
+    marked = [_mark_best(*each, rules) for each in zip(columns, cells, strict=True)]
+    about = {"method": [group.label for group in groups], "differs in": texts,
+             "declares": [rule or "–" for rule in rules]}  # fmt: skip
+    count = [Cell(str(len(g.runs)), float(len(g.runs)), None, len(g.runs)) for g in groups]
+    named = [[Cell(text) for text in about[name]] for name in fixed]
+    rows = [list(row) for row in zip(*named, count, *marked, strict=True)]
+    notes = _notes(groups)
+    if not keys and len(columns) < len(known):
+        notes.append(f"Shown: {len(columns)} of {len(known)} columns; columns=all has every one.")
+    if any(cell.best for row in rows for cell in row):
+        notes.insert(1, BEST_NOTE if any(rules) else f"{BEST_NOTE.partition(',')[0]}.")
+    titles = [*fixed, "seeds", *(column.title for column in columns)]
+    fixed_keys = [name.replace(" ", "_") for name in (*fixed, "seeds")]
+    return Table(data, titles, [*fixed_keys, *(c.key for c in columns)], rows, [*notes, *told])
+
+
+def ranked(groups: Sequence[Group], columns: Sequence[TableColumn]) -> list[Group]:
+    """Groups by what says best who is good: the column of the lowest rank, then the next."""
+    judged = [column for column in columns if column.better and column.rank is not None]
+    judged.sort(key=lambda column: column.rank or 0)
+
+    def place(group: Group) -> tuple[float, ...]:
+        means = [over_seeds(group.records, column).mean for column in judged]
+        signs = [-1.0 if column.better == "higher" else 1.0 for column in judged]
+        return tuple(math.inf if mean is None else sign * mean
+                     for mean, sign in zip(means, signs, strict=True))  # fmt: skip
+
+    return sorted(groups, key=place)
+
+
+def _mark_best(column: TableColumn, cells: list[Cell], rules: Sequence[str]) -> list[Cell]:
+    """Mark the best mean among rows that declare nothing, and what reads the same."""
+    means = [math.nan if rule or cell.mean is None else cell.mean
+             for cell, rule in zip(cells, rules, strict=True)]  # fmt: skip
+    known = [mean for mean in means if not math.isnan(mean)]
+    if not column.better or len(known) < 2:
+        return cells
+    best = max(known) if column.better == "higher" else min(known)
+    shown = cells[means.index(best)].text.partition(" ")[0]
+    alike = [not math.isnan(mean) and cell.text.partition(" ")[0] == shown
+             for mean, cell in zip(means, cells, strict=True)]  # fmt: skip
+    if sum(alike) == len(known):
+        return cells
+    return [replace(cell, best=same) for cell, same in zip(cells, alike, strict=True)]
 
 
 def over_seeds(records: Sequence[RunRecord], column: TableColumn) -> Cell:
@@ -145,7 +186,7 @@ def markdown(tables: Iterable[Table]) -> str:
     """All tables as GitHub Markdown; every text is escaped."""
     lines: list[str] = []
     for table in tables:
-        head, *rows = (f"| {' | '.join(map(escape_markdown, row))} |" for row in _texts(table))
+        head, *rows = (f"| {' | '.join(row)} |" for row in _texts(table, escape_markdown, "**{}**"))
         rule = "|" + "|".join("---:" if n else "---" for n in _numeric(table)) + "|"
         notes = (f"- {escape_markdown(note)}" for note in table.notes)
         lines += [f"### {escape_markdown(table.title)}", "", head, rule, *rows, "", *notes, ""]
@@ -158,7 +199,8 @@ def latex(tables: Iterable[Table]) -> str:
     for table in tables:
         spec = "".join("r" if numeric else "l" for numeric in _numeric(table))
         # Braces keep a leading "[" from being taken for the argument of the line break before.
-        cells = ([f"{{{escape_latex(text)}}}" for text in row] for row in _texts(table))
+        texts = _texts(table, escape_latex, r"\textbf{{{}}}")
+        cells = ([f"{{{text}}}" for text in row] for row in texts)
         head, *rows = (" & ".join(row) + r" \\" for row in cells)
         lines += ["\\begin{table}", "\\centering", f"\\caption{{{escape_latex(table.title)}}}"]
         lines += [f"\\begin{{tabular}}{{{spec}}}", "\\toprule", head, "\\midrule", *rows]
@@ -168,32 +210,20 @@ def latex(tables: Iterable[Table]) -> str:
     return "\n".join(lines)
 
 
-def to_csv(tables: Iterable[Table]) -> str:
-    """All tables as one, `data` first, with raw numbers, `<key>`, `<key>_sd`, `<key>_n`."""
-    rows = [_csv_row(table, cells) for table in tables for cells in table.rows]
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, keys, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+def to_csv(found: Collection) -> str:
+    """Every number of every run on a line of its own, as `lgan.results` has them."""
+    frame = tidy((run.folder, run.record) for group in found.groups for run in group.runs)
+    frame = frame.rename(columns=escape_csv)
+    for name in frame.select_dtypes(include="str"):
+        frame[name] = frame[name].map(escape_csv)
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
-def _csv_row(table: Table, cells: Sequence[Cell]) -> dict[str, str]:
-    row = {"data": escape_csv(table.title)}
-    for key, cell in zip(map(escape_csv, table.keys), cells, strict=True):
-        if cell.mean is None:
-            row[key] = "" if cell.text == "–" else escape_csv(cell.text)
-        elif key == "seeds":
-            row[key] = str(cell.n)
-        else:
-            sd = "" if cell.sd is None else repr(cell.sd)
-            row |= {key: repr(cell.mean), f"{key}_sd": sd, f"{key}_n": str(cell.n)}
-    return row
-
-
-def _texts(table: Table) -> list[list[str]]:
-    return [table.titles, *([cell.text for cell in row] for row in table.rows)]
+def _texts(table: Table, escape: Callable[[str], str], strong: str) -> list[list[str]]:
+    """The head and the rows, escaped; the best of a column in the form `strong`."""
+    rows = [[strong.format(escape(cell.text)) if cell.best else escape(cell.text) for cell in row]
+            for row in table.rows]  # fmt: skip
+    return [[*map(escape, table.titles)], *rows]
 
 
 def _numeric(table: Table) -> list[bool]:
@@ -225,4 +255,4 @@ def escape_csv(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-RENDERERS = {"markdown": markdown, "latex": latex, "csv": to_csv}
+RENDERERS = {"markdown": markdown, "latex": latex}

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lgan.reports import capacity_figures, drift_figures
 from lgan.reports.collect import Collection, Group, Run, collect
-from lgan.reports.columns import default_columns
+from lgan.reports.columns import every_column
 from lgan.reports.report import disk_table, render, retention_table, save_figures
 from lgan.run.record import value_at
 
@@ -170,7 +170,7 @@ def test_the_report_has_the_parts_only_for_runs_that_have_them(
 
 
 def test_columns_of_bytes_and_masked_weights(group: Group, plain_group: Group):
-    columns = {column.key: column for column in default_columns(group.records)}
+    columns = {column.key: column for column in every_column(group.records)}
     record = group.first
     assert columns["masked_weights"].read(record) == 160
     assert columns["disk_weights_fp32"].read(record) == 640

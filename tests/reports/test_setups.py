@@ -7,7 +7,7 @@ import pytest
 from lgan.reports.collect import collect
 from lgan.reports.report import render
 from lgan.reports.setups import differing, setup_of
-from lgan.reports.tables import comparison_tables, latex, markdown, to_csv
+from lgan.reports.tables import comparison_tables, latex, markdown
 
 SMALL = {
     "network": {
@@ -58,7 +58,7 @@ def test_a_mark_and_a_note_say_what_differs(make_run, tmp_path):
         "Rows differ in more than the method; most have generator MLPGenerator(width=8); steps 10.",
         "dgm: generator DGMGenerator(); steps 20.",
     ]
-    written = [markdown([table]), latex([table]), to_csv([table]), render(collect(tmp_path))]
+    written = [markdown([table]), latex([table]), render(collect(tmp_path))]
     assert all("generator, steps" in text for text in written)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from lgan.errors import ConfigError, RunError
 from lgan.reports.collect import collect
+from lgan.reports.columns import every_column
 from lgan.reports.tables import (
     Table,
     comparison_tables,
@@ -30,7 +31,7 @@ def cell(table: Table, label: str, key: str):
 
 @pytest.fixture
 def table(runs: Path) -> Table:
-    [found] = comparison_tables(collect(runs))
+    [found] = comparison_tables(collect(runs), ["all"])
     return found
 
 
@@ -134,13 +135,50 @@ def test_only_incomplete_runs_is_an_error_that_names_them(make_run, tmp_path):
         comparison_tables(collect(tmp_path))
 
 
-def test_csv_reads_back_as_raw_numbers(table: Table):
-    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(to_csv([table])))}
-    assert set(rows) == {"sft", "joint", "a_b&c%"}
-    assert float(rows["sft"]["forgetting"]) == pytest.approx(0.3)
-    assert float(rows["sft"]["forgetting_sd"]) == pytest.approx(0.2 / 2**0.5)
-    assert (rows["sft"]["seeds"], rows["sft"]["forgetting_n"]) == ("2", "2")
-    assert rows["joint"]["forgetting_sd"] == ""
+def test_csv_has_a_line_per_run_border_task_and_metric(make_run, tmp_path):
+    make_run("=1+1", 0)
+    make_run("sft", 1)
+    rows = list(csv.DictReader(io.StringIO(to_csv(collect(tmp_path)))))
+    assert list(rows[0]) == ["run", "method", "seed", "border", "task", "metric", "value"]
+    found = {(r["method"], r["border"], r["task"]): float(r["value"]) for r in rows
+             if r["metric"] == "accuracy_generated"}  # fmt: skip
+    assert found["sft", "1", "0"] == 0.6 and found["sft", "1", ""] == pytest.approx(0.65)
+    assert {row["method"] for row in rows} == {"'=1+1", "sft"}
+
+
+def test_the_default_table_is_short_ranked_and_marks_the_best(make_run, tmp_path):
+    make_run("worse", 0)
+    make_run("joint", 0, declaration="keeps all real data")
+    better = make_run("better", 1)
+    record = RunRecord.load(better)
+    record.rows[1]["overall"]["accuracy_generated"] = 0.655  # which reads as another number
+    record.save(better)
+    [short] = comparison_tables(collect(tmp_path))
+    [whole] = comparison_tables(collect(tmp_path), ["all"])
+    assert len(short.keys) == 10 < len(whole.keys)
+    assert {"accuracy_generated", "forgetting", "parameters_stored"} <= {*short.keys}
+    assert "tasks" not in short.keys, "which is the same for all, and neither good nor bad"
+    assert [row[0].text for row in short.rows] == ["better", "joint", "worse"]
+    best = {key: [row[0].text for row in short.rows if row[place].best]
+            for place, key in enumerate(short.keys)}  # fmt: skip
+    assert best["accuracy_generated"] == best["forgetting"] == ["better"]
+    assert best["afq_fid_classifier"] == ["worse"], "16 against 20; joint has 16, and all data"
+    assert best["parameters_stored"] == best["seeds"] == [], "where all are alike, none is best"
+    assert "| **65.5** |" in markdown([short]) and r"{\textbf{65.5}}" in latex([short])
+    assert any(f"of {len(whole.keys) - 3} columns; columns=all" in note for note in short.notes)
+
+
+def test_columns_of_a_record_that_knows_no_ranks_have_those_of_now(make_run, tmp_path):
+    known = {"key": "forgetting", "title": "f", "of": "forgetting.accuracy_generated",
+             "hidden": False}  # fmt: skip
+    folder = make_run("older")
+    keep(folder, [known, known | {"key": "own"}, known | {"key": "quiet", "hidden": True}])
+    columns = every_column([RunRecord.load(folder)])
+    assert {c.key: c.rank for c in columns}.items() >= {
+        "forgetting": 2,
+        "own": 5,
+        "quiet": None,
+    }.items()
 
 
 def test_markdown_has_as_many_cells_in_every_line(table: Table):
@@ -179,8 +217,8 @@ def keep(folder: Path, columns: list, **measured: float) -> None:
 
 def test_a_record_says_itself_which_columns_its_metrics_have(make_run, tmp_path):
     known = [{"key": "edges", "title": "edges, %", "of": "overall.edges", "form": "percent",
-              "digits": 2, "better": "lower"},
-             {"key": "quiet", "title": "quiet", "of": "overall.quiet", "hidden": True}]  # fmt: skip
+              "digits": 2, "better": "lower", "rank": 1},
+             {"key": "quiet", "title": "quiet", "of": "overall.quiet", "rank": None}]  # fmt: skip
     keep(make_run("mine"), known, edges=0.125, quiet=3.0)
     make_run("older")  # its record keeps no columns
     [table] = comparison_tables(collect(tmp_path))
