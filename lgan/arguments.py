@@ -9,7 +9,6 @@ import re
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -19,7 +18,7 @@ from omegaconf import DictConfig, Node, OmegaConf
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.types import AllowInfNan
 
-from lgan.errors import ConfigError
+from lgan.errors import ConfigError, did_you_mean
 
 Finite = AllowInfNan(False)
 Count = Annotated[int, Ge(1)]
@@ -222,15 +221,22 @@ def check_arguments(
             if not built and refusal(known[name], value):
                 check_value(key_of(config, key), known[name], value)
         elif not others:
-            near = get_close_matches(name, known, 1)
-            there = f"did you mean {path}.{near[0]}" if near else f"there are {', '.join(known)}"
+            there = f"there are {', '.join(known)}{did_you_mean(name, known)}"
             raise ConfigError(f"{key} is no setting here; {INSTEAD.get(key, there)}.")
 
 
 def check_value(key: str, annotation: Any, value: Any) -> None:  # noqa: ANN401
     """Raise unless a plain value is what an annotation says."""
     if right := refusal(annotation, value):
-        raise ConfigError(f"{key}={'null' if value is None else value} must be {right}.")
+        near = did_you_mean(value, _choices(annotation)) if isinstance(value, str) else ""
+        raise ConfigError(f"{key}={'null' if value is None else value} must be {right}{near}.")
+
+
+def _choices(annotation: Any) -> list[str]:  # noqa: ANN401
+    """Return the names among which an annotation lets one choose."""
+    if get_origin(annotation) is Literal:
+        return [each for each in get_args(annotation) if isinstance(each, str)]
+    return [name for part in get_args(annotation) for name in _choices(part)]
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401

@@ -1,6 +1,8 @@
 """The errors lgan raises on purpose; each message is one sentence a user can act on."""
 
 import sys
+from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cache
 
 
@@ -41,6 +43,12 @@ def own_error(error: BaseException | None) -> LganError | None:
     while error is not None and not isinstance(error, LganError):
         error = error.__cause__
     return error
+
+
+def did_you_mean(asked: object, known: Iterable[object]) -> str:
+    """Return " (did you mean NAME?)" for what is nearly one of the names known, else ""."""
+    near = get_close_matches(str(asked), list(map(str, known)), 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def warn(sentence: str) -> None:

@@ -12,9 +12,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from lgan import __version__
 from lgan.arguments import settings_of
 from lgan.errors import own_error
 from lgan.launch.compose import config_path
+from lgan.launch.mistakes import explained
 from lgan.launch.sweep import FULL_ERROR, JobFailedError
 from lgan.redaction import quiet_console, redacted
 
@@ -45,11 +47,26 @@ def run_script(
     function: Callable[..., Any], config_name: str, path: str | None = config_path()
 ) -> None:
     """Run a console script: compose `<path>/<config_name>.yaml` with the command line, call."""
+    if "--version" in sys.argv[1:]:
+        print(f"lgan {__version__}")
+        return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # class names in an ASCII locale
     decorated = hydra.main(version_base="1.3", config_path=path, config_name=config_name)
+    called: list[DictConfig] = []
+
+    @functools.wraps(function)
+    def calling(config: DictConfig) -> Any:  # noqa: ANN401
+        called.append(config)
+        return friendly_errors(function)(config)
+
     with quiet_console():
-        decorated(friendly_errors(function))()
+        try:
+            decorated(calling)()
+        except SystemExit as stop:
+            if stop.code and not called and (near := explained(config_name, path)):
+                print(f"error: {near}", file=sys.stderr, flush=True)
+            raise
 
 
 def script(config_name: str) -> Callable[[Callable[..., None]], Callable[[], None]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lgan.errors import ConfigError, DataError
+from lgan.errors import ConfigError, DataError, did_you_mean
 
 _KEYS = {"name", "root", "direction", "fetch"}
 
@@ -59,8 +59,10 @@ def task_folders(
 def require_names(tasks: Sequence[str], known: Collection[str]) -> None:
     """Refuse ``data.splits.tasks`` unless it names some of the tasks known, each once."""
     if not tasks or len(set(tasks)) < len(tasks) or not set(tasks) <= set(known):
+        near = "".join(did_you_mean(name, known) for name in tasks if name not in known)
         raise ConfigError(
-            f"data.splits.tasks={list(tasks)} must name some of {', '.join(known)}, each once."
+            f"data.splits.tasks={list(tasks)} must name some of {', '.join(known)}, each once"
+            f"{near}."
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from lgan.errors import ConfigError, RunError
+from lgan.errors import ConfigError, RunError, did_you_mean
 from lgan.layers.lateral import Columns
 from lgan.networks.factory import noise_length
 from lgan.networks.roles import Translator
@@ -85,7 +85,10 @@ def find(
         return int(asked)
     there = ", ".join(f"{number} ({name})" for number, name in names.items())
     what = "is missing" if asked is None else "is the name of several" if alike else unknown
-    raise ConfigError(f"{key}={'...' if asked is None else asked} {what}; choose one of {there}.")
+    near = did_you_mean(asked, names.values()) if isinstance(asked, str) and not alike else ""
+    raise ConfigError(
+        f"{key}={'...' if asked is None else asked} {what}{near}; choose one of {there}."
+    )
 
 
 def find_task(border: dict[str, Any], task: int | str | None) -> int:

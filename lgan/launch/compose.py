@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lgan.errors import ConfigError, LganError
+from lgan.launch.mistakes import keys_of, known, meant
 from lgan.redaction import redacted
 from lgan.run.identity import register_resolvers
 
@@ -45,7 +46,10 @@ def compose_run(
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         said = " ".join(str(error).split())
         shown = shlex.join(redacted(list(overrides)))
-        raise ConfigError(f"overrides {shown} do not fit: {redacted(said)}") from error
+        state.hydra = None
+        near = meant(error, keys_of(script, config_path(), known(error, overrides)))
+        more = f" ({near})" if near else ""
+        raise ConfigError(f"overrides {shown} do not fit: {redacted(said)}{more}") from error
     finally:
         state.hydra = outer
     return config

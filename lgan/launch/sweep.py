@@ -11,7 +11,7 @@ import shutil
 import sys
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +31,9 @@ from omegaconf import DictConfig
 from lgan.errors import LganError, RunError, own_error
 from lgan.files import write_atomically, write_json
 from lgan.launch import hydra_launchers as launchers
-from lgan.launch.sweep_table import Job, first_sentence, summary, table, verdict
+from lgan.launch.compose import config_path
+from lgan.launch.mistakes import keys_of, meant
+from lgan.launch.sweep_table import GOOD, Job, first_sentence, summary, table, verdict
 from lgan.redaction import redacted
 from lgan.run.record import RunRecord
 from lgan.run.signals import watch
@@ -54,12 +56,15 @@ class SweepNotes(Callback):
     # Overrides of all jobs, where the sweeper knows them beforehand.
     planned: list[list[str]] = field(default_factory=list)
     goes_on: bool = False  # whether a failed job is hidden from the sweeper, which would give up
+    made: list[Path] = field(default_factory=list)  # folders that were not there before
     full_errors: bool = False  # whether the user wants the traces of all errors
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
         """Choose where the notes go; the callback is then sent to the jobs with it."""
         self.config = config
-        self.folder = Path(config.hydra.sweep.dir).absolute() / ".sweep" / uuid.uuid4().hex[:12]
+        place = Path(config.hydra.sweep.dir).absolute()
+        self.folder = place / ".sweep" / uuid.uuid4().hex[:12]
+        self.made = [each for each in (place, *place.parents) if not each.exists()]
         self.goes_on = config.hydra.sweeper["_target_"].endswith(".BasicSweeper")
         self.full_errors = os.environ.get(FULL_ERROR) == "1"
         _current[:] = [self]
@@ -111,7 +116,18 @@ class SweepNotes(Callback):
         shutil.rmtree(self.folder, ignore_errors=True)
         with suppress(OSError):  # absent, or another sweep has notes there
             self.folder.parent.rmdir()
+        if self.made and not any(job.status in GOOD for job in jobs):
+            leave_nothing(self.made)
         return [] if all(job.status == "never started" for job in jobs) else jobs
+
+
+def leave_nothing(made: Sequence[Path]) -> None:
+    """Remove the folders that a sweep made for itself if they hold nothing but Hydra's note."""
+    with suppress(OSError):
+        if [path.name for path in made[0].iterdir()] == ["multirun.yaml"]:
+            (made[0] / "multirun.yaml").unlink()
+        for folder in made:
+            folder.rmdir()
 
 
 def hide_secrets(folder: Path) -> None:
@@ -215,7 +231,9 @@ def _last_words(error: BaseException | None, jobs: list[Job], full_errors: bool)
         return ""
     if isinstance(error, CompactHydraException) and not isinstance(error, JobFailedError):
         # A mistake in the command line, found before the first job, in Hydra's words.
-        return redacted("\n".join(str(each) for each in (error, error.__cause__) if each))
+        near = meant(error, keys_of("train", config_path()))
+        said = (error, error.__cause__, near)
+        return redacted("\n".join(str(each) for each in said if each))
     if isinstance(error, OSError) and not jobs:  # Hydra makes the sweep's folder
         return (
             f"error: could not write {error.filename}: {error.strerror}; paths.runs should name a "

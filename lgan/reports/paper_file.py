@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 import yaml
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
-from lgan.errors import ConfigError
+from lgan.errors import ConfigError, did_you_mean
 from lgan.reports.departures import Rule
 
 LOST = "lost"
@@ -162,7 +162,8 @@ class PaperTable:
             return self
         for run in only:
             if run not in self.runs:
-                raise ConfigError(f"only: '{run}' is none of {', '.join(self.runs)}.")
+                known, near = ", ".join(self.runs), did_you_mean(run, self.runs)
+                raise ConfigError(f"only: '{run}' is none of {known}{near}.")
         first = next(iter(self.runs))
         return replace(
             self,
@@ -174,10 +175,12 @@ class PaperTable:
     def choose(self, methods: Sequence[str] | None, budget: str) -> list[str]:
         """The methods asked for, after a check of their names and the budget's."""
         if budget not in self.budgets:
-            raise ConfigError(f"budget={budget} is none of {', '.join(self.budgets)}.")
+            near = did_you_mean(budget, self.budgets)
+            raise ConfigError(f"budget={budget} is none of {', '.join(self.budgets)}{near}.")
         for method in methods or ():
             if method not in self.methods:
-                raise ConfigError(f"methods: '{method}' is none of {', '.join(self.methods)}.")
+                known, near = ", ".join(self.methods), did_you_mean(method, self.methods)
+                raise ConfigError(f"methods: '{method}' is none of {known}{near}.")
         return list(methods or self.methods)
 
     def overrides(self, run: str, method: str, budget: str, seed: int) -> list[str]:

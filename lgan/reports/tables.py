@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lgan.errors import ConfigError, RunError
+from lgan.errors import ConfigError, RunError, did_you_mean
 from lgan.reports.collect import Collection, Group, judges
 from lgan.reports.columns import TableColumn, every_column, filled, usual_columns
 from lgan.reports.frame import tidy
@@ -54,7 +54,8 @@ def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -
         known = [column.key for column in every_column(every)]
         columns = known if list(columns) == ["all"] else columns
         if unknown := [key for key in columns if key not in known]:
-            raise ConfigError(f"columns: '{unknown[0]}' is none of {', '.join(known)}.")
+            near = did_you_mean(unknown[0], known)
+            raise ConfigError(f"columns: '{unknown[0]}' is none of {', '.join(known)}{near}.")
     return [_comparison(name, found.of_data(name), columns) for name in found.data_names]
 
 

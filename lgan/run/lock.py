@@ -25,6 +25,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     """Hold a run's folder, made if need be, in a block; if the process dies, the kernel lets go."""
     # Of several processes that train one network rank 0 holds it, and a refusal ends all.
     held: list[IO[str]] = []
+    made = [parent for parent in folder.parents if not parent.exists()]
     decided(lambda: held.append(_take(folder)))
     if is_main():
         # A forked worker would hold the lock for longer than this process lives.
@@ -36,6 +37,8 @@ def run_lock(folder: Path) -> Iterator[None]:
             if held and [path.name for path in folder.iterdir()] == [FILE_NAME]:
                 (folder / FILE_NAME).unlink()
                 folder.rmdir()
+                for parent in made:
+                    parent.rmdir()
         raise
     finally:
         while held:

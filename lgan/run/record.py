@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from lgan.arguments import refusal
-from lgan.errors import RunError
+from lgan.errors import RunError, did_you_mean
 from lgan.files import write_json
 from lgan.run.identity import differences, digest_of, identity
 
@@ -103,7 +103,8 @@ class RunRecord:
         """The result matrix of a metric: row t has t+1 values, NaN where one was not measured."""
         if metric not in self.metric_names():
             known = ", ".join(sorted(self.metric_names())) or "none"
-            raise RunError(f"metric '{metric}' is not in this record; it has: {known}.")
+            near = did_you_mean(metric, self.metric_names())
+            raise RunError(f"metric '{metric}' is not in this record; it has: {known}{near}.")
         return [[number(entry.get(metric)) for entry in row["metrics"]] for row in self.rows]
 
     def metric_names(self) -> set[str]:

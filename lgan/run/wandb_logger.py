@@ -28,6 +28,8 @@ class LenientWandbLogger(WandbLogger):
                 settings[key] = wandb_id(name)
             elif key in ("name", "group") and name:
                 settings[key] = name[-_LONGEST:]
+            elif key == "tags":
+                settings[key] = list(name or [])
         super().__init__(**settings)
         self._refused: set[str] = set()
 

@@ -18,6 +18,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[^/]*[^/.][^/]*$"),
 SETTINGS: dict[str, Any] = {
     "seed": Whole,
     "trust": Sequence[Text],
+    "tags": list[Text] | None,
     "threads": Count | None,
     "resume": bool,
     "keep": Keep,

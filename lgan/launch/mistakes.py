@@ -1,0 +1,94 @@
+"""What was probably meant by a key, a group or a choice that Hydra does not know."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import MissingConfigException
+from omegaconf import OmegaConf
+
+_UNKNOWN = re.compile(r"Could not override '([^']+)'")
+_REPEATS = re.compile(r"\$\{[\w.]+\}")
+_ALIKE = 0.7  # of 1, from which on two keys are alike
+
+
+def meant(error: BaseException, keys: Sequence[str]) -> str:
+    """Return "did you mean KEY?" for an error of Hydra's, with the keys there are; else ""."""
+    if isinstance(error, MissingConfigException):
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        near = get_close_matches(name, error.options or (), 1)
+        return f"did you mean {group}={near[0]}?" if near else ""
+    found = _UNKNOWN.search(str(error))
+    near = _nearest(found[1], keys) if found else []
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _nearest(key: str, keys: Sequence[str]) -> list[str]:
+    """Return the key that ends alike, as `steps` for training.steps, or is alike."""
+    last = key.rpartition(".")[2]
+    same = [each for each in keys if each.rpartition(".")[2] == last]
+    # Without a section that of most settings of this kind is meant.
+    same = get_close_matches(key if "." in key else f"training.{key}", same, 1, 0)
+    alike = get_close_matches(key, keys, 1, _ALIKE)
+    ends = {each.rpartition(".")[2]: each for each in reversed(keys)}
+    return same or alike or [ends[n] for n in get_close_matches(last, ends, 1, _ALIKE)]
+
+
+def keys_of(script: str, folder: str | None, overrides: Sequence[str] = ()) -> list[str]:
+    """Return the keys that one sets in a script's config, with the overrides if they compose.
+
+    Shorter ones come first; keys that only repeat others are left out.
+    """
+    state = GlobalHydra.instance()
+    outer, state.hydra = state.hydra, None  # only one may be initialised
+    try:
+        with _opened(folder):
+            try:
+                config = compose(script, list(overrides))
+            except Exception:  # more than one mistake, or values of a sweep
+                config = compose(script)
+            found = _walk(OmegaConf.to_container(config, resolve=False))
+            return sorted(found, key=lambda key: (key.count("."), key))
+    finally:
+        state.hydra = outer
+
+
+def explained(script: str, folder: str | None) -> str:
+    """Return what was meant by the command line, which Hydra has just refused; "" if unknown."""
+    asked = get_args_parser().parse_args()
+    own = asked.config_dir and f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]"
+    given = [*asked.overrides, *filter(None, [own])]
+    try:
+        with _opened(folder):
+            compose(script, given)
+    except Exception as error:
+        with suppress(Exception):
+            return meant(error, keys_of(script, folder, known(error, given)))
+    return ""
+
+
+def known(error: BaseException, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides but that of which the error is."""
+    found = _UNKNOWN.search(str(error))
+    key = found[1] if found else ""
+    return [each for each in overrides if each.lstrip("+~").partition("=")[0] != key]
+
+
+def _opened(folder: str | None) -> Any:  # noqa: ANN401
+    if folder is None:  # it stands in Hydra's store
+        return initialize(config_path=None, version_base="1.3")
+    return initialize_config_dir(folder, version_base="1.3")
+
+
+def _walk(content: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401
+    for key, value in content.items() if isinstance(content, dict) else ():
+        if isinstance(value, str) and _REPEATS.fullmatch(value):
+            continue
+        yield f"{prefix}{key}"
+        yield from _walk(value, f"{prefix}{key}.")
