@@ -95,3 +95,6 @@ def test_the_mlp_of_rwalk_has_as_many_numbers_as_counted() -> None:
     # 1024 * 256 + 256, 256 * 256 + 256, 256 * 10 + 10
     assert sum(p.numel() for p in network.parameters()) == 262_400 + 65_792 + 2_570
     assert network.features(torch.zeros(2, 1, 32, 32)).shape == (2, 256)
+    network(torch.full((2, 1, 32, 32), -1.0)).sum().backward()
+    first = network.body[1]
+    assert (first.weight.grad == 0).all() and (first.bias.grad != 0).any()  # black pictures
