@@ -12,6 +12,7 @@ from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.layers.generator import TaskGenerator
 from lgan.methods.base import LifelongGAN
+from lgan.methods.fit import Trait
 from lgan.networks.growth import Maker
 
 
@@ -40,6 +41,10 @@ class Converted(TaskNetworks):
 
     generator: TaskGenerator
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks",)
+    refuses: ClassVar[dict[Trait, str]] = {
+        "autoencoder": "it converts a generator alone; choose objective=acgan, or method=dgr, "
+        "mergan_jtr or per_task."
+    }
 
     def __init__(self, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(**kwargs)

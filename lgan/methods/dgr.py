@@ -1,4 +1,4 @@
-"""Deep generative replay (Shin et al. 2017): an unconditional GAN and a solver that labels.
+"""Deep generative replay (Shin et al. 2017): an unconditional GAN or VAE, and a solver that labels.
 
 MeRGAN names neither its solver nor replay ratio: the readings are ours (papers/mergan.md 2.6).
 """
@@ -21,6 +21,7 @@ from lgan.networks.classifiers import SmallCNN
 from lgan.networks.factory import NetworkFactory, noise_length
 from lgan.networks.growth import Maker
 from lgan.objectives.acgan import ACGAN, Batch
+from lgan.objectives.vae import VAE
 
 
 def assign_by_label(predicted: Tensor, requested: Tensor) -> Tensor:
@@ -59,7 +60,7 @@ class DGR(LifelongGAN):
         self,
         *,
         networks: NetworkFactory,
-        objective: ACGAN,
+        objective: ACGAN | VAE,
         solver: Callable[..., nn.Module] | None = None,
         ratio: Fraction | None = None,
         noise_rows: Count = 4,
@@ -104,13 +105,13 @@ class DGR(LifelongGAN):
         self.old_generator = self.old_solver = None
 
     def schedule(self, batches: list[Batch]) -> Iterator[tuple[str, Batch]]:
-        """Yield the GAN's steps, then one step of the solver."""
+        """Yield the objective's steps, then one step of the solver."""
         yield from super().schedule(batches)
         yield "solver", batches[-1]
 
     def loss(self, player: str, batch: Batch) -> Tensor:
-        """Return the loss on new data and replays; the generator's knows no difference."""
-        if self.task_index and player != "generator":
+        """Return the loss on new data and replays; a GAN's generator looks at neither."""
+        if self.task_index and (player != "generator" or self.objective.autoencodes):
             batch = self.with_replay(batch)
         if player != "solver":
             return super().loss(player, {**batch, "y": self.condition(batch["y"])})

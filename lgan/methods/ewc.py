@@ -70,8 +70,10 @@ class EWCGAN(LifelongGAN):
 
     needs: ClassVar[tuple[str, ...]] = ("one generator for all tasks", "tasks that come one by one")
     refuses: ClassVar[dict[Trait, str]] = {
+        "autoencoder": "its Fisher information is of a critic's score; choose objective=acgan, or "
+        "method=mergan_ra.",
         "composite": "no picture of the first network tells about the second; choose "
-        "objective=pix2pix, or method=mergan_ra."
+        "objective=pix2pix, or method=mergan_ra.",
     }
     fisher: Tensor
     anchor: Tensor

@@ -9,7 +9,8 @@ from lgan.errors import ConfigError
 from lgan.networks.roles import Translator
 from lgan.objectives.base import Objective
 
-Trait = Literal["classes", "pictures", "two_way", "composite"]  # what a method may refuse
+# What a method may refuse.
+Trait = Literal["classes", "pictures", "two_way", "composite", "autoencoder"]
 
 
 class Declared:
@@ -45,6 +46,9 @@ def check_kind(method: type[Declared], name: str, objective: type[Objective]) ->
     kind = objective.task_kind
     does = "draws classes from noise" if kind == "classes" else "translates pictures"
     _refuse(method, name, kind, f"objective={objective.name}, which {does}")
+    if objective.autoencodes:
+        what = f"objective={objective.name}, whose generator has an encoder and no critic"
+        _refuse(method, name, "autoencoder", what)
 
 
 def check_fit(

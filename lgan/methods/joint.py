@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from lgan.data.images import placed
+from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
 from lgan.objectives.base import Batch
 
@@ -31,6 +32,11 @@ class Joint(LifelongGAN):
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(**kwargs)
+        if fake_labels == "uniform" and self.objective.autoencodes:
+            raise ConfigError(
+                f"method.fake_labels=uniform is for generated images, and objective="
+                f"{self.objective.name} makes real ones again, of their own classes; choose batch."
+            )
         self.draws_labels = fake_labels == "uniform" and self.objective.task_kind == "classes"
 
     def loss(self, player: str, batch: Batch) -> Tensor:

@@ -1,4 +1,4 @@
-"""CycleGAN's and BicycleGAN's networks: a method knows several as one, the objective each."""
+"""Several networks that a method knows as one, and the objective each: those of CycleGAN, ..."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lgan.arguments import Count
+from lgan.networks.factory import noise_length
 from lgan.networks.roles import ImageShape, PictureDiscriminator, Translator, with_channels
 
 
@@ -78,6 +79,35 @@ class BicycleGenerator(Translator):
         if code is None:  # drawn by torch's global random state
             code = torch.randn(len(z), self.code_length, device=z.device, dtype=z.dtype)
         return self.translator(z, code)
+
+
+class Autoencoder(nn.Module):
+    """A VAE: a generator of classes, and the encoder that it is trained with.
+
+    The encoder is built as a discriminator of 2 * z_dim classes, whose logits are means and log
+    variances of pictures' codes.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        num_classes: int,
+        decoder: Callable[..., nn.Module],  # (image_shape, num_classes), a generator of classes
+        encoder: Callable[..., nn.Module],  # (image_shape, num_classes), a discriminator
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.decoder = num_classes, decoder(image_shape, num_classes)
+        self.z_dim = noise_length(self.decoder)
+        self.encoder = encoder(image_shape, 2 * self.z_dim)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log variance, both (B, z_dim), of the codes of images (B, C, H, W)."""
+        mean, log_variance = self.encoder(images)[1].chunk(2, dim=1)
+        return mean, log_variance
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return images (B, C, H, W) in [-1, 1] from codes z (B, z_dim) and classes y (B,)."""
+        return self.decoder(z, y)
 
 
 class BicycleDiscriminator(PictureDiscriminator):

@@ -15,6 +15,8 @@ from lgan.seeding import mix
 
 WIDTHS = ("ngf", "width")  # what networks call the channels of their first or last hidden layer
 
+INNER = ("translator", "decoder")  # what composites call the generator inside
+
 
 def noise_length(generator: nn.Module) -> int:
     """Return the length of the noise that a generator of classes takes."""
@@ -61,10 +63,10 @@ class NetworkFactory:
 
 
 def _narrowed(make: Callable[..., nn.Module], factor: float) -> Callable[..., nn.Module]:
-    """Return what makes a network of another width; of a composite, its translator's."""
+    """Return what makes a network of another width; of a composite, its generator's."""
     settings = make.keywords if isinstance(make, partial) else {}
-    if "translator" in settings:
-        return partial(make, translator=_narrowed(settings["translator"], factor))
+    if inner := [part for part in INNER if part in settings]:
+        return partial(make, **{part: _narrowed(settings[part], factor) for part in inner})
     known = inspect.signature(make).parameters  # with what a yaml file sets for defaults
     key = next((key for key in WIDTHS if key in known), "width")
     width = known[key].default if key in known else None

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.nn.modules.batchnorm import _BatchNorm
 
-Statistics = Literal["class", "batch"]
+Statistics = Literal["class", "batch", "none"]
 
 EPS = 1e-5
 LARGEST = 2**21
@@ -26,7 +26,8 @@ class ClassBatchNorm2d(nn.Module):
     Args:
         conditional: a scale (from 1) and an offset (from 0) per class, tables (K, C); otherwise one
             of each, shared, (C,). Rows of absent classes receive exactly zero gradient.
-        statistics: "class" or "batch" (mean and variance over the whole, mixed batch).
+        statistics: "class", "batch" (mean and variance over the whole, mixed batch), or "none"
+            (scales and offsets alone: an image depends on its own noise only).
     """
 
     def __init__(
@@ -45,6 +46,9 @@ class ClassBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Normalise x (B, C, H, W) of classes y (B,) int64; the shape stays."""
+        if self.statistics == "none":
+            scale, offset = self._affine(y)
+            return torch.addcmul(offset[..., None, None], x, scale[..., None, None])
         return self._by_class(x, y) if self.statistics == "class" else self._by_batch(x, y)
 
     def _by_class(self, x: Tensor, y: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from torch import Tensor, nn
 
 from lgan.data.tasks import TaskKind
+from lgan.networks.factory import NetworkFactory
 from lgan.seeding import Noise
 
 Batch = dict[str, Any]
@@ -23,8 +24,13 @@ class Objective(Generic[G, D]):
     name: ClassVar[str] = ""  # as in `objective=name`, for messages
     batch_multiple: ClassVar[int] = 1  # a process's share of a batch must be a multiple of this
     needs_pairs: ClassVar[bool] = False  # whether each input picture must have its target
+    autoencodes: ClassVar[bool] = False  # whether the generator learns from the pictures themselves
     turn: int = 0  # which of the task's steps of the discriminator this is; the method counts them
     varies: str = ""  # why a step is not the same work each time, on like batches; "": it is
+
+    def networks(self, factory: NetworkFactory) -> NetworkFactory:
+        """Return what builds the networks that the objective trains, by the data set's own."""
+        return factory
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
         """Raise if these plain networks do not fit; the generator is of the objective's kind."""
@@ -53,6 +59,10 @@ class Objective(Generic[G, D]):
     def generator_loss(self, generator: G, discriminator: D, batch: Batch, noise: Noise) -> Tensor:
         """Return the generator's loss, a scalar."""
         raise NotImplementedError
+
+    def reconstruct(self, generator: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+        """Return what the generator makes of pictures (B, C, H, W); without an encoder, these."""
+        return images
 
     def reset(self) -> None:
         """Forget what was gathered in a task; called when a new task starts."""

@@ -48,15 +48,15 @@ def build_method(
     made = make(config, "method", METHOD_KEYS)
     settings = dict(made.keywords)
     init_from = settings.pop("init_from", None)
-    networks = NetworkFactory(
+    objective, networks = make(config, "objective"), NetworkFactory(
         generator=make(config, "network.generator"),
         discriminator=make(config, "network.discriminator"),
         image_shape=image_shape, num_classes=num_classes, seed=config.seed,
         pretrained=read_checkpoints(init_from) if pretrained else (),
     )  # fmt: skip
     return made.func(
-        *made.args, **settings, networks=networks, seed=config.seed,
-        objective=make(config, "objective"), optimizer=make(config, "optimizer"),
+        *made.args, **settings, networks=objective.networks(networks), seed=config.seed,
+        objective=objective, optimizer=make(config, "optimizer"),
         rate_schedule=make(config, "training.rate_schedule"),
         test_mode=config.training.get("test_mode", "eval"),
     )  # fmt: skip

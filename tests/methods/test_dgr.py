@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +10,7 @@ from borders import begin, end
 from torch import nn
 
 from lgan.methods.dgr import DGR, assign_by_label
+from lgan.objectives.vae import VAE
 
 
 class Solver(nn.Linear):
@@ -97,3 +101,24 @@ def test_the_solver_is_stored_with_the_generator(make_method) -> None:
     method = second_task(make_method)
     sizes = [sum(p.numel() for p in m.parameters()) for m in (method.solver, method.generator)]
     assert method.parameter_counts()["stored"] == sum(sizes)
+
+
+def test_a_vae_learns_from_replays_too(make_method, networks, batch) -> None:
+    """A GAN's generator looks at no picture, new or replayed."""
+    shown: list[Any] = []
+
+    class Watched(VAE):
+        def generator_loss(self, generator, discriminator, batch, noise):
+            shown.append(batch)
+            return super().generator_loss(generator, discriminator, batch, noise)
+
+    objective = Watched()
+    method = DGR(
+        name="tiny", networks=objective.networks(networks), objective=objective, solver=Solver,
+        optimizer=partial(torch.optim.Adam, lr=1e-2),
+    )  # fmt: skip
+    method = begin(end(begin(method, 0, [(0, 1), (2, 3)])), 1)
+    assert [role for role, _ in method.schedule([batch])] == ["generator", "solver"]
+    method.loss("generator", batch).backward()
+    (full,) = shown
+    assert len(full["x"]) == 12 and (full["y"] == 0).all()

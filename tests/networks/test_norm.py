@@ -102,3 +102,11 @@ def test_autocast_does_not_round_the_statistics() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = norm(x, MIXED)
     assert torch.equal(inside, norm(x, MIXED))
+
+
+def test_without_statistics_an_image_depends_on_itself_alone() -> None:
+    norm = ClassBatchNorm2d(4, 6, statistics="none")
+    torch.nn.init.normal_(norm.scale)
+    x, y = torch.randn(3, 4, 2, 2), torch.tensor([0, 5, 0])
+    expected = norm.scale[y][..., None, None] * x + norm.offset[y][..., None, None]
+    torch.testing.assert_close(norm(x, y), expected)
