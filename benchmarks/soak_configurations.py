@@ -86,7 +86,7 @@ SETTLING = ("method.settle=0.4",)  # the last five steps: a checkpoint falls int
 OWN = {"ewc_gan": ("method.fisher_samples=8",), "dgm_w": SETTLING, "dgm_a": SETTLING}
 """What a method needs to be quick, and to have a checkpoint in each phase, besides its name."""
 DIGIT_METHODS = ("sft", "joint", "per_task", "ewc_gan", "dgr", "mergan_jtr", "mergan_ra", "dgm_w",
-                 "dgm_a", "joint_classifier", "rwalk_s")  # fmt: skip
+                 "dgm_a", "joint_classifier", "rwalk_s", "dual_memory")  # fmt: skip
 PAIRED_METHODS = ("full", "piggyback_gan", "piggyback_mask", "progressive", "lifelong_gan")
 THOROUGH = {"mergan_jtr": EVERY, "dgm_w": ("kill", "aimed"), "sft": ("kill", "collecting")}
 """Those on digits that meet more than random kills."""

@@ -27,7 +27,10 @@ class Learner(Protocol):
     total_steps: int
     stamp: dict[str, str]
     has_generator: bool
-    has_classifier: bool
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether `classify` tells all classes apart that have been learnt by now."""
 
     @property
     def draws_jointly(self) -> bool:
@@ -49,6 +52,12 @@ class Learner(Protocol):
 
     def classify(self, images: Tensor) -> Tensor:
         """Return class logits; only where there is a classifier."""
+
+    def classifier_of(self, task: int) -> Callable[[Tensor], Tensor] | None:
+        """Return what gives class logits once the task is told; None: nothing does."""
+
+    def learnt_at(self, task: int) -> int:
+        """Return the border since which the same network draws a task's images."""
 
     def parameter_counts(self) -> dict[str, int]:
         """Count parameters: trained, stored, discriminator, total."""

@@ -57,9 +57,8 @@ class EvaluateTasks(TaskCallback):
             return MethodSampler(method, evaluation_source(method, context.datamodule, self.seed))
 
         make_sampler = start if method.has_generator else None
-        values = self.evaluator.evaluate(
-            make_sampler, head, context.task, method.draws_jointly, method.other_heads
-        )
+        more = method.draws_jointly, method.other_heads, method.classifier_of
+        values = self.evaluator.evaluate(make_sampler, head, context.task, *more)
         context.record(evaluation_seconds=time.perf_counter() - began)
         context.record_values(values, self.evaluator.columns)
         context.references |= self.evaluator.references

@@ -45,10 +45,13 @@ class SequenceProgress(ProgressBar):
     def on_task_start(self, context: TaskContext) -> None:
         """Open the bar at the first task, and name the task."""
         data, hidden = context.datamodule, not (self._on and distributed.is_main())
-        tasks, steps = data.num_tasks, data.num_tasks * data.steps
+        tasks = data.num_tasks
+        # Of later tasks it is not known yet whether the method takes further steps.
+        steps = context.step + data.info.all_steps + (tasks - 1 - context.task) * data.steps
         if self._bar is None:
             self._bar = bar("", steps, initial=context.step, hidden=hidden)
             self._line = time.monotonic()
+        self._bar.total = steps
         if self._border:
             self._borders.append(time.monotonic() - self._border)
         self._context, self._first = context, None

@@ -45,7 +45,8 @@ class FixedNoiseSamples(TaskCallback):
     learnt{t}.pt, and of the tasks that `lgan.run.samples` tells uint8 images by class, task{t}.pt,
     and a row per class, task{t}.png; for pairs also targets.pt, uint8 (tasks, per_class, C, H, W).
     Adds to the record, for every task so far, a digest of its images in eval mode and how far they
-    have drifted since it was learnt: the same digest is a proof of exact retention.
+    have drifted since it was learnt: the same digest is a proof of exact retention. Where another
+    network draws a task's images from a later border on, drift is since then, learnt{j}_at{t}.pt.
     """
 
     reads: ClassVar[Reader] = "evaluation"
@@ -110,13 +111,14 @@ class FixedNoiseSamples(TaskCallback):
         return images.unflatten(0, (len(classes), self.per_class)).float().cpu()
 
     def _compare(self, drawn: list[Tensor], context: TaskContext, folder: Path) -> list[dict]:
-        stamp, path = context.method.stamp, folder / f"learnt{context.task}.pt"
-        # What was learnt stays when a border is measured again.
-        if not context.former or not path.exists():
-            self._write(path, stamp, images=drawn[-1])
-        found = []
+        stamp, found = context.method.stamp, []
         for task, now in enumerate(drawn):
-            then = self._learnt(folder, task, stamp)
+            since = context.method.learnt_at(task)
+            path = folder / (f"learnt{task}" + f"_at{since}" * (since > task) + ".pt")
+            # What was learnt stays when a border is measured again.
+            if since == context.task and not (context.former and path.exists()):
+                self._write(path, stamp, images=now)
+            then = self._learnt(path, task, stamp)
             drift = torch.tensor(torch.nan) if then is None else (now - then).abs()
             same = then is not None and digest(now) == digest(then)
             entry = {"max_drift": float(drift.max()), "mean_drift": float(drift.mean())}
@@ -124,13 +126,13 @@ class FixedNoiseSamples(TaskCallback):
         return found
 
     @staticmethod
-    def _learnt(folder: Path, task: int, stamp: Stamp) -> Tensor | None:
+    def _learnt(path: Path, task: int, stamp: Stamp) -> Tensor | None:
         """Return what a task showed when it was learnt; None, and a warning, where that is lost."""
-        path = folder / f"learnt{task}.pt"
         try:
             if path.exists():
                 return load_stamped(path, stamp)["images"]
-            older = load_stamped(folder / "learnt.pt", stamp)["images"]  # of earlier lgans: all
+            # Of earlier lgans: all tasks in one.
+            older = load_stamped(path.with_name("learnt.pt"), stamp)["images"]
             return older[task] if task < len(older) else None
         except (DamagedFileError, FileNotFoundError):
             warn(f"{path} is damaged or gone: how far task {task} has drifted is not known.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -175,8 +176,16 @@ class TaskSequenceDataModule(L.LightningDataModule):
             raise TaskAccessError("no task is open: call open(t) before asking for its data.")
         return self._info
 
-    def open(self, index: int, cumulative: bool = False) -> TaskInfo:
-        """Open the door to task `index` alone, or, `cumulative` (joint training), to 0 .. index."""
+    def open(
+        self,
+        index: int,
+        cumulative: bool = False,
+        further: Callable[[TaskInfo], int] = lambda _: 0,
+    ) -> TaskInfo:
+        """Open the door to task `index` alone, or, `cumulative` (joint training), to 0 .. index.
+
+        `further` says how many steps a method takes behind those that are set.
+        """
         task, trained = self.sequence[index], self._trained
         if trained not in (None, index):
             raise TaskAccessError(f"task {index} cannot be opened while task {trained} is trained.")
@@ -184,7 +193,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
         images = self._loaded[0].train.of_classes(classes)
         plan = tuple(t.classes for t in self.tasks)
         numbers = self.steps, self.batch_size, self.draws
-        self._info = TaskInfo(index, plan, *numbers, images, self.rows_in(index))
+        info = TaskInfo(index, plan, *numbers, images, self.rows_in(index))
+        self._info = replace(info, further_steps=further(info))
         self._loader = None
         by: Reader = "cumulative" if cumulative else "task"
         tasks = range(0 if cumulative else index, index + 1)
@@ -224,7 +234,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         if self.trainer:
             # Batches are then indexed where they are used, and nothing is copied per step.
             images = images.to(self.trainer.strategy.root_device)
-        settings = (images, info.batch_size, info.draws, info.steps, self.seed, info.index)
+        settings = (images, info.batch_size, info.draws, info.all_steps, self.seed, info.index)
         whole, streaming = self._loaders
         if images.in_files:
             self._loader = streaming(*settings, *self._place(), self._num_workers)

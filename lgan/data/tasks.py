@@ -34,6 +34,12 @@ class TaskInfo:
     # (`lgan.data.pairs`) where a task is a translation.
     images: Images
     num_classes: int  # rows that networks have for classes in this task
+    further_steps: int = 0  # that the method asked for, behind the others
+
+    @property
+    def all_steps(self) -> int:
+        """The task's steps, further ones included."""
+        return self.steps + self.further_steps
 
     @property
     def classes(self) -> tuple[int, ...]:

@@ -77,7 +77,6 @@ class LifelongGAN(Growing, Declared):
         self.generator = networks.build_generator() if self.has_generator else nn.Identity()
         self.discriminator = networks.build_discriminator()
         check_fit(self, objective, self.generator, self.discriminator)
-        self.has_classifier = self.classifies and objective.task_kind == "classes"
         told = self.generator if isinstance(self.generator, Translator) else Translator()
         self.code_length, self.directions = told.code_length, tuple(told.halves)
         self.noise_rows = 1  # that `generate` takes per image
@@ -95,6 +94,10 @@ class LifelongGAN(Growing, Declared):
     def players(self) -> dict[str, nn.Module]:
         """The networks that are trained, by name; each has an optimizer of its own."""
         return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def further_steps(self, info: TaskInfo) -> int:
+        """Return how many steps a task takes behind those that are set, as it is opened."""
+        return 0
 
     def begin_task(self, info: TaskInfo) -> None:
         """Make ready for a task, before optimizers and strategy see the parameters.
@@ -182,6 +185,19 @@ class LifelongGAN(Growing, Declared):
         """Further classifiers like `classify`, by name; their accuracies are told beside its."""
         return {}
 
+    @property
+    def has_classifier(self) -> bool:
+        """Whether `classify` tells all classes apart that have been learnt by now."""
+        return self.classifies and self.objective.task_kind == "classes"
+
+    def classifier_of(self, task: int) -> Callable[[Tensor], Tensor] | None:
+        """Return what gives class logits as `classify` does, once the task is told; None: none."""
+        return None
+
+    def learnt_at(self, task: int) -> int:
+        """Return the border since which the same network draws a task's images."""
+        return task
+
     def parameter_counts(self) -> dict[str, int]:
         """Count numbers, as a task's end finds them.
 
@@ -228,7 +244,7 @@ class LifelongGAN(Growing, Declared):
             data = cast(Any, self.trainer).datamodule
             if data is None:
                 raise RunError("fit needs datamodule=...; it trains one of its tasks.")
-            info = data.open(data.opened or 0, self.cumulative_data)
+            info = data.open(data.opened or 0, self.cumulative_data, self.further_steps)
             self._announce("on_task_start", info)
             self.begin_task(info)
 
@@ -289,7 +305,7 @@ class LifelongGAN(Growing, Declared):
                 self.manual_backward(loss)
                 optimizers[player].step()
             losses[role] = loss.detach()
-            self.objective.turn += role == "discriminator"
+            self.objective.turn += role.endswith("discriminator")
         return losses
 
     def _set_learning_rates(self) -> None:

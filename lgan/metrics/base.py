@@ -10,7 +10,8 @@ from lgan.errors import ConfigError
 from lgan.metrics.evidence import Evidence
 from lgan.run.columns import Column
 
-Need = Literal["generated", "head", "classifier", "features", "pairs"]  # `head`: the method's own
+# `head`: the method's own classifier; `head_of`: one that is told the task.
+Need = Literal["generated", "head", "head_of", "classifier", "features", "pairs"]
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Everything that is measured on tasks 0..t after training task t, by a list of metrics."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -95,11 +95,12 @@ class Evaluator(Reference):
         task: int,
         jointly: bool = True,
         other_heads: Mapping[str, Head] = NOTHING,
+        head_of: Callable[[int], Head | None] = lambda _: None,
     ) -> Values:
         """Measure tasks 0..task; see `Evidence` for the arguments."""
         if not self.references:
             raise RunError("Evaluator.prepare must be called before Evaluator.evaluate.")
-        evidence = Evidence(self, task, make_sampler, head, jointly, other_heads)
+        evidence = Evidence(self, task, make_sampler, head, jointly, other_heads, head_of)
         values = Values([{} for _ in evidence.tasks])
         blind = [t for t in self.blind if t <= task]
         for metric in self.metrics if len(blind) <= task else ():

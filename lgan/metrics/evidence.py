@@ -31,6 +31,7 @@ class Evidence:
     head: Head | None  # the method's own classifier
     jointly: bool = True  # whether an image depends on what else its call draws
     other_heads: Mapping[str, Head] = field(default_factory=dict)  # further ones, by name
+    head_of: Callable[[int], Head | None] = lambda _: None  # the same, of a task that is told
 
     def __post_init__(self) -> None:
         self.tasks = self.evaluator.tasks[: self.task + 1]  # the classes of each so far
@@ -40,7 +41,7 @@ class Evidence:
         """Return whether something that a metric needs is there."""
         if need == "pairs":
             return self.evaluator.data.paired
-        there = {"generated": self.make_sampler, "head": self.head,
+        there = {"generated": self.make_sampler, "head": self.head, "head_of": self.head_of(0),
                  "features": self.evaluator.make_extractor}  # fmt: skip
         return there.get(need, True) is not None
 

@@ -14,8 +14,7 @@ from lgan.networks.pretrained import Pretrained, initialise
 from lgan.seeding import mix
 
 WIDTHS = ("ngf", "width")  # what networks call the channels of their first or last hidden layer
-
-INNER = ("translator", "decoder")  # what composites call the generator inside
+INNER = ("translator", "decoder", "told")  # what composites call the generator inside
 
 
 def noise_length(generator: nn.Module) -> int:
@@ -38,11 +37,14 @@ class NetworkFactory:
     seed: int = 0
     pretrained: tuple[Pretrained, ...] = ()  # what the first task's generator starts with
 
-    def scaled(self, factor: float) -> Self:
-        """Return a factory whose generators are `factor` times as wide."""
+    def scaled(self, factor: float, *roles: str) -> Self:
+        """Return a factory whose generators, or networks of `roles`, are `factor` times as wide."""
         if factor == 1:
             return self
-        return replace(self, generator=_narrowed(self.generator, factor))
+        wide: dict[str, Any] = {
+            role: _narrowed(getattr(self, role), factor, role) for role in roles or ("generator",)
+        }
+        return replace(self, **wide)
 
     def build_generator(self, task: int = 0) -> nn.Module:
         """Return a fresh generator; `task` picks its initial weights."""
@@ -62,17 +64,19 @@ class NetworkFactory:
             return network(self.image_shape, self.num_classes)
 
 
-def _narrowed(make: Callable[..., nn.Module], factor: float) -> Callable[..., nn.Module]:
+def _narrowed(make: Callable[..., nn.Module], factor: float, role: str) -> Callable[..., nn.Module]:
     """Return what makes a network of another width; of a composite, its generator's."""
     settings = make.keywords if isinstance(make, partial) else {}
-    if inner := [part for part in INNER if part in settings]:
-        return partial(make, **{part: _narrowed(settings[part], factor) for part in inner})
+    inner = [part for part in INNER if part in settings]
+    if inner:
+        inner += ["encoder"] * ("decoder" in inner)
+        return partial(make, **{part: _narrowed(settings[part], factor, role) for part in inner})
     known = inspect.signature(make).parameters  # with what a yaml file sets for defaults
     key = next((key for key in WIDTHS if key in known), "width")
     width = known[key].default if key in known else None
     if not isinstance(width, int) or width * factor != int(width * factor):
         raise ConfigError(
-            f"method.width={factor} does not make a whole number of network.generator.{key}="
+            f"method.width={factor} does not make a whole number of network.{role}.{key}="
             f"{width}; choose another share or network."
         )
     return partial(make, **{key: int(width * factor)})

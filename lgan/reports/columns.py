@@ -38,6 +38,8 @@ COSTS = (
              form="count", rank=rank)
       for name, better, rank in (
           ("trained", None, None), ("added", None, None), ("stored", LOWER, 3))),
+    Column("parameters_peak", "parameters stored at most, asleep", "row.parameters.peak", LOWER,
+           form="count", rank=3),
     Column("parameters_share", "stored / (T × Full), %",
            "row.parameters.stored / parameters.full", LOWER, 1, "percent", rank=4),
     *(Column(key, title, f"row.{of}", form="count", rank=None) for key, title, of in (

@@ -88,7 +88,7 @@ class SequenceRunner:
         # Lightning takes the networks to the device for the fit only; borders need it too.
         method.to(trainer.strategy.root_device)
 
-        info = self.datamodule.open(task, method.cumulative_data)
+        info = self.datamodule.open(task, method.cumulative_data, method.further_steps)
         context = self._context(method, task)
         announce("on_task_start", [*own, *others], context)  # make room, then prepare
         method.begin_task(info)
@@ -134,15 +134,16 @@ class SequenceRunner:
         rewind(self.loggers, found.total_steps if found else self.method.total_steps)
         resume = str(found.path) if found else None
         trainer.fit(self.method, datamodule=self.datamodule, ckpt_path=resume, weights_only=True)
-        if trainer.interrupted or self.method.step < self.datamodule.steps:
+        steps = self.datamodule.info.all_steps
+        if trainer.interrupted or self.method.step < steps:
             raise RunError(
                 f"training stopped at task {task}, step {self.method.step} of "
-                f"{self.datamodule.steps}; start the same command again to go on."
+                f"{steps}; start the same command again to go on."
             )
 
     def _found(self, task: int) -> checkpoints.Inside | None:
         return checkpoints.find(
-            self.folder, task, self.datamodule.steps, self.record.stamp, self._say
+            self.folder, task, self.datamodule.info.all_steps, self.record.stamp, self._say
         )
 
     def _measure_again(self) -> None:

@@ -26,9 +26,10 @@ def context(task: int = 0, tasks: int = 2, steps: int = 100) -> Any:
     data = SimpleNamespace(
         num_tasks=tasks, steps=steps, class_names="ab",
         sequence=SimpleNamespace(tasks=[SimpleNamespace(classes=(t,)) for t in range(tasks)]),
+        info=SimpleNamespace(all_steps=steps),
     )  # fmt: skip
     method = SimpleNamespace(name="sft")
-    return SimpleNamespace(datamodule=data, method=method, step=0, task=task, summary={})
+    return SimpleNamespace(datamodule=data, method=method, step=task * steps, task=task, summary={})
 
 
 @pytest.mark.parametrize("shown", [True, False])
@@ -42,7 +43,7 @@ def test_it_is_switched_off_and_on_as_lightnings(monkeypatch, shown: bool) -> No
     if shown:
         shows.enable()
     shows.on_task_start(context())
-    assert asked == [not shown]
+    assert asked == [not shown] and silent.total == 200
 
 
 def test_it_shows_each_loss_by_its_first_letter_and_goes_where_training_is() -> None:

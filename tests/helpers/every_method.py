@@ -45,9 +45,11 @@ FAMILIES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "mergan_ra preset=paper", "dgm_w", "dgm_w method.real_ratio=0.1", "dgm_a", "rwalk_s",
         "dgm_a method.replay=per_class", "dgm_a method.replay_source=set method.drawn_share=0.5",
         "icarl",
+        "dual_memory method.n_stm=1 training.critic_steps=1",
     )),
     "hinge": ((*DIGITS, "objective=acgan_hinge"), ("mergan_jtr",)),
     "least squares": ((*DIGITS, "objective=acgan_lsgan"), ("mergan_ra",)),
+    "vae": ((*DIGITS, "objective=vae"), ("dual_memory method.n_stm=1 training.critic_steps=1",)),
     "cross entropy": ((*DIGITS, "objective=acgan_bce"), ("dgr",)),
     "pix2pix": (UNET, (
         "ewc_gan " + FISHER, "mergan_ra", "piggyback_gan", "piggyback_mask", "progressive",
@@ -82,6 +84,8 @@ WHOLE = [
     "classes: mergan_ra preset=paper", "classes: dgm_a method.replay=per_class",
     "classes: dgm_a method.replay_source=set method.drawn_share=0.5", "cross entropy: dgr",
     "classes: icarl", "classes: rwalk_s",
+    "classes: dual_memory method.n_stm=1 training.critic_steps=1",
+    "vae: dual_memory method.n_stm=1 training.critic_steps=1",
     "pix2pix: mergan_ra", "pix2pix: piggyback_gan", "pix2pix: piggyback_mask",
     "bicyclegan: progressive", "bicyclegan: lifelong_gan", "cyclegan: mergan_ra",
 ]  # fmt: skip

@@ -37,6 +37,7 @@ METHODS = {
     "digits": (DIGITS, (
         "sft", "mergan_jtr", "dgm_a", "ewc_gan method.fisher_samples=4" + GROW, "mergan_ra" + GROW,
         "dgr" + GROW, "dgm_w" + GROW, "piggyback_gan" + GROW,
+        "dual_memory method.n_stm=1" + GROW,
     )),
     "photos": (RESNET, (
         "full", "piggyback_gan", "piggyback_mask", "progressive", "sft_heads", "lifelong_gan",

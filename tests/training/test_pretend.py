@@ -124,7 +124,7 @@ def test_every_method_and_objective(name: str, configure, steps: Steps) -> None:
     """Two tasks, their borders and samples; what a step needs stands ready on the device."""
     folder = train(configure(*CASES[name], *ON_DEVICE, *NO_LOOKS, "training.steps=3"))
     record = RunRecord.load(folder)
-    assert record.complete and steps.crossed.keys() == {(t, s) for t in (0, 1) for s in (2, 3)}
+    assert record.complete and steps.crossed.keys() >= {(t, s) for t in (0, 1) for s in (2, 3)}
     if name in EXACT:
         assert record.rows[-1]["retention"][0]["exact"]
     assert [event for events in steps.crossed.values() for event in events] == []
