@@ -38,7 +38,6 @@ def summarise(
         "budget_why": config.get("budget_why"),
         "parameters": method.parameter_counts()["total"],
         "device": device(config),
-        "processes": world(),
         "tags": plain(config.get("tags") or []),
     }
 
@@ -46,7 +45,9 @@ def summarise(
 def device(config: DictConfig) -> str:
     """Return where networks are trained, in words."""
     cpu = config.trainer.accelerator == "cpu" or not torch.cuda.is_available()
-    return f"CPU ({torch.get_num_threads()} threads)" if cpu else torch.cuda.get_device_name()
+    several = f", {world()} processes" if world() > 1 else ""
+    place = f"CPU, {torch.get_num_threads()} threads" if cpu else torch.cuda.get_device_name()
+    return place.replace("CPU, 1 threads", "CPU, 1 thread") + several
 
 
 def lines(facts: dict[str, Any], folder: RunFolder) -> list[str]:
@@ -62,8 +63,8 @@ def lines(facts: dict[str, Any], folder: RunFolder) -> list[str]:
         ("pictures", f"{shape}, {colours}, for the networks{_found(facts['found'])}"),
         *_left_out(facts["found"]),
         *([("repeated", _counted(facts["repeated"]))] if facts["repeated"] else []),
-        ("steps", f"{facts['steps']:,} of each task, {total:,} in all, {facts['batch_size']} "
-         "pictures in a batch"),
+        ("steps", f"{facts['steps']:,} of each task, {total:,} in all, in batches of "
+         f"{facts['batch_size']}"),
         ("budget", f"{facts['budget']}" + (f" (budget=auto: {why})" if why else "")),
         ("trained on", f"{facts['device']}, {facts['parameters']:,} parameters"),
         ("goes to", str(folder.path)),

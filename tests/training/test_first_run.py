@@ -89,7 +89,7 @@ def test_an_own_folder_as_it_comes(own: Path, tmp_path: Path, capsys) -> None:
         "  left out   train/zwei/Thumbs.db: no picture by its name",
         "             train/zwei/kaputt.jpg: no picture inside",
         "  repeated   to fill a batch: Nüsse & Kerne (2), zwei (1), Äpfel rot (6)",
-        "  steps      2 of each task, 6 in all, 64 pictures in a batch",
+        "  steps      2 of each task, 6 in all, in batches of 64",
         f"  goes to    {folder}",
     ):
         assert line in said.splitlines(), said
