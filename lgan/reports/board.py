@@ -147,8 +147,8 @@ def _number(column: TableColumn, value: float, sign: str = "") -> str:
     if math.isnan(value):
         return NONE
     if column.form == "count":
-        return f"{value:{sign},.0f}"
-    return f"{100 * value if column.form == 'percent' else value:{sign}.{column.digits}f}"
+        return f"{value:{sign}z,.0f}"
+    return f"{100 * value if column.form == 'percent' else value:{sign}z.{column.digits}f}"
 
 
 def _notes(plan: Plan, outcomes: Outcomes) -> list[str]:

@@ -6,10 +6,13 @@ import copy
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image, ImageColor
 
 from lgan.errors import ConfigError
+from lgan.reports.figures import COLOURS
 from lgan.reports.paper import Outcome, Plan
 from lgan.reports.paper_file import PaperTable
 from lgan.reports.paper_render import publish
@@ -140,7 +143,10 @@ def test_layout(board_file: Path, tmp_path: Path, plain_record: RunRecord) -> No
     ]
     assert spreads[1][1:] == ["1.4", "0.0", "1.0"] and spreads[2][1:] == ["0.0", "7.1", "0.0"]
     assert "Class order natural: " in text and "natural, dgr: failed: why" in text
-    assert "](board-stored.png)" in text and (tmp_path / "board-stored.png").stat().st_size > 1000
+    assert "](board-stored.png)" in text
+    picture = np.asarray(Image.open(tmp_path / "board-stored.png").convert("RGB"))[:, :500]
+    for colour in COLOURS[:2]:  # of both methods with runs, inside of the axes
+        assert (picture == ImageColor.getrgb(colour)).all(axis=2).sum() > 30, colour
 
 
 def test_a_board_names_methods_of_its_own(board_file: Path) -> None:
