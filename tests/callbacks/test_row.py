@@ -31,7 +31,7 @@ class Measuring(TaskCallback):
 def context() -> TaskContext:
     method = SimpleNamespace(
         total_steps=7, has_generator=False, has_classifier=False, device="cpu",
-        draws_jointly=False,
+        draws_jointly=False, other_heads={}, classifier_of=lambda _: None,
         eval=lambda: None, parameter_counts=lambda: {"trained": 3},
     )  # fmt: skip
     return TaskContext(method, SimpleNamespace(reading=lambda _: nullcontext()), 1, Path())

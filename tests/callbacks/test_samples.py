@@ -28,6 +28,10 @@ class Shifting(nn.Module):
         self.generator = SimpleNamespace(z_dim=2)
         self.shift = 0.0
         self.stamp: dict[str, str] = {}
+        self.moved: dict[int, int] = {}  # tasks that another network draws from a border on
+
+    def learnt_at(self, task: int) -> int:
+        return self.moved.get(task, task)
 
     def generate(self, z, labels):
         return torch.tanh(z)[:, None, None, :] * 0.5 + self.shift
@@ -64,6 +68,16 @@ def test_drift_counts_from_when_a_task_was_learnt(tmp_path) -> None:
         rows = end_of(task, method, tmp_path, tasks=3).row["retention"]
         drifts.append([round(row["max_drift"], 4) for row in rows])
     assert drifts == [[0.0], [0.25, 0.0], [0.5, 0.25, 0.0]]
+
+
+def test_drift_starts_anew_where_another_network_draws(tmp_path) -> None:
+    """Measured again later, the first border's images are still compared with its own."""
+    method, drifts = Shifting(), []
+    for task, shift, moved in ((0, 0.0, {}), (1, 0.25, {0: 1}), (2, 0.5, {0: 1}), (0, 0.0, {})):
+        method.shift, method.moved = shift, moved
+        rows = end_of(task, method, tmp_path, tasks=3).row["retention"]
+        drifts.append([round(row["max_drift"], 4) for row in rows])
+    assert drifts == [[0.0], [0.0, 0.0], [0.25, 0.25, 0.0], [0.0]]
 
 
 @pytest.mark.parametrize("harm", ["truncated", "gone"])
