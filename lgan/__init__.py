@@ -15,6 +15,8 @@ __all__ = ["Run", "load", "results", "train"]
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (their types stand in __init__.pyi)
     """Import what is asked for: `import lgan` itself shall cost nothing, and tables no torch."""
+    if name == "plot":
+        return import_module("lgan.plot")
     if name not in __all__:
         raise AttributeError(f"module 'lgan' has no attribute '{name}'")
     return getattr(import_module("lgan.reports.frame" if name == "results" else "lgan.api"), name)

@@ -26,6 +26,7 @@ from lgan.launch.compose import compose_run
 from lgan.launch.extension import compose_extension
 from lgan.launch.job import run_job
 from lgan.methods.base import LifelongGAN
+from lgan.plot import RunPlot
 from lgan.redaction import redacted
 from lgan.reports.frame import tidy
 from lgan.reports.paper import quote
@@ -116,6 +117,14 @@ class Run:
     def results(self) -> pd.DataFrame:
         """What the run has measured so far, as `lgan.results` of many."""
         return tidy([(self.folder, self.record)])
+
+    @property
+    def plot(self) -> RunPlot:
+        """Figures of the run, of matplotlib: `matrix()`, `curves()` and `samples()`.
+
+        >>> figure = run.plot.matrix("accuracy_generated")
+        """
+        return RunPlot(self.folder, self.record)
 
     def generate(
         self,

@@ -17,7 +17,7 @@ FLOORS = (
     ("layers", "objectives", "run"),
     ("metrics",),
     ("callbacks", "reports"),
-    ("methods",),
+    ("methods", "plot"),
     ("training",),
     ("launch", "inference"),
     ("api",),

@@ -38,12 +38,16 @@ def is_whole(path: Path) -> bool:
     return True
 
 
+REAL = 4  # pictures of a class that are kept to compare with
+
+
 class FixedNoiseSamples(TaskCallback):
     """After each task, draw `per_class` images of every class so far from noise fixed by `seed`.
 
     Writes to `samples/` noise.pt (of translations uint8 test inputs), per task t its own images
     learnt{t}.pt, and of the tasks that `lgan.run.samples` tells uint8 images by class, task{t}.pt,
-    and a row per class, task{t}.png; for pairs also targets.pt, uint8 (tasks, per_class, C, H, W).
+    and a row per class, task{t}.png; for pairs also targets.pt, uint8 (tasks, per_class, C, H, W),
+    of classes `real` test pictures to show beside them in real.pt, uint8 (classes, 4, C, H, W).
     Adds to the record, for every task so far, a digest of its images in eval mode and how far they
     have drifted since it was learnt: the same digest is a proof of exact retention. Where another
     network draws a task's images from a later border on, drift is since then, learnt{j}_at{t}.pt.
@@ -66,6 +70,7 @@ class FixedNoiseSamples(TaskCallback):
         drawn = distributed.spread(lambda task: self._draw(method, noise, task.classes), tasks)
         if distributed.is_main():
             self._save_targets(context.datamodule, folder, method.stamp)
+            self._save_real(context, folder)
             context.record(retention=self._compare(drawn, context, folder))
             self._save(drawn, context, folder)
 
@@ -104,6 +109,19 @@ class FixedNoiseSamples(TaskCallback):
         tests = map(datamodule.test_images, range(len(datamodule.sequence)))
         targets = [t.take(torch.arange(self.per_class) % len(t)).cpu() for t in tests]
         self._write(path, stamp, targets=torch.stack(targets))
+
+    def _save_real(self, context: TaskContext, folder: Path) -> None:
+        """Keep first test pictures of the task's classes, which reports show beside drawn ones."""
+        path, data, stamp = folder / "real.pt", context.datamodule, context.method.stamp
+        if data.task_kind == "pictures":
+            return
+        known = load_stamped(path, stamp) if is_whole(path) else {"classes": [], "real": []}
+        new = [c for c in data.sequence.tasks[context.task].classes if c not in known["classes"]]
+        tests = [data.test_images(context.task).of_classes([c]) for c in new]
+        if tests and all(map(len, tests)):
+            taken = [test.take(torch.arange(REAL) % len(test)).cpu() for test in tests]
+            real = torch.stack([*known["real"], *taken])
+            self._write(path, stamp, classes=[*known["classes"], *new], real=real)
 
     def _draw(self, method: Learner, noise: Tensor, classes: tuple[int, ...]) -> Tensor:
         labels = torch.tensor(classes, device=noise.device).repeat_interleave(self.per_class)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -146,10 +146,15 @@ def _known_metrics() -> list[type[Metric]]:
     return [AccuracyGenerated, AccuracySingleHead, AccuracyReverse, FID, PairedDistances, Diversity]
 
 
-def matrix_metrics(record: RunRecord) -> list[str]:
-    """Names of the metrics whose result matrices the report shows, in alphabetical order."""
-    wanted = {c.family or c.of.partition(".")[2] for c in declared(record) if c.matrix}
-    return sorted({name for each in wanted for name in fnmatch.filter(record.metric_names(), each)})
+def matrix_metrics(records: Iterable[RunRecord]) -> dict[str, Column]:
+    """The metrics whose result matrices the report shows, with a column of each, by rank."""
+    found: dict[str, Column] = {}
+    for record in records:
+        for column in (c for c in declared(record) if c.matrix):
+            pattern = column.family or column.of.partition(".")[2]
+            for name in sorted(fnmatch.filter(record.metric_names(), pattern)):
+                found.setdefault(name, column)
+    return dict(sorted(found.items(), key=lambda item: item[1].rank or math.inf))
 
 
 def _of_family(

@@ -15,8 +15,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import PercentFormatter
 
 from lgan.reports.collect import Group, judges
+from lgan.reports.columns import matrix_metrics
 from lgan.run.columns import TRUSTED
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -27,13 +29,20 @@ MANY = 10  # with more tasks markers are sparse, and lines are named at their en
 LINE_HEIGHT = 0.17  # inches of a line of small print
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows, also without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
 class TaskLines:
     """A panel of lines over the tasks, named beside it; a `share` goes from 0 to 1."""
 
     def __init__(
         self, label: str, share: bool = False, size: tuple[float, float] = (7.5, 4.2)
     ) -> None:
-        self.figure = Figure(figsize=size, layout="constrained")
+        self.figure = ShownFigure(figsize=size, layout="constrained")
         self.axes = self.figure.add_subplot()
         self.axes.set_ylabel(label)
         if share:
@@ -59,8 +68,19 @@ class TaskLines:
         self.axes.plot(steps, values, color=colour, label=shown, **style)
         return colour
 
+    def add_band(self, mean: np.ndarray, sd: np.ndarray | None, label: str) -> None:
+        """Draw means from task 0 on, and a band of ± `sd` around them."""
+        colour = self.add(mean, label)
+        if sd is not None:
+            self.axes.fill_between(np.arange(len(mean)), mean - sd, mean + sd, color=colour,
+                                   alpha=0.15, linewidth=0)  # fmt: skip
+
     def png(self, label: str = "after training task", note: str = "") -> bytes | None:
         """Draw the figure, a note below; None if it has no lines."""
+        return png(figure) if (figure := self.figure_of(label, note)) else None
+
+    def figure_of(self, label: str = "after training task", note: str = "") -> Figure | None:
+        """Return the figure with names and axes, a note below; None if it has no lines."""
         if not self.lines:
             return None
         task_axis(self.axes, self.tasks)
@@ -73,7 +93,7 @@ class TaskLines:
             _label_ends(self.axes, self.figure.get_figheight())
         else:
             self.figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-        return png(self.figure, note)
+        return noted(self.figure, note)
 
 
 def mean_matrix(group: Group, metric: str) -> np.ndarray:
@@ -92,24 +112,24 @@ def _matrices(group: Group, metric: str) -> np.ndarray:
     return stack
 
 
+def mean_curve(group: Group, metric: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """The mean over the tasks seen so far (T,): its mean over seeds, its deviation of several."""
+    matrices = _matrices(group, metric)
+    curves = np.array([[row[: t + 1].mean() for t, row in enumerate(m)] for m in matrices])
+    return mean_of_known(curves), curves.std(axis=0, ddof=1) if len(curves) > 1 else None
+
+
 def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> bytes | None:
     """The mean over the tasks seen so far: a line per method that has the metric, band ±1 sd."""
     chart = TaskLines(f"mean {metric} of tasks seen", is_share(metric))
     for group in groups:
         if metric not in group.first.metric_names():
             continue
-        matrices = _matrices(group, metric)
-        curves = np.array([[row[: t + 1].mean() for t, row in enumerate(m)] for m in matrices])
-        mean = mean_of_known(curves)
-        colour = chart.add(mean, group.label)
-        if len(curves) > 1:
-            sd, steps = curves.std(axis=0, ddof=1), np.arange(len(mean))
-            chart.axes.fill_between(steps, mean - sd, mean + sd, color=colour, alpha=0.15,
-                                    linewidth=0)  # fmt: skip
+        chart.add_band(*mean_curve(group, metric), group.label)
     return chart.png(note=judge_note(groups, metric))
 
 
-def task_curves(group: Group, metric: str = "accuracy_generated") -> bytes | None:
+def curves_figure(group: Group, metric: str) -> Figure:
     """Forgetting curves of one method: each task's value from when it was learnt to the end."""
     matrix = mean_matrix(group, metric)
     chart, size = TaskLines(metric, is_share(metric), (5.2, 3.4)), len(matrix)
@@ -122,29 +142,42 @@ def task_curves(group: Group, metric: str = "accuracy_generated") -> bytes | Non
             line.set(linewidth=0.8, marker="")
         chart.axes.scatter(range(size), matrix.diagonal(), s=3, c=colours)
         scale = ScalarMappable(Normalize(0, size - 1), ListedColormap(colours))
-        chart.figure.colorbar(scale, ax=chart.axes, ticks=_ticks(size), label="task")
-    return chart.png(note=judge_note([group], metric))
+        chart.figure.colorbar(scale, ax=chart.axes, ticks=ticks_of(size), label="task")
+    return chart.figure_of(note=judge_note([group], metric)) or chart.figure
 
 
 def matrix_heatmap(group: Group, metric: str) -> bytes:
-    """The result matrix: rows = after training task t, columns = measured on task j."""
+    """The figure of `matrix_figure`."""
+    return png(matrix_figure(group, metric))
+
+
+def matrix_figure(group: Group, metric: str) -> Figure:
+    """The result matrix: rows = after training task t, columns = measured on task j.
+
+    Bright is good in every one, whether higher or lower values are.
+    """
     matrix = mean_matrix(group, metric)
     size, known = len(matrix), matrix[~np.isnan(matrix)]
     side = min(9.0, 1.8 + 0.5 * size)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    figure = ShownFigure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot(xlabel="measured on task", ylabel="after training task")
     whole = is_share(metric) or not len(known)
     norm = Normalize(0.0, 1.0) if whole else Normalize(known.min(), known.max())
-    image = axes.imshow(matrix, cmap="viridis", interpolation="nearest", norm=norm)
-    figure.colorbar(image, ax=axes, shrink=0.8)
+    column = matrix_metrics([group.first]).get(metric)
+    lower = column is not None and column.better == "lower"
+    colours = "viridis_r" if lower else "viridis"
+    image = axes.imshow(matrix, cmap=colours, interpolation="nearest", norm=norm)
+    unit = PercentFormatter(1.0) if is_share(metric) else None
+    label = f"{metric}{', lower is better' if lower else ''}"
+    figure.colorbar(image, ax=axes, shrink=0.8, format=unit, label=label)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_ticks(_ticks(size))
+        axis.set_ticks(ticks_of(size))
     for (t, j), value in np.ndenumerate(matrix) if size <= MAX_TICKS else ():
         if not math.isnan(value):
-            colour = "black" if norm(value) > 0.6 else "white"
+            colour = "black" if (1 - norm(value) if lower else norm(value)) > 0.6 else "white"
             text = f"{value * 100:.0f}" if is_share(metric) else f"{value:.3g}"
             axes.text(j, t, text, ha="center", va="center", color=colour, fontsize=8)
-    return png(figure, judge_note([group], metric))
+    return noted(figure, judge_note([group], metric))
 
 
 def judge_note(groups: Sequence[Group], metric: str) -> str:
@@ -157,10 +190,16 @@ def judge_note(groups: Sequence[Group], metric: str) -> str:
     return f"WARNING: {note} only: this means little" if known[0] < TRUSTED else note.capitalize()
 
 
-def png(figure: Figure, note: str = "") -> bytes:
-    """Draw a figure, with a note below."""
+def noted(figure: Figure, note: str) -> Figure:
+    """Write a note below a figure, which is returned."""
     if note:
         figure.supxlabel(textwrap.fill(note, int(16 * figure.get_figwidth())), fontsize=7)
+    return figure
+
+
+def png(figure: Figure, note: str = "") -> bytes:
+    """Draw a figure, with a note below."""
+    noted(figure, note)
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream)
     return stream.getvalue()
@@ -178,7 +217,7 @@ def mean_of_known(values: np.ndarray) -> np.ndarray:
 
 def task_axis(axes: Axes, size: int) -> None:
     """Name the horizontal axis after `size` tasks, from 0; of many, leave few markers on lines."""
-    axes.set_xticks(_ticks(size))
+    axes.set_xticks(ticks_of(size))
     axes.set_xlabel("after training task")
     every = math.ceil(size / MANY)
     marked = [line for line in axes.lines if line.get_marker() not in ("", "None", None)]
@@ -222,7 +261,7 @@ def _apart(places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return moved
 
 
-def _ticks(size: int) -> list[int]:
+def ticks_of(size: int) -> list[int]:
     """The first task, the last and round numbers between; all where there are few."""
     if size <= MAX_TICKS:
         return list(range(size))

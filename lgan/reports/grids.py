@@ -17,7 +17,7 @@ from torch import Tensor
 from lgan.data.images import to_uint8
 from lgan.errors import RunError
 from lgan.reports.collect import Run
-from lgan.reports.figures import png
+from lgan.reports.figures import ShownFigure, png
 from lgan.run.identity import Stamp, load_stamped
 from lgan.run.samples import shows_all
 
@@ -29,6 +29,11 @@ PAIRED_HEADS = ("input", "target")
 
 
 def run_grid(run: Run) -> bytes | None:
+    """Return the figure of `run_figure` as PNG."""
+    return png(figure) if (figure := run_figure(run)) else None
+
+
+def run_figure(run: Run) -> Figure | None:
     """Return the grid that fits a run: `translation_grid` or `sample_grid`."""
     return translation_grid(run) if translates(run) else sample_grid(run)
 
@@ -39,20 +44,20 @@ def translates(run: Run) -> bool:
     return noise is not None and noise.ndim == 5
 
 
-def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
+def sample_grid(run: Run, per_cell: int = 4) -> Figure | None:
     """Samples from the fixed noise: rows = classes, columns = after task t; None without any.
 
     `samples/task{t}.pt` holds `classes` and uint8 `images` (K, n, C, H, W). At most `per_cell`
     images of a class stand side by side; fewer if the grid grows wide.
     """
-    heads, columns = _columns(run)
+    heads, columns = columns_of(run)
     if not heads:
         return None
     height, width, channels = next(iter(columns[-1].values())).shape[1:]
     available = min(len(images) for column in columns for images in column.values())
     per_cell, scale = _fit(len(columns), min(per_cell, available), height, width)
-    classes, left_out = _rows(columns)
-    names = _class_names(run)
+    classes, left_out = rows_of(columns)
+    names = class_names(run)
     white = np.full((1, height, per_cell * width, channels), 255, np.uint8)
     canvas = [[np.concatenate(list(column.get(c, white)[:per_cell]), 1) for column in columns]
               for c in classes]  # fmt: skip
@@ -60,16 +65,16 @@ def sample_grid(run: Run, per_cell: int = 4) -> bytes | None:
     return _draw_grid(canvas, labels, heads, scale, left_out)
 
 
-def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
+def translation_grid(run: Run, pictures: int = 3) -> Figure | None:
     """Test pictures of each task (rows): input, target where there is one, output after task t.
 
     `samples/noise.pt` holds the inputs as uint8 `noise` (T, n, C, H, W), and for paired tasks
     `samples/targets.pt` `targets` like them.
     """
-    (after, outputs), given = _columns(run), _given(run)
+    (after, outputs), given = columns_of(run), _given(run)
     if not after or not given:
         return None
-    tasks, left_out = _rows(outputs)
+    tasks, left_out = rows_of(outputs)
     blank = np.full_like(next(iter(outputs[-1].values()))[0], 255)
     room = max(1, MOST_ROWS // len(tasks))
     shown = min(pictures, room, *(len(images) for images in outputs[-1].values()))
@@ -78,7 +83,7 @@ def translation_grid(run: Run, pictures: int = 3) -> bytes | None:
          *(images[task][i] if task in images else blank for images in outputs)]
         for task in tasks for i in range(shown)
     ]  # fmt: skip
-    names = _class_names(run)
+    names = class_names(run)
     labels = [names.get(task, str(task)) if i == 0 else "" for task in tasks for i in range(shown)]
     heads = [*given, *after]
     _, scale = _fit(len(heads), 1, *blank.shape[:2])
@@ -94,7 +99,7 @@ def _given(run: Run) -> dict[str, np.ndarray]:
     return found | ({"target": _pixels(targets)} if found and targets is not None else {})
 
 
-def _columns(run: Run) -> tuple[list[str], list[dict[int, np.ndarray]]]:
+def columns_of(run: Run) -> tuple[list[str], list[dict[int, np.ndarray]]]:
     """Tasks, as heads, and what each class showed after them; none where that is not known."""
     count = len(run.record.rows)
     tasks = [t for t in range(count) if shows_all(t) or t == count - 1]
@@ -103,7 +108,7 @@ def _columns(run: Run) -> tuple[list[str], list[dict[int, np.ndarray]]]:
     return ([str(t) for t in tasks], columns) if all(columns) else ([], [])
 
 
-def _rows(columns: list[dict[int, np.ndarray]]) -> tuple[list[int], str]:
+def rows_of(columns: list[dict[int, np.ndarray]]) -> tuple[list[int], str]:
     """Return the first, the last and rows evenly between them, and words for what is left out."""
     seen = list(dict.fromkeys(chain.from_iterable(columns)))
     places = np.linspace(0, len(seen) - 1, min(MOST_ROWS, len(seen))).round().astype(int)
@@ -111,13 +116,21 @@ def _rows(columns: list[dict[int, np.ndarray]]) -> tuple[list[int], str]:
     return shown, "" if shown == seen else f"; {len(shown)} of {len(seen)} rows"
 
 
-def _read_samples(path: Path, stamp: Stamp) -> dict[int, np.ndarray]:
+def real_pictures(run: Run) -> dict[str, dict[int, np.ndarray]]:
+    """Name of a column to what is real in it: inputs and targets by task, or pictures by class."""
+    if translates(run):
+        return {name: dict(enumerate(images)) for name, images in _given(run).items()}
+    real = _read_samples(run.folder / "samples/real.pt", run.record.stamp, "real")
+    return {"real": real} if real else {}
+
+
+def _read_samples(path: Path, stamp: Stamp, name: str = "images") -> dict[int, np.ndarray]:
     """Class -> uint8 (n, H, W, 3), in the order of the file; empty if the file is absent."""
     if not path.exists():
         return {}
     content = load_stamped(path, stamp)
     try:
-        images = _pixels(content["images"])
+        images = _pixels(content[name])
         return {int(c): rows for c, rows in zip(content["classes"], images, strict=True)}
     except (KeyError, AttributeError, RuntimeError, ValueError) as error:
         raise RunError(f"{path} does not hold samples by class: {error}") from error
@@ -140,7 +153,8 @@ def _pixels(images: Tensor) -> np.ndarray:
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
 
-def _class_names(run: Run) -> dict[int, str]:
+def class_names(run: Run) -> dict[int, str]:
+    """Names of classes, or of tasks that translate, by number."""
     return {
         c: str(name)
         for task in run.record.tasks
@@ -164,7 +178,7 @@ def _draw_grid(
     heads: Sequence[str],
     scale: int,
     left_out: str,
-) -> bytes:
+) -> Figure:
     """Draw a page with names of rows and columns; one of its pixels stays exactly one pixel."""
     cells = np.array([[_resize(cell, scale, len(canvas[0])) for cell in row] for row in canvas])
     height, width = cells.shape[2:4]
@@ -177,7 +191,7 @@ def _draw_grid(
     left = 20 + 7 * max(len(name) for _, name in rows)
     height, width = page.shape[:2]
     full_width, full_height = max(width, 150) + left + gutter, height + top + gutter // 2
-    figure = Figure(figsize=(full_width / dpi, full_height / dpi), dpi=dpi)
+    figure = ShownFigure(figsize=(full_width / dpi, full_height / dpi), dpi=dpi)
     box = (left / full_width, 1 - (top + height) / full_height, width / full_width,
            height / full_height)  # fmt: skip
     axes = figure.add_axes(box)
@@ -190,7 +204,7 @@ def _draw_grid(
                   xycoords="axes fraction", textcoords="offset points", fontsize=9)  # fmt: skip
     axes.tick_params(length=0, labelsize=8)
     axes.spines[:].set_visible(False)
-    return png(figure)
+    return figure
 
 
 def _resize(cell: np.ndarray, scale: int, columns: int) -> np.ndarray:

@@ -37,10 +37,17 @@ class Shifting(nn.Module):
         return torch.tanh(z)[:, None, None, :] * 0.5 + self.shift
 
 
+def grey_tests(task: int) -> TensorImages:
+    """Return three test pictures of each of a task's two classes, of one level each."""
+    labels = torch.tensor([2 * task] * 3 + [2 * task + 1] * 3)
+    levels = 10 * labels + torch.arange(6) % 3
+    return TensorImages(levels.to(torch.uint8)[:, None, None, None].expand(6, 1, 1, 2), labels)
+
+
 def end_of(task, method, folder, tasks=2) -> TaskContext:
     datamodule = SimpleNamespace(
         num_classes=2 * tasks, task_kind="classes", paired=False,
-        sequence=TaskSequence(2 * tasks, 2),
+        sequence=TaskSequence(2 * tasks, 2), test_images=grey_tests,
     )  # fmt: skip
     context = TaskContext(method, datamodule, task, folder)
     FixedNoiseSamples(per_class=3).on_task_end(context)
@@ -142,6 +149,16 @@ def test_files_hold_every_class_learnt(tmp_path) -> None:
     shown = read_image(str(tmp_path / "samples/task1.png"))  # pictures of 1x2, a border of 1
     assert shown.shape == (3, 4 * 2 + 1, 3 * 3 + 1)
     assert shown[0, 1 + 2 * 2, 4:6].tolist() == expected.tolist()
+
+
+def test_first_test_pictures_of_every_class_are_kept_once(tmp_path) -> None:
+    end_of(0, Shifting(), tmp_path)
+    before = load_tensors(tmp_path / "samples/real.pt")["real"]
+    end_of(1, Shifting(), tmp_path)
+    kept = load_tensors(tmp_path / "samples/real.pt")
+    assert kept["classes"] == [0, 1, 2, 3] and torch.equal(kept["real"][:2], before)
+    # three pictures, four kept: from the first again
+    assert kept["real"][2, :, 0, 0, 0].tolist() == [20, 21, 22, 20]
 
 
 def test_digest_sees_a_single_bit() -> None:

@@ -162,7 +162,7 @@ def test_the_report_has_the_parts_only_for_runs_that_have_them(
     assert text.count("<summary>Disk space</summary>") == 1
     assert text.count("<h3>Retention</h3>") == 1
     assert "Maskable weights of masked: 100 for task 0, 160 for task 1" in text
-    assert '<td class="number">160</td>' in text
+    assert '<td class="number" data-value="160.0">160</td>' in text
     assert save_figures(found, tmp_path / "figures") == 1 + 1 + 2 + 3
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert {"digits-drift.png", "digits-masked-growth.png", "digits-masked-masks.png"} <= names

@@ -44,7 +44,7 @@ def test_line_figures_and_matrices_decode_and_show_colour(group: Group):
     metric = "accuracy_generated"
     pictures = [
         figures.mean_curves([group], metric),
-        figures.task_curves(group, metric),
+        figures.png(figures.curves_figure(group, metric)),
         figures.matrix_heatmap(group, metric),
         figures.matrix_heatmap(group, "fid_classifier"),
     ]
@@ -63,7 +63,7 @@ def test_figures_survive_names_with_mathematics_and_missing_metrics(make_run, tm
 def test_sample_grid_puts_every_class_and_task_in_its_place(make_run, write_samples):
     folder = make_run()
     write_samples(folder, tasks=2, size=8)
-    pixels = decode(grids.sample_grid(only_run(folder), per_cell=2))
+    pixels = decode(grids.png(grids.sample_grid(only_run(folder), per_cell=2)))
     greys = pixels[..., 0][np.ptp(pixels, axis=-1) == 0]
     # 8 pixels enlarged six times: 48 x (2 * 48) per cell, of exactly one grey value each.
     # class 0 is 10 and 11 after tasks 0 and 1, class 1 is 51 after task 1.
@@ -86,7 +86,7 @@ def test_enlargement_keeps_pixels_sharp(make_run, write_samples, tmp_path: Path)
         images = checks.expand(t + 1, 1, 1, 8, 8).contiguous()
         content = {"classes": list(range(t + 1)), "images": images}
         save_tensors(folder / f"samples/task{t}.pt", content)
-    grey = decode(grids.sample_grid(only_run(folder)))[..., 0]
+    grey = decode(grids.run_grid(only_run(folder)))[..., 0]
     assert (grey == 200).sum() >= 3 * 48 * 48 / 2
     assert (grey == 100).sum() < 20  # nothing between the two values but the labels' edges
 
@@ -117,7 +117,7 @@ def test_figures_of_many_tasks_name_no_task_beyond_the_page(make_run, tmp_path, 
     (group,) = collect(tmp_path).groups
     drawn: list[Figure] = []
     monkeypatch.setattr(figures, "png", lambda figure, note="": drawn.append(figure) or b"")
-    figures.task_curves(group)
+    figures.png(figures.curves_figure(group, "accuracy_generated"))
     figures.mean_curves([group, group])
     curves, means = drawn
     assert not curves.legends and len(curves.axes) == 2, "a colour bar stands for a legend"
@@ -158,7 +158,7 @@ def test_a_grid_of_many_tasks_shows_some_of_them(make_run, tmp_path, write_sampl
 def test_large_images_are_reduced(make_run, write_samples):
     folder = make_run()
     write_samples(folder, size=1200)
-    assert decode(grids.sample_grid(only_run(folder))).shape[1] < 2 * 1200
+    assert decode(grids.run_grid(only_run(folder))).shape[1] < 2 * 1200
 
 
 def test_no_samples_no_grid_and_damaged_ones_are_named(make_run, write_samples):
@@ -175,19 +175,18 @@ def test_figures_say_how_good_the_judge_is_that_they_depend_on(make_run, tmp_pat
     make_run("dgr", references={"classifier": "cnn-2", "classifier_test_accuracy": 0.237})
     weak, good = collect(tmp_path).groups
     said = []
-    monkeypatch.setattr(figures, "png", lambda figure, note="": said.append(note) or b"")
-    monkeypatch.setattr(trade_off_figures, "png", figures.png)
+    monkeypatch.setattr(figures, "noted", lambda figure, note: said.append(note) or figure)
     right = "The evaluation classifier is right on 98.0% of the real test images"
     warned = (
         "WARNING: the evaluation classifier is right on 23.7% of the real test images only: "
         "this means little"
     )
     figures.mean_curves([good])
-    figures.task_curves(weak)
+    figures.curves_figure(weak, "accuracy_generated")
     figures.matrix_heatmap(good, "accuracy_generated")
     figures.matrix_heatmap(weak, "fid_classifier")
     trade_off_figures.trade_off([good], {}, 0)
-    assert said == [right, warned, right, warned, right]
+    assert [note for note in said if note] == [right, warned, right, warned, right]
     assert "23.7% to 98.0% of" in figures.judge_note([good, weak], "kid_classifier")
     for other in ("diversity", "fid_inception", "accuracy_single_head", "l1"):
         assert figures.judge_note([weak], other) == ""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from many_runs import write_runs
 from PIL import Image
 
 from lgan.errors import RunError
+from lgan.reports.charts import Axis, heat_map
 from lgan.reports.collect import collect
 from lgan.reports.report import render, split
 from lgan.reports.tables import Cell, Table
 
-VOID = {"meta", "img", "link", "br", "hr", "input"}
+VOID = {"meta", "img", "link", "br", "hr", "input", "wbr"}
 
 
 class Page(HTMLParser):
@@ -24,6 +28,7 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags, self.images, self.links, self.text, self.open = [], [], [], "", []
+        self.shapes = []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -33,6 +38,8 @@ class Page(HTMLParser):
         found = dict(attributes)
         if tag == "img":
             self.images.append(found)
+        if tag == "svg":
+            self.shapes.append(found)
         self.links += [found[key] for key in ("src", "href", "srcset", "data") if key in found]
 
     def handle_endtag(self, tag):
@@ -53,7 +60,8 @@ def test_nothing_is_loaded_from_elsewhere(report: str):
     page = Page(report)
     assert page.open == []
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
-    assert "script" not in page.tags
+    assert page.tags.count("script") == 2, "data, and the page's own"
+    assert re.search(r"default-src 'none'; [^\"]*script-src 'sha256-[\w+/]+=*'\"", report)
     assert "link" not in page.tags
     assert "http://" not in report
     assert "https://" not in report
@@ -63,12 +71,44 @@ def test_nothing_is_loaded_from_elsewhere(report: str):
 
 def test_pictures_decode_and_have_alternative_texts(report: str):
     images = Page(report).images
-    # One mean curve, one of drift; per method: task curves, two matrices, samples.
-    assert len(images) == 2 + 3 * 4
+    assert len(images) == 3, "what each method shows after the last task"
     for image in images:
         data = base64.b64decode(image["src"].partition(",")[2])
-        assert min(Image.open(io.BytesIO(data)).size) > 50
+        assert Image.open(io.BytesIO(data)).size == (4 * 8, 2 * 8)
         assert len(image["alt"]) > 20
+    curves = [each for each in Page(report).shapes if each.get("role") == "img"]
+    # Curves of accuracy, FID and drift, size and quality; of each metric a matrix per method.
+    assert len(curves) == 4 + 2 * 3
+    assert all(len(each["aria-label"]) > 20 for each in curves)
+
+
+def test_a_picture_is_stored_once(report: str):
+    pictures = re.findall(r"data:image/png;base64,[\w+/=]+", report)
+    strips = [each for each in pictures if len(each) > 100]
+    assert len(strips) >= 3 + 3 + 6, "after both tasks, and matrices"
+    assert all(report.count(each) <= 3 for each in strips), "the three methods show the same"
+
+
+def test_twenty_runs_of_62_tasks_are_a_few_megabytes(tmp_path: Path):
+    write_runs(tmp_path, methods=20, tasks=62, size=28)
+    text = render(collect(tmp_path))
+    assert len(text) < 6e6, "the pictures are noise, which no format makes smaller"
+    assert len(Page(text).images) == 21
+
+
+def test_good_is_bright_and_low_scores_are_good_where_they_are():
+    matrix = np.array([[10.0, np.nan], [90.0, 50.0]])
+    for lower, (good, bad) in {True: ((0, 0), (1, 0)), False: ((1, 0), (0, 0))}.items():
+        uri = heat_map(matrix, 10.0, 90.0, lower)["picture"]
+        pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
+        assert pixels[good][:3].sum() > 2 * pixels[bad][:3].sum()
+        assert pixels[0, 1, 3] == 0, "what was not measured is clear"
+
+
+def test_ticks_are_round_and_few():
+    assert Axis(0, 1, 0, 100).ticks() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+    assert Axis(9, 187.1, 0, 100).ticks() == pytest.approx([50, 100, 150])
+    assert Axis(0, 4, 0, 100, log=True).ticks() == pytest.approx([1e-8, 1e-6, 1e-4, 0.01, 1])
 
 
 def test_names_from_outside_are_inert(report: str):
@@ -91,6 +131,7 @@ def test_numbers_rules_references_and_settings_are_there(report: str):
         "AFQ of FID (classifier, N=100 per class, test=100)",
     ):
         assert expected in " ".join(text.split()), expected
+    assert "3 methods learnt digits, a sequence of 2 tasks with 2 classes in all" in text
     assert "Left out" not in text
 
 

@@ -1,0 +1,139 @@
+"""Charts of the report as SVG that its script makes alive: lines over tasks, points, matrices.
+
+They are drawn in the page's own colours (`report.css.j2`): what is of method k has the class mk.
+"""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from lgan.reports.figures import ticks_of
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 300, 62, 12, 10, 40
+EXACT = 1e-7  # what stands for an exact 0 on a logarithmic axis
+
+
+class Axis:
+    """A scale from values to pixels; `log` ones end in 0, which stands a decade below `EXACT`."""
+
+    def __init__(
+        self, low: float, high: float, start: float, end: float, log: bool = False
+    ) -> None:
+        self.low, self.high, self.start, self.end, self.log = low, high, start, end, log
+
+    def __call__(self, value: float) -> float:
+        """Return the place of a value, in pixels."""
+        low, high, value = map(self._linear, (self.low, self.high, value))
+        share = (value - low) / (high - low) if high > low else 0.5
+        return round(self.start + share * (self.end - self.start), 1)
+
+    def _linear(self, value: float) -> float:
+        return math.log10(max(value, EXACT / 10)) if self.log else value
+
+    def ticks(self) -> list[float]:
+        """Return round values, no more than eight."""
+        if self.log:
+            powers = range(
+                math.ceil(self._linear(self.low)), math.floor(self._linear(self.high)) + 1
+            )
+            return [10.0**power for power in powers][:: math.ceil(len(powers) / 8) or 1]
+        step = 10.0 ** math.floor(math.log10(max(self.high - self.low, 1e-12)))
+        step *= next((n for n in (0.1, 0.2, 0.5, 1) if (self.high - self.low) / step / n <= 8), 2)
+        first = math.ceil(self.low / step - 1e-9)
+        return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+def span(values: np.ndarray, share: bool = False) -> tuple[float, float]:
+    """Return the range of an axis that shows values: [0, 1] of shares, otherwise from 0 if near."""
+    known = values[np.isfinite(values)]
+    if share or not len(known):
+        return 0.0, 1.0
+    low, high = float(known.min()), float(known.max())
+    low = min(0.0, low) if low < (high - low) or low == high else low
+    return low, high if high > low else low + 1.0
+
+
+def line_chart(
+    lines: Sequence[tuple[int, np.ndarray, np.ndarray | None]],
+    label: str,
+    axis: Axis,
+    percent: bool = False,
+    dashed: Sequence[tuple[int, np.ndarray]] = (),
+) -> dict[str, Any]:
+    """Return what the template needs of lines over tasks: (method, values, deviation or None)."""
+    count = max(len(values) for _, values, _ in lines)
+    across = Axis(0, max(count - 1, 1), LEFT, WIDTH - RIGHT)
+    return {
+        "label": label, "percent": percent, "tasks": count,
+        "x": [(across(t), t) for t in ticks_of(count)],
+        "y": [(axis(v), _tick(v, percent, axis.log)) for v in axis.ticks()],
+        "low": axis.low, "high": axis.high, "log": axis.log,
+        "bands": [(k, _band(across, axis, mean, sd)) for k, mean, sd in lines if sd is not None],
+        "lines": [(k, _points(across, axis, values), _short(values)) for k, values, _ in lines],
+        "dashed": [(k, _points(across, axis, values)) for k, values in dashed],
+    }  # fmt: skip
+
+
+def _points(across: Axis, up: Axis, values: np.ndarray) -> str:
+    return " ".join(f"{across(t):g},{up(v):g}" for t, v in enumerate(values) if math.isfinite(v))
+
+
+def _band(across: Axis, up: Axis, values: np.ndarray, sd: np.ndarray) -> str:
+    clipped = [np.clip(side, up.low, up.high) for side in (values - sd, values + sd)]
+    there = [_points(across, up, side) for side in clipped]
+    return " ".join([there[0], *reversed(there[1].split())])
+
+
+def _tick(value: float, percent: bool, log: bool) -> str:
+    if log and value < EXACT:
+        return "0 (exact)"
+    return f"{100 * value:g}" if percent else f"{value:,.6g}"
+
+
+def _short(values: np.ndarray) -> list[float | None]:
+    return [float(f"{v:.4g}") if math.isfinite(v) else None for v in values.tolist()]
+
+
+def scatter(points: Sequence[tuple[int, str, float, float]], percent: bool) -> dict[str, Any]:
+    """Return what the template needs of points (method, label, cost, quality)."""
+    costs = np.array([point[2] for point in points])
+    low, high = span(np.array([point[3] for point in points]), percent)
+    across = Axis(float(costs.min()) / 1.3, float(costs.max()) * 1.3, LEFT, WIDTH - RIGHT, log=True)
+    up = Axis(low, high, HEIGHT - BOTTOM, TOP)
+    drawn = [(k, label, across(x), up(y), x, y) for k, label, x, y in points]
+    marks = [n * 10.0**k for k in range(13) for n in (1, 2, 5)]
+    shown = [mark for mark in marks if across.low <= mark <= across.high]
+    return {
+        "points": [(*each, place) for each, place in zip(drawn, _beside(drawn), strict=True)],
+        "x": [(across(v), f"{v:,.0f}") for v in shown[:: math.ceil(len(shown) / 6) or 1]],
+        "y": [(up(v), _tick(v, percent, log=False)) for v in up.ticks()],
+    }  # fmt: skip
+
+
+def _beside(points: Sequence[tuple[int, str, float, float, float, float]]) -> list[float]:
+    """Return where names stand beside their points, none over another, in pixels from above."""
+    places: dict[int, float] = {}
+    for index in sorted(range(len(points)), key=lambda i: points[i][3]):
+        near = [place for i, place in places.items() if abs(points[i][2] - points[index][2]) < 110]
+        places[index] = max([points[index][3], *(place + 13 for place in near)])
+    return [places[index] for index in range(len(points))]
+
+
+def heat_map(matrix: np.ndarray, low: float, high: float, lower_is_better: bool) -> dict[str, Any]:
+    """Return a result matrix as a picture of a pixel per value, dark bad and bright good."""
+    norm = (matrix - low) / (high - low) if high > low else np.full_like(matrix, 0.5)
+    colours = matplotlib.colormaps["viridis"](1 - norm if lower_is_better else norm, bytes=True)
+    colours[~np.isfinite(matrix)] = 0
+    stream = io.BytesIO()
+    Image.fromarray(colours).save(stream, "PNG")
+    return {
+        "picture": f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}",
+        "values": [_short(row[: t + 1]) for t, row in enumerate(matrix)],
+        "bright": (np.where(lower_is_better, 1 - norm, norm) > 0.6).tolist(),
+    }

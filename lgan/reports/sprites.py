@@ -1,0 +1,130 @@
+"""Pictures of the report, a strip for each method and task: a row per class, the same in all.
+
+A strip is stored once, as a data URI that views share; all together stay within `MOST_PIXELS`.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from lgan.reports import grids
+from lgan.reports.collect import Group
+
+MOST_PIXELS = 4_000_000
+PER_ROW = 4
+LARGE = 32  # pixels from which on coloured pictures are compressed with loss
+SMALLEST, WIDEST = 40, 96  # pixels of a side that a picture is reduced to
+
+Cells = dict[int, np.ndarray]  # class or task -> uint8 (n, H, W, 3)
+
+
+@dataclass
+class Strip:
+    """Pictures of one method, or real ones, by the task after which they were drawn."""
+
+    label: str
+    group: int | None  # which method's; None: real pictures
+    after: dict[int, str] = field(default_factory=dict)  # task -> data URI
+    rows: dict[int, int] = field(default_factory=dict)  # task -> rows from the top
+
+
+@dataclass
+class Gallery:
+    """Strips side by side, a row for each of `names`, in it `per_row` pictures of one size."""
+
+    names: list[str]
+    strips: list[Strip]
+    tasks: list[int]
+    per_row: int
+    cell: float  # width and height on the page, in pixels of it
+    side: int
+    left_out: str
+
+
+def gallery(groups: Sequence[Group]) -> Gallery | None:
+    """Return what the lowest seed of each method shows, beside real pictures where they were kept.
+
+    Of methods on pictures of different sizes those are shown that are as the first ones.
+    """
+    shown = {i: found for i, g in enumerate(groups) if (found := _drawn(g))}
+    if not shown:
+        return None
+    size = _size(next(iter(shown.values())))
+    shown = {i: found for i, found in shown.items() if _size(found) == size}
+    rows, left_out = grids.rows_of([cells for found in shown.values() for cells in found.values()])
+    run = groups[next(iter(shown))].runs[0]
+    names = grids.class_names(run)
+    tasks = sorted({task for found in shown.values() for task in found})
+    height, width = (min(side, WIDEST) for side in size)
+    most = max(1, MOST_PIXELS // (height * width * len(rows) * (len(shown) + 1)))
+    per_row = min(PER_ROW, max(1, most // 4))  # and several tasks, rather than pictures of one
+    kept = _spread(tasks, max(1, most // per_row))
+    strips = [
+        _strip(label, None, {kept[-1]: cells}, rows, per_row)
+        for label, cells in grids.real_pictures(run).items() if _size({0: cells}) == size
+    ]  # fmt: skip
+    for index, found in shown.items():
+        # A method with fewer tasks shows its last one.
+        own = {task: found[task] for task in found if task in kept or task == max(found)}
+        strips.append(_strip(groups[index].label, index, own, rows, per_row))
+    side = max(height, SMALLEST)
+    return Gallery([names.get(row, str(row)) for row in rows], strips, kept, per_row,
+                   round(side * width / height, 1), side, left_out)  # fmt: skip
+
+
+def _drawn(group: Group) -> dict[int, Cells]:
+    heads, columns = grids.columns_of(group.runs[0])
+    return dict(zip(map(int, heads), columns, strict=True))
+
+
+def _size(found: dict[int, Cells]) -> tuple[int, int]:
+    height, width = next(iter(next(iter(found.values())).values())).shape[1:3]
+    return height, width
+
+
+def _spread(tasks: Sequence[int], most: int) -> list[int]:
+    """The last tasks, and others evenly before them."""
+    places = np.linspace(len(tasks) - 1, 0, min(most, len(tasks))).round().astype(int)
+    return sorted({tasks[place] for place in places})
+
+
+def _strip(
+    label: str, group: int | None, found: dict[int, Cells], rows: Sequence[int], per_row: int
+) -> Strip:
+    strip = Strip(label, group)
+    for task, cells in found.items():
+        known = [place for place, row in enumerate(rows) if row in cells]
+        if not known:
+            continue
+        count = known[-1] + 1
+        blank = np.full_like(cells[rows[known[-1]]][:1], 255)
+        lines = [_line(cells.get(row, blank), per_row) for row in rows[:count]]
+        large = len(lines[0]) >= LARGE
+        strip.after[task], strip.rows[task] = _encode(np.concatenate(lines), large), count
+    return strip
+
+
+def _line(images: np.ndarray, per_row: int) -> np.ndarray:
+    """Return so many pictures side by side, white where there are fewer."""
+    _, height, width, channels = images.shape
+    missing = np.full((max(0, per_row - len(images)), height, width, channels), 255, np.uint8)
+    line = np.concatenate([*images[:per_row], *missing], axis=1)
+    if max(height, width) <= WIDEST:
+        return line
+    size = per_row * min(width, WIDEST), min(height, WIDEST)
+    return np.asarray(Image.fromarray(line).resize(size, Image.Resampling.BOX))
+
+
+def _encode(pixels: np.ndarray, may_lose: bool) -> str:
+    """Return pixels (H, W, 3) as a data URI: grey without loss, colours with a little if asked."""
+    grey = bool((pixels == pixels[..., :1]).all())
+    image = Image.fromarray(pixels[..., 0] if grey else pixels)
+    lossy = not grey and may_lose
+    stream = io.BytesIO()
+    kind = "jpeg" if lossy else "png"
+    image.save(stream, kind, **({"quality": 88, "subsampling": 0} if lossy else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
