@@ -1,10 +1,11 @@
-"""`import lgan`: the examples of its docstrings, README's, and the two sorts of runs."""
+"""`import lgan`: the examples of its docstrings, the pages', and the two sorts of runs."""
 
 from __future__ import annotations
 
 import doctest
 import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from lgan.reports import frame
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-README, TOUR = ROOT / "README.md", ROOT / "experiments/tour.ipynb"
+TOUR = ROOT / "experiments/tour.ipynb"
 FAST = [*SHORT, "data.num_tasks=null", "evaluation.classifier_training.steps=20"]
 PHOTOS = ["data=photos", "data.splits.train_pairs=4", "data.splits.test_pairs=4",
           "data.splits.size=32", "data.augmentation.load_size=36", "callbacks.evaluation=null",
@@ -70,19 +71,31 @@ def test_examples_of_docstrings(run, example) -> None:
     runner.run(example)
 
 
-def test_readme(place, monkeypatch, tmp_path) -> None:
-    section = README.read_text().partition("## From Python\n")[2].partition("\n## ")[0]
-    [code] = re.findall(r"```python\n(.*?)```", section, flags=re.S)
+def pages_with_code() -> list[Path]:
+    """Return README and the pages of docs/ that have Python of their own."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [page for page in pages if "```python\n" in page.read_text()]
+
+
+@pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: page.name)
+def test_code_of_pages(place, monkeypatch, tmp_path, page) -> None:
+    """All blocks of a page run, one after the other, where the runs that they name lie."""
     (tmp_path / "outputs").mkdir()
-    os.symlink(place / "outputs/photos", tmp_path / "outputs/photos")
-    os.symlink(place / "picture.png", tmp_path / "picture.png")
+    shutil.copytree(place / "outputs/short", tmp_path / "outputs/short")
+    for name in ("outputs/photos", "picture.png"):
+        os.symlink(place / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(code, names)
-    assert names["images"].shape == (32, 1, 8, 8) and names["images"].dtype == torch.uint8
-    assert len(names["longer"].tasks) == 5
-    assert names["picture"].size == names["pictures"][1].size == (50, 40)
-    assert names["curves"].shape == (3, 1) and names["curves"].notna().all(axis=None)
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.S):
+        exec(code, names)
+    if "images" in names:
+        assert names["images"].shape == (32, 1, 8, 8) and names["images"].dtype == torch.uint8
+    if "longer" in names:
+        assert len(names["longer"].tasks) == 5
+    if "pictures" in names:
+        assert names["picture"].size == names["pictures"][1].size == (50, 40)
+    if "curves" in names:
+        assert names["curves"].notna().any(axis=None)
 
 
 def test_one_rule_for_names_and_numbers(run) -> None:
