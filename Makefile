@@ -82,12 +82,8 @@ bench: setup ## measure speed (see benchmarks/)
 soak: setup ## kill and damage tiny runs of every method, which must end in the same bits (ARGS=--quick: minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak $(ARGS)
 
-docs: $(VENV)/.docs ## build the documentation site in outputs/site, with links checked; nothing is loaded from elsewhere
+docs: setup ## build the documentation site in outputs/site, with links checked; nothing is loaded from elsewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir outputs/site
-
-$(VENV)/.docs: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
-	@touch $@
 
 table-mergan-1: setup ## MeRGAN's Table 1 (MNIST, SVHN); BUDGET=smoke|cpu|paper
 	$(BIN)/lgan-paper table=experiments/mergan/table1.yaml budget=$(BUDGET) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(ARGS)

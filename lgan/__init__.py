@@ -9,7 +9,7 @@ major one. All else may change at any time, but what CONTRIBUTING.md shows how t
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Run", "load", "results", "train"]
 
 

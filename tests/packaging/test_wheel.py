@@ -1,8 +1,9 @@
-"""The wheel, not the checkout: built, installed elsewhere, and used from there."""
+"""Sdist and wheel, not the checkout: built one from the other, installed and used elsewhere."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "lgan", "conf")
+SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md", "CITATION.cff",
+           "LICENSE", "lgan", "conf")  # fmt: skip
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -34,20 +36,29 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Built from a copy, so that build/ and egg-info do not end up in the checkout.
-    folder = tmp_path_factory.mktemp("wheel")
+    folder = tmp_path_factory.mktemp("sdist")
     source = folder / "source"
     source.mkdir()
     for name in SOURCES:
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "local")
             shutil.copytree(ROOT / name, source / name, ignore=ignored)
-        elif (ROOT / name).exists():
+        else:
             shutil.copy(ROOT / name, source)
+    program = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
+    run("-c", program, cwd=source)
+    [built] = folder.glob("lgan-*.tar.gz")
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--quiet")
-    run("-m", "pip", "wheel", *options, "--wheel-dir", folder, source, cwd=folder)
-    (built,) = folder.glob("lgan-*.whl")
+    run("-m", "pip", "wheel", *options, "--wheel-dir", folder, sdist, cwd=folder)
+    [built] = folder.glob("lgan-*.whl")
     return built
 
 
@@ -102,6 +113,20 @@ def test_the_config_package_is_found_by_name(installed: Path, tmp_path: Path) ->
     assert shown.strip() == "mergan32"
 
 
+def test_both_can_be_uploaded(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    pytest.importorskip("twine", reason="twine is not installed")
+    said = run("-m", "twine", "check", "--strict", sdist, wheel, cwd=tmp_path)
+    assert said.count("PASSED") == 2
+
+
+def test_the_versions_of_python_are_those_that_are_tried() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    assert 'requires-python = ">=3.11"' in text
+    stated = re.findall(r"Programming Language :: Python :: (3\.\d+)", text)
+    assert stated == ["3.11", "3.12", "3.13"]
+    assert "Python 3.11 to 3.13" in (ROOT / "README.md").read_text()
+
+
 def test_every_console_script_has_its_function() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert {"lgan-train", "lgan-table", "lgan-report", "lgan-sample", "lgan-paper"} <= set(scripts)
@@ -117,6 +142,7 @@ def test_one_version_everywhere(wheel: Path) -> None:
 
     assert wheel.name.startswith(f"lgan-{lgan.__version__}-")
     assert f"version: {lgan.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    assert f"## [{lgan.__version__}] - 20" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_make_alone_lists_the_targets() -> None:
