@@ -94,6 +94,8 @@ def test_dry_run_prints_commands(tmp_path: Path):
     assert [command.split()[:2] for command in commands] == [
         ["lgan-train", "data=mnist"],
         ["lgan-train", "data=svhn"],
+        ["lgan-train", "data=fashion_mnist"],
+        ["lgan-train", "data=image_folder"],
     ]
     assert "paths.runs=outputs/table1-cpu" in commands[0]
 
