@@ -21,14 +21,16 @@ def run_job(config: DictConfig) -> float | None:
 
     check_kinds(config)
     check_settings(config)
-    brief = current() is not None
+    notes = current()
+    if notes and OmegaConf.select(config, "logger.group", default="") is None:
+        config.logger.group = notes.name
     with signals.passed_on():
         if needs_launch(config):
-            launch(config, brief)
+            launch(config, brief=notes is not None)
             folder = Path(config.run_dir)
         else:
             with process_group(config):
-                folder = train(config, brief)
+                folder = train(config, brief=notes is not None)
     print(f"finished: {folder}", flush=True)
     return objective_value(config, folder)
 

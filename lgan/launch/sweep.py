@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO
@@ -58,6 +59,7 @@ class SweepNotes(Callback):
     goes_on: bool = False  # whether a failed job is hidden from the sweeper, which would give up
     made: list[Path] = field(default_factory=list)  # folders that were not there before
     full_errors: bool = False  # whether the user wants the traces of all errors
+    name: str = ""  # of the sweep, with the time it began: the same for all jobs
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
         """Choose where the notes go; the callback is then sent to the jobs with it."""
@@ -67,6 +69,7 @@ class SweepNotes(Callback):
         self.made = [each for each in (place, *place.parents) if not each.exists()]
         self.goes_on = config.hydra.sweeper["_target_"].endswith(".BasicSweeper")
         self.full_errors = os.environ.get(FULL_ERROR) == "1"
+        self.name = f"{name_of(config)} {datetime.now():%Y-%m-%d %H:%M:%S}"
         _current[:] = [self]
         launchers.keep_private(config)
         # Hydra would print the trace of a launcher that gave up; so it raises it, for `run_app`.
@@ -145,6 +148,19 @@ _current: list[SweepNotes] = []  # of this process, at most one
 def current() -> SweepNotes | None:
     """Return the notes of the sweep that this process belongs to, if there is one."""
     return _current[0] if _current else None
+
+
+def name_of(config: DictConfig) -> str:
+    """Return what a sweep is called: its experiment, or else the keys that it goes over."""
+    choices = config.hydra.runtime.choices
+    if experiment := choices.get("experiment"):
+        return str(experiment)
+    parser = OverridesParser.create()
+    keys = [*(config.hydra.sweeper.get("params") or {})]
+    with suppress(HydraException):  # the sweeper says what is wrong
+        asked = parser.parse_overrides(list(config.hydra.overrides.task))
+        keys += [each.key_or_group for each in asked if each.is_sweep_override()]
+    return " x ".join(map(str, keys)) or str(config.hydra.job.name)
 
 
 def planned_jobs(config: DictConfig) -> list[list[str]]:

@@ -1,5 +1,7 @@
 """What loggers can do beyond numbers: pictures, the results' table, going back, and ending."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
@@ -17,6 +19,23 @@ def log_image(loggers: list[Logger], name: str, image: Tensor, step: int) -> Non
             logger.log_image(name, [image], step=step)
         elif isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(name, image, step)
+
+
+def to_wandb(loggers: list[Logger]) -> list[LenientWandbLogger]:
+    """Return the loggers that lead to W&B."""
+    return [logger for logger in loggers if isinstance(logger, LenientWandbLogger)]
+
+
+@contextmanager
+def over_tasks(loggers: list[Logger], task: int) -> Iterator[None]:
+    """Let W&B draw over the tasks what is logged in the block, at the border after `task`."""
+    try:
+        for logger in to_wandb(loggers):
+            logger.task = task
+        yield
+    finally:
+        for logger in to_wandb(loggers):
+            logger.task = None
 
 
 def log_table(loggers: list[Logger], rows: list[dict[str, Any]], step: int) -> None:
@@ -43,5 +62,5 @@ def close(loggers: list[Logger], status: str) -> None:
     """Finish every logger; W&B's runs of a sweep would merge into one otherwise."""
     for logger in loggers:
         logger.finalize(status)
-        if isinstance(logger, LenientWandbLogger):
-            logger.finish(status)
+    for logger in to_wandb(loggers):
+        logger.finish(status)

@@ -20,9 +20,16 @@ _LONGEST = 128  # characters of a name or group that W&B takes
 
 
 class LenientWandbLogger(WandbLogger):
-    """W&B's client sends numbers and pictures when it can; before tables it waits for an answer."""
+    """W&B's client sends numbers and pictures when it can; before tables it waits for an answer.
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401  (WandbLogger's)
+    What is logged while `task` is set is drawn over the tasks, under the key `task`. `artifact`
+    says whether the run's results.json and report are uploaded at its end.
+    """
+
+    task: int | None = None
+
+    def __init__(self, artifact: bool = False, **settings: Any) -> None:  # noqa: ANN401  (WandbLogger's)
+        self.artifact = artifact
         for key, name in settings.items():
             if key == "id" and name:
                 settings[key] = wandb_id(name)
@@ -32,6 +39,7 @@ class LenientWandbLogger(WandbLogger):
                 settings[key] = list(name or [])
         super().__init__(**settings)
         self._refused: set[str] = set()
+        self._over_tasks: set[str] = set()
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -43,10 +51,33 @@ class LenientWandbLogger(WandbLogger):
         if kind in self._refused:
             return
         try:
-            super().log_metrics(metrics, step)
+            super().log_metrics(self._at_task(metrics), step)
         except Exception as error:  # whatever it is, the run is worth more
             self._refused.add(kind)
             warn(f"W&B takes no more {kind} of this run, its folder does: {_brief(error)}.")
+
+    def _at_task(self, metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self.task is None:
+            return metrics
+        # Each by its name: of patterns, Lightning's "*" over the steps is the first that W&B finds.
+        for name in metrics.keys() - self._over_tasks:
+            self.experiment.define_metric(name, step_metric="task")
+        self._over_tasks |= metrics.keys()
+        return {**metrics, "task": self.task}
+
+    @rank_zero_only
+    def upload(self, files: Mapping[str, str]) -> None:
+        """Upload texts by their files' names, as one artifact of type `results`."""
+        import wandb
+
+        try:
+            artifact = wandb.Artifact(f"results-{self.experiment.id}", "results")
+            for name, text in files.items():
+                with artifact.new_file(name, mode="w", encoding="utf-8") as file:
+                    file.write(text)
+            self.experiment.log_artifact(artifact)
+        except Exception as error:
+            warn(f"W&B did not take the artifact, the run's folder has it all: {_brief(error)}.")
 
     def finish(self, status: str) -> None:
         """End W&B's run, within `logger.finish_timeout` seconds."""
@@ -76,10 +107,8 @@ def with_reachable_server(config: DictConfig) -> DictConfig:
     # Its own client would keep the run waiting for minutes, and end it then.
     if "wandb" not in config.logger or config.logger.wandb.offline:
         return config
-    import wandb
-
-    server = os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
-    if not _reachable(server):
+    server = server_address()
+    if not reachable(server):
         warn(
             f"{server} cannot be reached, so W&B writes to {config.logger.wandb.save_dir}/wandb; "
             "`wandb sync` uploads it later (logger.offline=true: without asking)."
@@ -88,7 +117,14 @@ def with_reachable_server(config: DictConfig) -> DictConfig:
     return config
 
 
-def _reachable(server: str) -> bool:
+def server_address() -> str:
+    """Return the address of the W&B server that the user's settings name."""
+    import wandb
+
+    return os.environ.get("WANDB_BASE_URL") or str(wandb.setup().settings.base_url)
+
+
+def reachable(server: str) -> bool:
     """Return whether a server takes connections; behind a proxy that is for W&B to find out."""
     if getproxies():
         return True

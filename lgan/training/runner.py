@@ -23,8 +23,9 @@ from lgan.methods.base import LifelongGAN
 from lgan.run import checkpoints
 from lgan.run.borders import Keep, Listed, collect, load_border, save_border, thin_out
 from lgan.run.folder import RunFolder
-from lgan.run.loggers import log_table, rewind
+from lgan.run.loggers import over_tasks, rewind
 from lgan.run.record import RunRecord
+from lgan.training.logged import log_border, log_end
 
 
 @dataclass
@@ -61,7 +62,7 @@ class SequenceRunner:
             checkpoints.clear(self.folder)
         self.record.status = "complete"
         self.save_record()
-        log_table(self.loggers, self.record.rows, self.method.total_steps)
+        log_end(self.loggers, self.record, self.folder, self.method.total_steps)
 
     def go_back(self, error: TrainingDivergedError, rate_factor: float) -> None:
         """Note that training goes back to the last checkpoint of the task, or to its beginning.
@@ -103,8 +104,9 @@ class SequenceRunner:
         announce("on_task_end", own, context)  # consolidate
         seconds += time.perf_counter() - began
         context.record(steps=method.step, train_seconds=seconds, **method.report())
-        announce("on_task_end", others, context)  # measure and draw
-        self._save(task, context)
+        with over_tasks(self.loggers, task):
+            announce("on_task_end", others, context)  # measure and draw
+            self._save(task, context)
 
     def _make_trainer(self) -> L.Trainer:
         return self.make_trainer(
@@ -166,10 +168,10 @@ class SequenceRunner:
             method.to(self._make_trainer().strategy.root_device)
             rewind(self.loggers, method.total_steps)
             context = self._context(method, task, former)
-            with self.datamodule.ledger.training(task):
+            with self.datamodule.ledger.training(task), over_tasks(self.loggers, task):
                 announce("on_task_start", measuring, context)
                 announce("on_task_end", measuring, context)
-            self._add_row(context)
+                self._add_row(context)
 
     def _restore(self, start: int) -> None:
         """Load the state after the last of so many finished tasks."""
@@ -220,6 +222,7 @@ class SequenceRunner:
         self.record.references, self.record.columns = context.references, context.columns
         self.record.add_row(context.row)
         self.save_record()
+        log_border(self.loggers, self.record, self.folder, context.step)
 
     def save_record(self) -> None:
         """Write results.json; only rank 0 does."""

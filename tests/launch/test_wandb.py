@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from sweep_table import SHORT
@@ -14,10 +16,12 @@ pytestmark = pytest.mark.slow
 def test_jobs_are_runs_of_one_group(tmp_path, cache, monkeypatch) -> None:
     wandb = pytest.importorskip("wandb")
     seen: list[tuple] = []
+    groups: set[str] = set()
     start, finish = wandb.init, wandb.sdk.wandb_run.Run.finish
 
     def init(**settings):
-        seen.append(("init", settings["id"], settings["name"], settings["group"]))
+        seen.append(("init", settings["id"], settings["name"], settings["job_type"]))
+        groups.add(settings["group"])
         return start(**settings)
 
     def finished(run, *args, **kwargs):
@@ -40,7 +44,9 @@ def test_jobs_are_runs_of_one_group(tmp_path, cache, monkeypatch) -> None:
     assert seen == [
         event
         for name in names
-        for event in (("init", name, name, str(runs)), ("finish", name, 0))
+        for event in (("init", name, name, "sft"), ("finish", name, 0))
     ]  # fmt: skip
+    (group,) = groups
+    assert re.fullmatch(r"seed \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", group)
     for name in names:
         assert len(list((runs / name / "wandb").glob(f"offline-run-*-{name}"))) == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lgan.errors import ConfigError
+from lgan.reports.columns import every_column
 from lgan.run.csv_logger import AppendCSVLogger
 from lgan.run.record import RunRecord
 from lgan.training.runner import SequenceRunner
@@ -96,19 +97,53 @@ def test_wandb_offline_never_goes_back_over_a_border(configure, monkeypatch) -> 
         return log(self, data, *args, **kwargs)
 
     monkeypatch.setattr(wandb.sdk.wandb_run.Run, "log", spy)
+    by_task: dict[str, str] = {}
+    monkeypatch.setattr(wandb.sdk.wandb_run.Run, "define_metric", defines(by_task))
     config = configure("logger=wandb", "logger.offline=true", "callbacks.losses.every=1")
-    assert config.logger.wandb.group == config.paths.runs
+    assert config.logger.wandb.group is None and config.logger.wandb.job_type == "sft"
     folder = train(config)
     steps = [entry["trainer/global_step"] for entry in logged]
     assert steps == sorted(steps) and steps[-1] == 8
     keys = {key for entry in logged for key in entry}
     assert {"loss/generator", "samples", "results"} <= keys
+    assert_drawn_over_tasks(logged, by_task, RunRecord.load(folder))
     assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
     assert wandb.run is None, "the run was not finished"
     pictures = list((folder / "wandb").rglob("*.png"))
+    assert any("matrix" in str(path) for path in pictures)
     tables = [json.loads(p.read_text()) for p in (folder / "wandb").rglob("*.table.json")]
     assert pictures and len(tables) == 1, "one table, whatever the number of tasks and metrics"
     assert_whole(tables[0], folder)
+
+
+def defines(by_task: dict[str, str]):
+    """Return what notes the axis of every metric that is defined by its own name."""
+
+    def define_metric(self, name, step_metric=None, **_):
+        by_task[name] = step_metric
+
+    return define_metric
+
+
+def assert_drawn_over_tasks(logged: list[dict], by_task: dict, record: RunRecord) -> None:
+    """What is logged at a border has the task, is defined over it, and is what tables show."""
+    at_borders = [entry for entry in logged if "task" in entry]
+    tasks = [entry["task"] for entry in at_borders]
+    assert tasks == sorted(tasks) and set(tasks) == {0, 1}
+    measured = {key for entry in at_borders for key in entry}
+    assert measured - {"task"} == by_task.keys() - {"*"}
+    lightning = {"*", "trainer/global_step"}
+    assert {by_task[name] for name in by_task.keys() - lightning} == {"task"}
+    assert not any(key.startswith("loss/") for key in measured)
+    last = next(entry for entry in reversed(logged) if "border/forgetting" in entry)
+    (column,) = [c for c in every_column([record]) if c.key == "forgetting"]
+    assert last["border/forgetting"] == pytest.approx(column.read(record))
+    averages = [entry["border/average_accuracy_generated"] for entry in at_borders
+                if "border/average_accuracy_generated" in entry]  # fmt: skip
+    matrix = record.matrix("accuracy_generated")
+    assert averages == pytest.approx([matrix[0][0], sum(matrix[1]) / 2])
+    assert {"border/parameters_stored", "border/accuracy_first_task", "border/aiq_accuracy",
+            "task0/accuracy_generated", "matrix/accuracy_generated"} <= measured  # fmt: skip
 
 
 def test_a_wandb_client_that_breaks_costs_warnings_and_not_the_run(

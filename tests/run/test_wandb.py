@@ -25,23 +25,37 @@ def train(server: WandbServer, tmp_path, cache, *overrides: str) -> subprocess.C
                "logger.offline=false",
                f"paths.cache={cache}", f"run_dir={tmp_path}/run", *overrides]  # fmt: skip
     settings = {"WANDB_BASE_URL": server.address, "WANDB_API_KEY": "a" * 40, "WANDB_MODE": "online"}
+    # This process's own service, if it has one, is another test's.
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
     return subprocess.run(
-        command, env={**os.environ, **settings}, capture_output=True, text=True, timeout=100
+        command, env=environment | settings, capture_output=True, text=True, timeout=100
     )
 
 
 def test_a_server_is_told_of_the_run_and_of_its_numbers(tmp_path, cache) -> None:
     with wandb_server() as server:
-        done = train(server, tmp_path, cache, "callbacks.losses.every=1", "logger.group=ours")
+        done = train(server, tmp_path, cache, "callbacks.losses.every=1", "logger.group=ours",
+                     "logger.artifact=true", "tags=[ours]")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "warning" not in done.stderr
-    assert server.runs[0]["groupName"] == "ours" and server.runs[0]["project"] == "lgan"
+    run = server.runs[0]
+    assert run["groupName"] == "ours" and run["project"] == "lgan"
+    assert run["jobType"] == "sft" and run["tags"] == ["ours"]
     history = server.history()
     assert [row["_step"] for row in history] == sorted(row["_step"] for row in history)
     told = [row["overall/fid_classifier"] for row in history if "overall/fid_classifier" in row]
     kept = [row["overall"]["fid_classifier"] for row in RunRecord.load(tmp_path / "run").rows]
     assert told == pytest.approx(kept) and len(told) == 2
     assert ["results" in row for row in history][-1] and sum("results" in r for r in history) == 1
+    assert [row["task"] for row in history if "border/accuracy_generated" in row] == [0, 1]
+    ranked, kept = server.summary(), RunRecord.load(tmp_path / "run")
+    assert ranked["border/accuracy_generated"] == kept.overall("accuracy_generated")
+    assert ranked["task"] == 1 and ranked["matrix/accuracy_generated"]["_type"]
+    axes = server.axes()
+    drawn_over_tasks = {"border/forgetting", "task0/accuracy_generated", "samples"}
+    assert {axes[key] for key in drawn_over_tasks} == {"task"}
+    assert axes.get("loss/generator") != "task"
+    assert f"results-{run['name']}" in server.artifacts
     assert server.streams[-1]["complete"] and server.streams[-1]["exitcode"] == 0
 
 
