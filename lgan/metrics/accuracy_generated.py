@@ -15,7 +15,7 @@ class AccuracyGenerated(Metric):
         percent(NAME, f"{NAME}, all classes, %", f"overall.{NAME}", 1, matrix=True),
         *over_tasks(NAME, "accuracy_first_task", "forgetting", "accuracy", rank=2),
         Column("classifier", "evaluation classifier on real test images, %",
-               "references.classifier_test_accuracy", None, 1, "percent"),
+               "references.classifier_test_accuracy", None, 1, "percent", rank=4),
     )  # fmt: skip
 
     def measure(self, evidence: Evidence) -> Values:

@@ -107,7 +107,8 @@ def usual_columns(
 
     What is neither good nor bad and is the same for all says nothing, and is left out.
     """
-    telling = [c for c in columns if c.better or len({*map(c.read, records)}) > 1]
+    alone = len(records) == 1
+    telling = [c for c in columns if alone or c.better or len({*map(c.read, records)}) > 1]
     ranked = sorted((c.rank, place) for place, c in enumerate(telling) if c.rank is not None)
     return [telling[place] for place in sorted(place for _, place in ranked[:most])]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-USUAL = 5  # the rank of a column that says nothing of it
+USUAL = 2  # the rank of a column that says nothing of it: who adds a metric wants to see it
 TRUSTED = 0.9  # accuracy on real images below which a classifier is warned of
 
 

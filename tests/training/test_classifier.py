@@ -41,7 +41,7 @@ def test_a_classifier_alone_runs_and_stands_in_tables(configure, tmp_path) -> No
         draw(method, [0], 2, seed=0)
     train(configure("method=sft", "data.num_tasks=3"))
     found = collect(tmp_path / "runs")
-    text = markdown(comparison_tables(found))
+    text = markdown(comparison_tables(found, ["all"]))
     assert "keeps all real data, classifier only" in text and "top 5" in text
     assert "joint_classifier" in render(found).replace("&#95;", "_")
 
