@@ -37,11 +37,10 @@ def log_border(loggers: list[Logger], record: RunRecord, folder: RunFolder, step
     columns = filled([replace(c, among=joint) if c.among else c for c in usual], [record])
     numbers = {PREFIX + column.key: column.read(record) for column in columns}
     told = {PREFIX + column.key: (_in_shares(column), column.better) for column in columns}
-    for metric in matrix_metrics(record):
+    for metric, column in matrix_metrics([record]).items():
         name = f"{PREFIX}average_{metric}"
         numbers[name] = average_metric(record.matrix(metric))[-1]
-        better = [c.better for c in usual if c.matrix and c.of.endswith(f".{metric}")]
-        told[name] = (f"{metric}, mean of the tasks so far (A_t)", next(iter(better), None))
+        told[name] = (f"{metric}, mean of the tasks so far (A_t)", column.better)
     for logger in to_wandb(loggers):
         logger.log_hyperparams({"columns": json.dumps(told, ensure_ascii=False)})
         logger.log_metrics({n: value for n, value in numbers.items() if math.isfinite(value)}, step)
@@ -55,8 +54,8 @@ def _in_shares(column: TableColumn) -> str:
 
 def _joint_runs(folder: Path) -> Iterator[RunRecord]:
     """Yield the records of joint training, by their folders' names, that lie beside a run."""
-    for method, _ in REFERENCES.values():
-        for path in folder.parent.glob(f"*{method}*/{FILE_NAME}"):
+    for path in folder.parent.glob(f"*/{FILE_NAME}"):
+        if any(method in path.parent.name for method, _ in REFERENCES.values()):
             with suppress(RunError):
                 if (record := RunRecord.load(path.parent)).complete:
                     yield record
@@ -82,7 +81,7 @@ def _log_matrices(loggers: list[Logger], alone: Group, step: int) -> None:
     from lgan.reports.figures import matrix_heatmap  # matplotlib takes a second
 
     with over_tasks(loggers, alone.first.num_tasks - 1):
-        for metric in matrix_metrics(alone.first):
+        for metric in matrix_metrics(alone.records):
             picture = Image.open(io.BytesIO(matrix_heatmap(alone, metric)))
             for logger in to_wandb(loggers):
                 logger.log_image(f"matrix/{metric}", [picture], step=step)
