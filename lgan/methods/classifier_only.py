@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgan.arguments import Count
 from lgan.data.images import placed, to_float
 from lgan.errors import ConfigError, RunError
 from lgan.methods.base import LifelongGAN
@@ -80,6 +81,7 @@ class RehearsalClassifier(Exemplars, ClassifierOnly):
             task's own data (the papers); "balanced", as many as old classes among those seen.
         train_over: the softmax of the loss is over all classes "seen", or the "current" task's,
             which leaves old logits alone and needs that nothing is kept.
+        real_per_class: pictures kept of each old class; null: none, or another bound.
         **kwargs: see `Exemplars`.
     """
 
@@ -90,9 +92,10 @@ class RehearsalClassifier(Exemplars, ClassifierOnly):
         *,
         replay: Literal["pooled", "balanced"] = "pooled",
         train_over: Literal["seen", "current"] = "seen",
+        real_per_class: Count | None = 10,
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(real_per_class=real_per_class, **kwargs)
         if self.memory is not None and train_over == "current":
             raise ConfigError(
                 "method.train_over=current leaves no place for old classes, of which pictures are "

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from lgan.arguments import Count
+from lgan.arguments import Count, Whole
 from lgan.data.images import placed
 from lgan.data.memory import looked_at
+from lgan.data.ranking import Choice
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.classifier_only import RehearsalClassifier, logits_of
@@ -36,6 +37,7 @@ class ICaRL(RehearsalClassifier):
         rate_outputs: number of outputs that the learning rate is for: as the loss is a mean over
             the outputs, it is multiplied by outputs / rate_outputs. None: as it is (Adam divides
             the scale of a loss out). The code's 2.0, of SGD, is for 100 outputs.
+        real_total, real_per_class, real_choice: see `Exemplars`.
         **kwargs: see `RehearsalClassifier`.
     """
 
@@ -48,9 +50,13 @@ class ICaRL(RehearsalClassifier):
         loss_over: Literal["all", "seen"] = "all",
         mirror: bool = False,
         rate_outputs: Count | None = None,
+        real_total: Whole | None = 200,
+        real_per_class: Count | None = None,
+        real_choice: Choice = "herding",
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(**kwargs)
+        how: Any = {"real_per_class": real_per_class, "real_choice": real_choice}
+        super().__init__(real_total=real_total, **how, **kwargs)
         self.loss_over, self.mirror, self.rate_outputs = loss_over, mirror, rate_outputs
         if self.memory is None:
             raise ConfigError(

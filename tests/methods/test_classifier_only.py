@@ -38,8 +38,8 @@ def after_one_task(method: LifelongGAN) -> LifelongGAN:
     ("settings", "share"),
     [
         ({"real_per_class": 3}, 6 / 18),  # 3 of each of two old classes, among 12 new pictures
-        ({"real_total": 5}, 4 / 16),
-        ({"real_total": 5, "replay": "balanced"}, 2 / 3),  # two old classes of three
+        ({"real_per_class": None, "real_total": 5}, 4 / 16),
+        ({"real_per_class": 2, "replay": "balanced"}, 2 / 3),  # two old classes of three
     ],
 )
 def test_kept_pictures_take_their_share_of_rows(make_method, settings, share) -> None:
@@ -59,7 +59,7 @@ def test_nothing_is_kept_of_the_task_that_is_trained(make_method, batch) -> None
     method = begin(make_method(RehearsalClassifier, real_per_class=2), 0)
     assert method.with_kept(batch) is batch
     assert method.declaration == "keeps real data (2 per class)"
-    assert make_method(RehearsalClassifier).declaration == ""
+    assert make_method(RehearsalClassifier, real_per_class=None).declaration == ""
 
 
 def test_kept_pictures_are_in_the_border_state(make_method) -> None:
@@ -70,7 +70,7 @@ def test_kept_pictures_are_in_the_border_state(make_method) -> None:
 
 
 def test_training_over_current_classes_leaves_old_logits_alone(make_method) -> None:
-    method = make_method(RehearsalClassifier, train_over="current")
+    method = make_method(RehearsalClassifier, real_per_class=None, train_over="current")
     begin(method, 2, [(2, 0), (1,), (3, 4)], num_classes=5)
     images, labels = torch.ones(2, 1, 2, 2), torch.tensor([3, 4])
     method.loss("discriminator", {"x": images, "y": labels}).backward()

@@ -57,7 +57,7 @@ SECOND = kept((2, [(-1, -1), (-1, 1)]))
 
 def make(**knobs: Any) -> ICaRL:
     """Return iCaRL on `Corner`, of four outputs, in its first task."""
-    settings = {"real_per_class": 2} | knobs
+    settings = {"real_per_class": 2, "real_total": None, "real_choice": "random"} | knobs
     method = ICaRL(
         name="icarl",
         networks=NetworkFactory(nn.Identity, Corner, (1, 2, 2), 4, seed=0),

@@ -27,7 +27,7 @@ REFUSED = {
         ("test_mode", "train", "one of eval, paper"),
     ],
     "lgan.methods.mergan.MeRGANJTR": [
-        ("replay_reduction", "median", "one of sum, mean, mixture"),
+        ("replay_reduction", "whole", "one of sum, mean, mixture"),
         ("replay_samples", "some", "one of shared, full"),
     ],
     "lgan.methods.mergan.MeRGANRA": [

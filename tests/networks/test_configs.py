@@ -18,10 +18,13 @@ GROWING = {"dgm_w", "dgm_a", "dgm_dcgan", "dgm_resnet"}
 TRANSLATION = {"unet64", "unet128", "unet256", "resnet6", "resnet9"}
 TRANSLATION |= {"cycle_resnet6", "cycle_resnet9", "bicycle64", "bicycle128", "bicycle256"}
 
+# In a discriminator's place, without a generator; see tests/methods/test_classifier_only.py.
+ALONE = {"mlp256"}
+
 
 def test_every_network_file_is_tested() -> None:
     files = {path.stem for path in Path(config_path(), "network").glob("*.yaml")}
-    assert files == {*SHAPES, *GROWING, *TRANSLATION}
+    assert files == {*SHAPES, *GROWING, *TRANSLATION, *ALONE}
 
 
 @pytest.mark.parametrize("preset", ["code", "paper"])
