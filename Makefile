@@ -83,7 +83,7 @@ soak: setup ## kill and damage tiny runs of every method, which must end in the 
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.soak $(ARGS)
 
 docs: setup ## build the documentation site in outputs/site, with links checked; nothing is loaded from elsewhere
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir outputs/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir outputs/site
 
 table-mergan-1: setup ## MeRGAN's Table 1 (MNIST, SVHN); BUDGET=smoke|cpu|paper
 	$(BIN)/lgan-paper table=experiments/mergan/table1.yaml budget=$(BUDGET) $(if $(DATA_ROOT),data_root=$(DATA_ROOT)) $(ARGS)

@@ -276,6 +276,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         flags=re.M,
     )
     depth = page.file.src_uri.count("/")
+    if not depth:  # from the root's pages
+        made = made.replace("](docs/", "](")
 
     def inside(found: re.Match[str]) -> str:
         target, _, anchor = found[1].partition("#")

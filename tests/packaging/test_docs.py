@@ -139,7 +139,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if ROOT / "docs" in path.parents and ids(path).removeprefix("docs/") in made():
             continue
         assert path.exists(), f"{ids(page)}: {link}"
-        if anchor:
+        if anchor and not anchor.startswith("lgan."):  # of a docstring: mkdocs knows it
             titles = re.findall(r"^#+ (.+)$", path.read_text(), flags=re.M)
             slugs = {re.sub(r"[^\w -]", "", t).strip().lower().replace(" ", "-") for t in titles}
             assert anchor in slugs, f"{ids(page)}: {link}"
@@ -232,7 +232,7 @@ def test_the_site_is_built_without_a_warning_or_a_network(tmp_path: Path) -> Non
         "http_proxy": "http://127.0.0.1:9",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path],
         cwd=ROOT, env=os.environ | place, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
