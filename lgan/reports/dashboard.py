@@ -118,13 +118,16 @@ def sections(found: Logged, by: str | None) -> list[Section]:
     return [section for section in made if section.panels]
 
 
+def _shown(found: Logged, sweep: str | None) -> list[expr.FilterExpr]:
+    """Return what a run must be to be shown, in the form that W&B's own pages write."""
+    shown = [expr.Config("data.value.name").isin([found.data])]
+    return shown + [expr.Metric("Group").isin([sweep])] if sweep else shown
+
+
 def workspace(
     entity: str, project: str, title: str, found: Logged, by: str | None, sweep: str | None
 ) -> workspaces.Workspace:
     """Return a workspace, not saved: runs grouped, the best first, and all sections' panels."""
-    filters = [expr.Config("data.name") == found.data]
-    if sweep:
-        filters.append(expr.Metric("Group") == sweep)
     return workspaces.Workspace(
         entity=entity,
         project=project,
@@ -138,7 +141,7 @@ def workspace(
         ],
         settings=workspaces.WorkspaceSettings(x_axis="task", max_runs=100),
         runset_settings=workspaces.RunsetSettings(
-            filters=filters,
+            filters=_shown(found, sweep),
             groupby=[expr.Config(by) if by else expr.Metric("JobType")],
             order=[
                 expr.Ordering(expr.Summary(key), ascending=found.titles[key][1] == "lower")
@@ -153,13 +156,10 @@ def report(
     entity: str, project: str, title: str, found: Logged, by: str | None, sweep: str | None
 ) -> reports.Report:
     """Return a report, not saved: the table of the runs first, then a grid per section."""
-    filters = f"Config('data.name') = {found.data!r}" + (
-        f" and Metric('Group') = {sweep!r}" if sweep else ""
-    )
 
     def runs() -> reports.Runset:
         return reports.Runset(
-            entity=entity, project=project, name="runs", filters=filters,
+            entity=entity, project=project, name="runs", filters=_shown(found, sweep),
             groupby=[f"config.{by}" if by else "run.JobType"],
             order=[
                 reports.OrderBy(reports.SummaryMetric(key),
