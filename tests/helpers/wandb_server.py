@@ -105,10 +105,13 @@ class WandbServer(ThreadingHTTPServer):
         files = [stream.get("files", {}).get("wandb-summary.json") for stream in self.streams]
         return json.loads([line for file in files if file for line in file["content"]][-1])
 
+    def config(self) -> dict[str, Any]:
+        """Return the last run's config, each entry below `value`."""
+        return json.loads([run["config"] for run in self.runs if run.get("config")][-1])
+
     def axes(self) -> dict[str, str]:
         """Return, of every metric, the one that it is drawn over."""
-        config = json.loads([run["config"] for run in self.runs if run.get("config")][-1])
-        metrics = config["_wandb"]["value"]["m"]  # 1: name, 2: pattern, 5: axis, from 1
+        metrics = self.config()["_wandb"]["value"]["m"]  # 1: name, 2: pattern, 5: axis, from 1
         names = [each.get("1") or each["2"] for each in metrics]
         return {n: names[m["5"] - 1] for n, m in zip(names, metrics, strict=True) if "5" in m}
 

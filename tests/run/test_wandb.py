@@ -58,6 +58,27 @@ def test_a_server_is_told_of_the_run_and_of_its_numbers(tmp_path, cache) -> None
     assert f"results-{run['name']}" in server.artifacts
     assert server.streams[-1]["complete"] and server.streams[-1]["exitcode"] == 0
 
+    if find_spec("wandb_workspaces"):
+        assert_dashboard(server)
+
+
+def assert_dashboard(server: WandbServer) -> None:
+    """What a run has logged is enough for every section of a dashboard."""
+    from lgan.reports.dashboard import logged, sections
+
+    config = {key: entry["value"] for key, entry in server.config().items()}
+    (found,) = logged([(config, server.summary())])
+    made = {section.title: section.panels for section in sections(found, None)}
+    curves = {title for title in made if title.startswith("Forgetting curves: ")}
+    assert "Forgetting curves: accuracy_generated" in curves
+    assert all(len(made[title]) == 2 for title in curves)
+    assert made.keys() - curves == {"Methods compared", "From task to task", "Result matrices",
+                                    "Pictures", "All results"}  # fmt: skip
+    bars = {panel.metrics[0]: panel.title for panel in made["Methods compared"]}
+    assert bars["border/forgetting"] == "forgetting (accuracy_generated)"
+    assert {"border/accuracy_generated", "border/aiq_accuracy", "border/parameters_stored",
+            "border/accuracy_first_task"} <= bars.keys()  # fmt: skip
+
 
 def test_a_server_that_goes_away_costs_a_warning(tmp_path, cache) -> None:
     with wandb_server(leaves=True) as server:
