@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lgan.reports.dashboard import Logged
 
 T = TypeVar("T")
+_LONGEST = 200  # characters of W&B's own words that are passed on
 
 
 @script("dashboard")
@@ -26,14 +27,17 @@ def main(entity: Text, project: Text, title: Text, by: Text | None, sweep: Text 
 
     api = logged_in()
     check_project(api, entity, project)
+    made: list[tuple[str, Any]] = []  # all of them, before the first is saved
     for found in logged_in_project(api, entity, project, by, sweep):
         asked = (entity, project, f"{title}: {found.data}", found, by, sweep)
         for kind, make, find in (("workspace", workspace, _find_workspace),
                                  ("report", report, _find_report)):  # fmt: skip
-            made = make(*asked)
-            with_wandb(f"the {kind}s of {project} cannot be read", find, api, made)
-            with_wandb(f"the {kind} '{title}: {found.data}' cannot be saved", made.save)
-            print(f"{kind}: {made.url}", flush=True)
+            view = with_wandb(f"title={title} makes no {kind}", make, *asked)
+            with_wandb(f"the {kind}s of {project} cannot be read", find, api, view)
+            made.append((kind, view))
+    for kind, view in made:
+        with_wandb(f"a {kind} cannot be saved", view.save)
+        print(f"{kind}: {view.url}", flush=True)
 
 
 def with_wandb(fails: str, call: Callable[..., T], *arguments: Any) -> T:  # noqa: ANN401
@@ -41,7 +45,7 @@ def with_wandb(fails: str, call: Callable[..., T], *arguments: Any) -> T:  # noq
     try:
         return call(*arguments)
     except Exception as error:
-        said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST].rstrip(".")
         raise ConfigError(f"{fails}: {said}.") from error
 
 

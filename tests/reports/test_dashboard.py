@@ -27,6 +27,7 @@ COMMANDS = [
     ["project=lgam"],
     ["sweep=none"],
     ["by=network.nam"],
+    [f"title={'T' * 130}"],
     ["WANDB_BASE_URL=http://127.0.0.1:1"],
 ]
 DRIVER = """
@@ -108,7 +109,8 @@ def test_each_data_set_has_a_workspace_and_a_report_that_are_made_anew(told) -> 
      (4, "project=lgam is none of us's (did you mean lgan?); there are: lgan."),
      (5, "project=lgan has no run of sweep=none that lgan has logged to it"),
      (6, "by=network.nam is no key of the runs' configs (did you mean network.name?)."),
-     (7, "http://127.0.0.1:1 cannot be reached; WANDB_BASE_URL names another W&B server.")],
+     (7, "makes no report: ValidationError: 1 validation error for Report title String should"),
+     (8, "http://127.0.0.1:1 cannot be reached; WANDB_BASE_URL names another W&B server.")],
 )  # fmt: skip
 def test_mistakes_are_said_before_anything_is_made(told, place, said) -> None:
     _, printed, errors = told
