@@ -125,7 +125,7 @@ class DGR(LifelongGAN):
         count = len(batch["y"])
         z = self.noise.normal(count, noise_length(self.generator))
         images = self.old_generator(z, self.condition(batch["y"])).float()
-        logits = self.old_solver(images)
+        logits = self.old_solver.eval()(images)  # it labels as it was tested, without dropout
         known = placed(tuple(self.old_classes), logits.device)
         labels = known[logits[:, known].argmax(1)]
         new = 1 / (self.task_index + 1) if self.ratio is None else self.ratio

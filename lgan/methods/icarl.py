@@ -35,7 +35,7 @@ class ICaRL(RehearsalClassifier):
             later classes learn to say no.
         mirror: whether means are over the kept pictures and their mirror images (code, CIFAR-100).
         rate_outputs: number of outputs that the learning rate is for: as the loss is a mean over
-            the outputs, it is multiplied by outputs / rate_outputs. None: as it is (Adam divides
+            outputs, it is multiplied by their number / rate_outputs. None: as it is (Adam divides
             the scale of a loss out). The code's 2.0, of SGD, is for 100 outputs.
         real_total, real_per_class, real_choice: see `Exemplars`.
         **kwargs: see `RehearsalClassifier`.
@@ -83,7 +83,8 @@ class ICaRL(RehearsalClassifier):
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """Return a fresh optimizer, with the learning rate for so many outputs."""
         optimizers = super().configure_optimizers()
-        factor = self.num_classes / self.rate_outputs if self.rate_outputs else 1.0
+        outputs = self.num_classes if self.loss_over == "all" else len(self.seen_classes)
+        factor = outputs / self.rate_outputs if self.rate_outputs else 1.0
         for group in optimizers[0].param_groups:
             group["lr"] *= factor
         return optimizers

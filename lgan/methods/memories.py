@@ -19,6 +19,7 @@ from lgan.methods.base import LifelongGAN
 from lgan.methods.dgr import assign_by_label
 from lgan.networks.factory import NetworkFactory
 from lgan.networks.growth import Maker
+from lgan.networks.modes import having
 from lgan.networks.norm import ClassBatchNorm2d
 from lgan.objectives.base import Objective
 
@@ -134,12 +135,8 @@ class Memories(LifelongGAN):
         """
         if self.asks:
             return images
-        trained = generator.training
-        generator.eval()
-        with torch.no_grad():
-            images = self.objective.reconstruct(generator, images, _zeros(images))
-        generator.train(trained)
-        return images
+        with torch.no_grad(), having(generator.modules(), training=False):
+            return self.objective.reconstruct(generator, images, _zeros(images))
 
     def answer(self, memory: Memory, images: Tensor) -> Tensor:
         """Return a learner's class logits (B, rows) of pictures; -inf of classes it never met."""
@@ -151,13 +148,15 @@ class Memories(LifelongGAN):
     def draw(self, memory: Memory, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images of noise (B, z_dim) and their classes: those asked for, or as is answered.
 
-        A generator draws as for evaluation, whatever mode it is in.
+        Generator and learner work as for evaluation, whatever mode they are in: a batch of theirs
+        is of few classes.
         """
-        memory.generator.eval()
-        if self.asks:
-            return self.infer(memory.generator, z, labels), labels
-        images = self.infer(memory.generator, z, _zeros(z))
-        return images, self.answer(memory, images).argmax(1)
+        networks = (each for each in memory[:2] if each is not None)
+        with having((m for each in networks for m in each.modules()), training=False):
+            if self.asks:
+                return self.infer(memory.generator, z, labels), labels
+            images = self.infer(memory.generator, z, _zeros(z))
+            return images, self.answer(memory, images).argmax(1)
 
     def condition(self, labels: Tensor) -> Tensor:
         """Return what generators take for classes: these, or the only one that they know."""

@@ -98,6 +98,8 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.num_classes, self.decoder = num_classes, decoder(image_shape, num_classes)
         self.z_dim = noise_length(self.decoder)
+        first = getattr(self.decoder, "classes_first", ())  # `lgan.networks.growth`
+        self.classes_first = tuple(f"decoder.{name}" for name in first)
         self.encoder = encoder(image_shape, 2 * self.z_dim)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,13 +41,13 @@ def _shared(record: RunRecord, network: str) -> Mapping[str, Any]:
 
 def _values(record: RunRecord, metric: str, row: int, among: Iterable[RunRecord]) -> list[float]:
     best = reference_of(record, metric, among)
-    if best is None or metric not in record.metric_names():
+    if best is None or len(best.rows) <= row or metric not in record.metric_names():
         return [math.nan]
     return intransigence(record.matrix(metric)[: row + 1], best.matrix(metric)[: row + 1])
 
 
 def last(record: RunRecord, metric: str, row: int, among: Iterable[RunRecord]) -> float:
-    """Return I of the task learnt in a `row`; NaN without a reference `among` the runs."""
+    """Return I of the task learnt in a `row`; NaN without a reference `among` the runs that far."""
     return _values(record, metric, row, among)[-1]
 
 

@@ -47,7 +47,9 @@ def test_replay_weights_and_labels(make_method, batch, ratio, new) -> None:
     method = second_task(make_method, ratio=ratio)
     with torch.no_grad():
         method.old_solver.bias += torch.tensor([0.0, 0.0, 50.0, 100.0])
+    method.train()
     full = method.with_replay(batch)
+    assert not method.old_solver.training, "it labels as it was tested"
     torch.testing.assert_close(full["weight"], torch.tensor([new / 6] * 6 + [(1 - new) / 6] * 6))
     logits = method.old_solver(full["x"][6:])
     assert (logits.argmax(1) == 3).all()

@@ -118,6 +118,18 @@ def test_dreams_are_the_old_and_the_short_generators(make) -> None:
         torch.testing.assert_close(dream["x"][mine], generator(z[mine], dream["y"][mine]))
 
 
+def test_dreams_are_drawn_and_labelled_as_for_evaluation(make) -> None:
+    method, modes = begin(learn(make(labels="learner"), 2), 2), list[bool]()
+    old = [method.old_generator, method.old_discriminator]
+    networks = [*old, method.short_generators[0], method.short_discriminators[0]]
+    method.train()
+    for network in networks:
+        network.register_forward_hook(lambda own, *_: modes.append(own.training))
+    method.plan_dreams(8, 1)
+    method.dream(0)
+    assert modes == [False] * 4 and all(network.training for network in networks)
+
+
 def test_only_a_sleep_lets_the_long_term_memory_answer(make) -> None:
     method, found = make(), []
     assert method.declaration == ""

@@ -178,6 +178,8 @@ def test_means_of_further_classes_find_room() -> None:
 def test_the_rate_is_for_a_number_of_outputs() -> None:
     [optimizer] = make(rate_outputs=100).configure_optimizers()
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 4 / 100)
+    [optimizer] = make(rate_outputs=100, loss_over="seen").configure_optimizers()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 2 / 100), "a mean over two"
     [optimizer] = make().configure_optimizers()
     assert optimizer.param_groups[0]["lr"] == 0.1
 

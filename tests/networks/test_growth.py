@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from lgan.errors import ConfigError
+from lgan.networks.composite import Autoencoder
 from lgan.networks.dcgan import Mergan32Discriminator, Mergan32Generator
 from lgan.networks.dgm import DGMDiscriminator, DGMGenerator
 from lgan.networks.dgm_resnet import DGMResNetGenerator
@@ -25,6 +26,8 @@ NETWORKS = {
     "concat": (64, partial(Mergan64Generator, width=1), partial(Mergan64Discriminator, width=1)),
     "cbn": (64, partial(Mergan64Generator, width=1, conditioning="cbn"), DGMDiscriminator),
     "beside": (16, partial(DGMGenerator, z_dim=8, labels="beside"), DGMDiscriminator),
+    "vae": (16, partial(Autoencoder, decoder=partial(DGMGenerator, z_dim=8, labels="beside"),
+                        encoder=MLPDiscriminator), MLPDiscriminator),
     "class heads": (16, partial(DGMGenerator, z_dim=8, labels="beside", head_per="class"),
                     MLPDiscriminator),
     "resnet": (16, RESNET, MLPDiscriminator),

@@ -109,3 +109,11 @@ def test_the_comparison_table_has_them_and_names_the_reference(make_head, tmp_pa
 
 def number_by_key(table: Table, row: int) -> dict[str, str]:
     return {key: cell.text for key, cell in zip(table.keys, table.rows[row], strict=True)}
+
+
+def test_a_reference_that_is_still_running_counts_as_far_as_it_has_come(make_head) -> None:
+    record = make_head("ewc_s", OURS)
+    best = make_head("joint_classifier", BEST)
+    best.rows.pop()
+    assert last(record, HEAD, 0, [best]) == pytest.approx(0.1)
+    assert math.isnan(last(record, HEAD, 1, [best])) and math.isnan(mean(record, HEAD, 1, [best]))
