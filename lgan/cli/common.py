@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -16,7 +17,7 @@ from lgan import __version__
 from lgan.arguments import settings_of
 from lgan.errors import own_error
 from lgan.launch.compose import config_path
-from lgan.launch.mistakes import explained
+from lgan.launch.mistakes import explained, without_choice
 from lgan.launch.sweep import FULL_ERROR, JobFailedError
 from lgan.redaction import quiet_console, redacted
 
@@ -50,6 +51,10 @@ def run_script(
     if "--version" in sys.argv[1:]:
         print(f"lgan {__version__}")
         return
+    asked = get_args_parser().parse_args().overrides
+    if path and os.environ.get(FULL_ERROR) != "1" and (wrong := without_choice(asked, path)):
+        print(f"error: {wrong}.", file=sys.stderr, flush=True)  # of Hydra's error, a trace only
+        raise SystemExit(1)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # class names in an ASCII locale
     decorated = hydra.main(version_base="1.3", config_path=path, config_name=config_name)

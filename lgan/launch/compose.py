@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lgan.errors import ConfigError, LganError
-from lgan.launch.mistakes import keys_of, known, meant
+from lgan.launch.mistakes import keys_of, known, meant, without_choice
 from lgan.redaction import redacted
 from lgan.run.identity import register_resolvers
 
@@ -47,7 +47,8 @@ def compose_run(
         said = " ".join(str(error).split())
         shown = shlex.join(redacted(list(overrides)))
         state.hydra = None
-        near = meant(error, keys_of(script, config_path(), known(error, overrides)))
+        near = without_choice(overrides, config_path())
+        near = near or meant(error, keys_of(script, config_path(), known(error, overrides)))
         more = f" ({near})" if near else ""
         raise ConfigError(f"overrides {shown} do not fit: {redacted(said)}{more}") from error
     finally:

@@ -10,7 +10,9 @@ from typing import Any
 from hydra import compose, initialize, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import MissingConfigException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
 
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
@@ -57,6 +59,22 @@ def keys_of(script: str, folder: str | None, overrides: Sequence[str] = ()) -> l
             return sorted(found, key=lambda key: (key.count("."), key))
     finally:
         state.hydra = outer
+
+
+def without_choice(overrides: Sequence[str], folder: str) -> str:
+    """Return what is wrong with callbacks=null, or another group's null or number; "" if none."""
+    parsed: list[Override] = []
+    with suppress(HydraException):
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    for each in parsed:
+        group, value = each.key_or_group, each.value()
+        wrong = isinstance(value, int | float | None) and not each.is_delete()
+        if wrong and Path(folder, group).is_dir():
+            return (
+                f"{each.input_line} cannot be: {group} takes the name of a choice (--help lists "
+                f"them); null is for single keys below it, as {group}.NAME=null"
+            )
+    return ""
 
 
 def explained(script: str, folder: str | None) -> str:

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, TextIO
 
 import yaml
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -231,7 +232,7 @@ def run_app(
             print(f"\n{redacted(table(jobs))}\n{summary(jobs)}", file=file, flush=True)
         if jobs and (error is None or isinstance(error, Exception)):
             then(notes.config, jobs)
-        said = _last_words(error, jobs, notes.full_errors)
+        said = _last_words(error, jobs, notes)
     if said:
         print(said, file=sys.stderr, flush=True)
         raise SystemExit(1)
@@ -239,15 +240,17 @@ def run_app(
         raise error
 
 
-def _last_words(error: BaseException | None, jobs: list[Job], full_errors: bool) -> str:
+def _last_words(error: BaseException | None, jobs: list[Job], notes: SweepNotes) -> str:
     """Return the last line of a sweep that is not done; "" where all is well, or said already."""
     if error is None:
         return verdict(jobs)
-    if not isinstance(error, Exception) or full_errors:
+    if not isinstance(error, Exception) or notes.full_errors:
         return ""
     if isinstance(error, CompactHydraException) and not isinstance(error, JobFailedError):
         # A mistake in the command line, found before the first job, in Hydra's words.
-        near = meant(error, keys_of("train", config_path()))
+        script = notes.config.hydra.job.config_name if notes.config else "train"
+        folder = None if f"{script}.yaml" in ConfigStore.instance().repo else config_path()
+        near = meant(error, keys_of(script, folder))
         said = (error, error.__cause__, near)
         return redacted("\n".join(str(each) for each in said if each))
     if isinstance(error, OSError) and not jobs:  # Hydra makes the sweep's folder

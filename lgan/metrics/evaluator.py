@@ -10,7 +10,7 @@ import torch
 from lgan.arguments import NOTHING
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.distributed import is_main
-from lgan.errors import RunError, warn
+from lgan.errors import RunError, warn_once
 from lgan.metrics.accuracy_reverse import When
 from lgan.metrics.base import Metric, Values
 from lgan.metrics.classifier_training import TrainedClassifier
@@ -63,7 +63,7 @@ class Evaluator(Reference):
     def _warn(self, classifier: TrainedClassifier | None, counts: list[int]) -> None:
         """Say before training which numbers will mean little, and which will be empty."""
         if classifier and classifier.accuracy < TRUSTED:
-            warn(
+            warn_once(
                 f"the evaluation classifier takes only {classifier.accuracy:.1%} of the real test "
                 "images for their class: accuracies and distances measured with it mean little. "
                 "Raise evaluation.classifier_training.steps, or choose another evaluation=."
@@ -76,12 +76,12 @@ class Evaluator(Reference):
                 continue
             names = ", ".join(self.data.class_names[c] for c in classes)
             if index in self.blind:
-                warn(
+                warn_once(
                     f"of task {index} ({names}), which a run before has learnt, there are no real "
                     "test images any more: what depends on them is null."
                 )
             else:
-                warn(
+                warn_once(
                     f"task {index} ({names}) has {real} real test images and {drawn} generated "
                     f"ones: {', '.join(empty)} will be empty, as some need "
                     f"{max(m.least for m in self.metrics)}. Give more test images "

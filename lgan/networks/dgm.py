@@ -4,7 +4,7 @@ Source: Ostapenko et al. 2019 and the official code (papers/dgm.md 1a, 1b), whic
 """
 
 import math
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import ClassVar, Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from lgan.arguments import Count
-from lgan.errors import ConfigError, warn
+from lgan.errors import ConfigError, warn_once
 from lgan.networks.chain import Chain, Link
 from lgan.networks.heads import HeadPer, head
 from lgan.networks.roles import ClassDiscriminator, ImageShape
@@ -21,7 +21,6 @@ from lgan.networks.roles import ClassDiscriminator, ImageShape
 Init = Literal["xavier", "normal"]
 Labels = Literal["auto", "overwrite", "beside"]
 LEAK = 0.2
-_warn_once = cache(warn)  # networks are built again and again
 
 
 def goes_beside(labels: Labels, length: int, z_dim: int) -> bool:
@@ -35,7 +34,7 @@ def goes_beside(labels: Labels, length: int, z_dim: int) -> bool:
             f"{length}, which overwrites that many entries; or set network.generator.labels=beside."
         )
     if labels == "overwrite" and 2 * length > z_dim:
-        _warn_once(
+        warn_once(
             f"the one-hot class overwrites {length} of network.generator.z_dim={z_dim} noise "
             "entries; network.generator.labels=beside leaves them."
         )

@@ -59,7 +59,11 @@ def prepare() -> None:
             importlib.import_module(library)
     for module in pkgutil.walk_packages(lgan.__path__, "lgan."):
         if module.name.split(".")[1] != "cli" and module.name not in LEFT_OUT:
-            importlib.import_module(module.name)
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:  # of an extra that is not installed
+                if str(error.name).startswith("lgan"):
+                    raise
     assert threading.active_count() == 1, "a thread does not survive a fork"
     gc.collect()
     gc.freeze()

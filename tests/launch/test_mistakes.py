@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +14,7 @@ from omegaconf import OmegaConf
 
 from lgan import __version__
 from lgan.arguments import check_value
-from lgan.cli import common, main
+from lgan.cli import main
 from lgan.cli.common import config_path, run_script
 from lgan.data.task_folders import require_names
 from lgan.errors import ConfigError, DataError, did_you_mean
@@ -23,6 +25,7 @@ from lgan.run.lock import run_lock
 from lgan.training.settings import check_settings
 
 CONF = Path(config_path())
+TABLE = CONF.parent / "experiments/mergan/table1.yaml"
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,33 @@ def test_a_script_says_it_behind_hydras_words(monkeypatch, capsys) -> None:
     assert capsys.readouterr().err.splitlines()[-1] == "error: did you mean runs?"
 
 
+@pytest.mark.parametrize("script", ["train", "extend"])
+def test_a_group_has_no_null(monkeypatch, capsys, script: str) -> None:
+    monkeypatch.setattr(sys, "argv", [f"lgan-{script}", "callbacks=null"])
+    with pytest.raises(SystemExit):
+        run_script(lambda config: None, script)
+    said = capsys.readouterr().err
+    assert said.startswith("error: callbacks=null cannot be: callbacks takes the name of a choice")
+    assert said.count("\n") == 1
+    with pytest.raises(ConfigError, match=r"\(method=3 cannot be: .* as method\.NAME=null\)"):
+        compose_run(["method=3"])
+
+
+@pytest.mark.parametrize(
+    ("script", "asked", "meant"),
+    [("extend", "num_taks=3,4", "num_tasks"), ("paper", f"table={TABLE} sedes=[0],[1]", "seeds")],
+)
+def test_a_sweep_knows_the_keys_of_its_script(
+    monkeypatch, capsys, tmp_path: Path, script: str, asked: str, meant: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"lgan-{script}", *asked.split(), "-m"])
+    with pytest.raises(SystemExit):
+        import_module(f"lgan.cli.{script}").main()
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"did you mean {meant}?")
+    assert not [*tmp_path.iterdir()]
+
+
 def test_values_classes_tasks_and_names() -> None:
     with pytest.raises(ConfigError, match=r"fit=crob must be .* \(did you mean crop\?\)\.$"):
         check_value("fit", Literal["crop", "stretch"] | None, "crob")
@@ -59,14 +89,12 @@ def test_values_classes_tasks_and_names() -> None:
     assert did_you_mean("xyz", ["abc"]) == ""
 
 
-@pytest.mark.parametrize("script", ["lgan", "lgan-train", "lgan-table"])
-def test_each_script_knows_its_version(monkeypatch, capsys, script: str) -> None:
-    monkeypatch.setattr(sys, "argv", [script, "--version"])
-    if script == "lgan":
-        main.main()
-    else:
-        common.run_script(lambda config: None, script.removeprefix("lgan-"))
-    assert capsys.readouterr().out == f"lgan {__version__}\n"
+def test_each_script_knows_its_version(monkeypatch, capsys) -> None:
+    scripts = [*distribution("lgan").entry_points]
+    for script in scripts:
+        monkeypatch.setattr(sys, "argv", [script.name, "--version"])
+        script.load()()
+    assert capsys.readouterr().out == f"lgan {__version__}\n" * len(scripts)
 
 
 def test_lgan_lists_the_scripts(monkeypatch, capsys) -> None:
