@@ -39,7 +39,8 @@ class Lines:
     """What of a tqdm bar is used here, in lines on stderr that come ever more seldom."""
 
     def __init__(self, title: str, total: int, unit: str, initial: int = 0) -> None:
-        self.title, self.total, self.unit, self.n = title, total, unit, initial
+        self.title, self.total, self.n = title, total, initial
+        self.units = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
         self._initial, self._begun, self._said = initial, time.monotonic(), time.monotonic()
         self._more = ""
 
@@ -54,7 +55,7 @@ class Lines:
         self.n += int(n)
         now = time.monotonic()
         if now - self._said >= min(max(SHARE * (now - self._begun), PACE), LONGEST):
-            self.say(f"{self.n} of {self.total} {self.unit}s")
+            self.say(f"{self.n} of {self.total} {self.units}")
 
     def set_description(self, title: str) -> None:
         """Change the title of the lines to come."""

@@ -10,14 +10,14 @@ from tqdm import tqdm
 
 from lgan import distributed
 from lgan.arguments import Count
-from lgan.callbacks.base import TaskContext
+from lgan.callbacks.base import TaskCallback, TaskContext
 from lgan.progress import Lines, bar, duration
 
 _TIMED, _LEAST = 10.0, 60.0  # seconds of first steps that are timed; of a run worth foretelling
 _APART = 5.0  # seconds between two lines at borders
 
 
-class SequenceProgress(ProgressBar):
+class SequenceProgress(ProgressBar, TaskCallback):
     """Show task, step and time left over all tasks in a single bar, or in lines.
 
     It moves every `every` generator steps: at each it costs up to a quarter of a small one. The

@@ -10,6 +10,7 @@ import pytest
 
 from lgan import progress
 from lgan.callbacks import progress as callback
+from lgan.callbacks.base import announce
 from lgan.callbacks.progress import SequenceProgress
 from lgan.progress import Lines, duration
 
@@ -78,6 +79,13 @@ def test_work_of_seconds_says_nothing(capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
+def test_batches_are_no_batchs(clock, capsys) -> None:
+    with Lines("counting", 2, "batch") as lines:
+        clock[0] = 60.0
+        lines.update()
+    assert capsys.readouterr().err == "counting: 1 of 2 batches, 50 %, about 60 s left\n"
+
+
 def test_the_first_steps_foretell_the_whole_and_borders_count(clock, capsys) -> None:
     shows, now = SequenceProgress(every=5), context(0)
     method = SimpleNamespace(step=0, total_steps=0, read_losses=dict)
@@ -89,10 +97,10 @@ def test_the_first_steps_foretell_the_whole_and_borders_count(clock, capsys) -> 
             method.total_steps += 1
             shows.on_train_batch_end(None, method)
 
-    shows.on_task_start(now)
+    announce("on_task_start", [shows], now)  # as a run does
     train(100)
     assert now.summary == {"expected_seconds": pytest.approx(200)}
-    shows.on_task_end(now)
+    announce("on_task_end", [shows], now)
     clock[0] += 50  # the border
     shows.on_task_start(context(1))
     train(40)
