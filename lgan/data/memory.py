@@ -82,11 +82,6 @@ class ExemplarMemory:
             return f"{self.per_class} per class"
         return f"K={self.total}" if self.total else f"r={self.ratio}"
 
-    @property
-    def bytes(self) -> int:
-        """Memory that the pictures take, labels not counted."""
-        return sum(kept.nelement() for kept in self._kept.values())
-
     def add(self, images: Images, labels: Tensor | None = None, view: View | None = None) -> None:
         """Choose exemplars of each class in `images`, by `labels` ``(N,)`` or their own.
 
