@@ -41,7 +41,7 @@ class Lines:
     def __init__(self, title: str, total: int, unit: str, initial: int = 0) -> None:
         self.title, self.total, self.n = title, total, initial
         self.units = f"{unit}es" if unit.endswith("ch") else f"{unit}s"
-        self._initial, self._begun, self._said = initial, time.monotonic(), time.monotonic()
+        self.initial, self._begun, self._said = initial, time.monotonic(), time.monotonic()
         self._more = ""
 
     def __enter__(self) -> Lines:
@@ -69,7 +69,7 @@ class Lines:
         """Print a line at once: what is done, and the seconds left (None: at the pace so far)."""
         self._said = time.monotonic()
         if left is None:
-            done = self.n - self._initial
+            done = self.n - self.initial
             left = (self._said - self._begun) / max(done, 1) * (self.total - self.n)
         share = f"{100 * self.n // max(self.total, 1)} %, about {duration(left)} left"
         more = f" ({self._more})" if self._more else ""

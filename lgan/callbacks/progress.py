@@ -63,6 +63,9 @@ class SequenceProgress(ProgressBar, TaskCallback):
         """Move the bar."""
         if self._first is None:  # behind the first step, which is slower
             self._first = pl_module.total_steps, time.monotonic()
+            if self._bar is not None:  # a run that goes on within a task has made none of these
+                before = max(pl_module.total_steps - 1 - self._bar.n, 0)
+                self._bar.n, self._bar.initial = self._bar.n + before, self._bar.initial + before
         if pl_module.step % self.every == 0:
             self.on_train_end(trainer, pl_module)
 

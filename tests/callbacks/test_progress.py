@@ -49,6 +49,7 @@ def test_it_is_switched_off_and_on_as_lightnings(monkeypatch, shown: bool) -> No
 
 def test_it_shows_each_loss_by_its_first_letter_and_goes_where_training_is() -> None:
     bar, said = SequenceProgress(), []
+    bar._first = (4, 0.0)
     bar._bar = SimpleNamespace(
         n=3, total=8, set_postfix=lambda losses, refresh: said.append(losses), update=said.append
     )
@@ -109,6 +110,17 @@ def test_the_first_steps_foretell_the_whole_and_borders_count(clock, capsys) -> 
     assert said[1] == "sft: task 0 of 0-1 (a): 30 of 200 steps, 15 %, about 3 min left"
     assert "sft: task 0 of 0-1 (a): learnt, now it is measured, 50 %, about 2 min left" in said
     assert shows.left() == pytest.approx(60 + 50)
+
+
+def test_steps_of_a_run_that_was_stopped_within_a_task_are_not_the_pace(clock, capsys) -> None:
+    shows, method = SequenceProgress(every=1), SimpleNamespace(step=90, total_steps=90)
+    method.read_losses = dict
+    shows.on_task_start(context())
+    for _ in range(5):
+        method.step, method.total_steps = method.step + 1, method.total_steps + 1
+        clock[0] += 10.0
+        shows.on_train_batch_end(None, method)
+    assert "93 of 200 steps, 46 %, about 18 min left" in capsys.readouterr().err
 
 
 def test_times_are_as_exact_as_one_needs_them() -> None:
