@@ -115,11 +115,12 @@ class FixedNoiseSamples(TaskCallback):
         path, data, stamp = folder / "real.pt", context.datamodule, context.method.stamp
         if data.task_kind == "pictures":
             return
+        test = data.test_images(context.task)  # also where they are known: the ledger tells of it
         known = load_stamped(path, stamp) if is_whole(path) else {"classes": [], "real": []}
         new = [c for c in data.sequence.tasks[context.task].classes if c not in known["classes"]]
-        tests = [data.test_images(context.task).of_classes([c]) for c in new]
+        tests = [test.of_classes([c]) for c in new]
         if tests and all(map(len, tests)):
-            taken = [test.take(torch.arange(REAL) % len(test)).cpu() for test in tests]
+            taken = [each.take(torch.arange(REAL) % len(each)).cpu() for each in tests]
             real = torch.stack([*known["real"], *taken])
             self._write(path, stamp, classes=[*known["classes"], *new], real=real)
 

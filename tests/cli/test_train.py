@@ -24,7 +24,7 @@ def call(
 
 def test_help_and_config_read_well() -> None:
     text = call("lgan.cli.train", "--help", python=sys.executable).stdout
-    for word in ("dgm_w, dgr, ewc_gan", "data=image_folder", "lgan-report", "Config"):
+    for word in ("dgm_w, dgr, dual_memory", "data=image_folder", "lgan-report", "Config"):
         assert word in text
     config = call("lgan.cli.train", "--cfg", "job").stdout
     assert "learning_rate" in config and "lgan.methods.sft.SFT" in config

@@ -46,12 +46,16 @@ PICTURES = {
     "unpaired_folders": ((3, 256, 256), 2),
 }
 """Shape of the pictures and number of classes (of a translation: of tasks) of each data set."""
+STAND_INS = dict.fromkeys(
+    ("chars74k-digits32", "cifar10-jpg", "tiny-imagenet-10"), ((3, 32, 32), 10)
+)
+"""The same of class folders under names of their own, in tables."""
 UNPAIRED = {"unpaired_folders", "piggyback_unpaired", "piggyback_style"}
 PAIRED = {"paired_folders", "piggyback_paired", "facades_maps", "photos"}
 CLASSES = PICTURES.keys() - UNPAIRED - PAIRED
 DRAW = {
     *("dgr", "dgm_w", "dgm_a", "mergan_jtr"),
-    *("joint_classifier", "vanilla_s", "ewc_s", "pi_s", "rwalk_s"),
+    *("joint_classifier", "vanilla_s", "ewc_s", "pi_s", "rwalk_s", "icarl", "dual_memory"),
 }
 REFUSED = {
     **dict.fromkeys(CLASSES, {"lifelong_gan"}),  # it distils a translator,
@@ -69,7 +73,7 @@ def names(group: str) -> list[str]:
 
 def pictures_of(config: DictConfig) -> tuple[tuple[int, int, int], int]:
     """Return shape and count, where an override has changed the size or the tasks."""
-    (channels, height, width), count = PICTURES[config.data.name]
+    (channels, height, width), count = (PICTURES | STAND_INS)[config.data.name]
     size = config.data.splits.get("size", height)
     return (channels, size, size * width // height), count
 
@@ -204,4 +208,6 @@ def test_what_selects_by_validation_images_has_some() -> None:
             if run == "imagenet50":
                 assert "selection" not in config.callbacks
             else:
-                assert "selection" in config.callbacks and config.data.splits.validation > 0
+                splits = config.data.splits
+                held_out = splits.get("validation") or splits.get("validation_fraction")
+                assert "selection" in config.callbacks and held_out
