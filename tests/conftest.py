@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator
@@ -47,6 +48,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return file if file in ONE_WORKER else nodeid
 
     return Scheduling(config, log)
+
+
+@pytest.fixture(autouse=True)
+def _warnings_are_logged() -> None:
+    """As from the start, also after a script's `main`, for which Hydra raised the root's level."""
+    logging.root.setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session", autouse=True)
