@@ -52,8 +52,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _warnings_are_logged() -> None:
-    """As from the start, also after a script's `main`, for which Hydra raised the root's level."""
+    """As from the start, also after a script's `main`, in which Hydra silences all loggers."""
     logging.root.setLevel(logging.WARNING)
+    for name in [each for each in logging.root.manager.loggerDict if each.startswith("lgan")]:
+        logging.getLogger(name).disabled = False
 
 
 @pytest.fixture(scope="session", autouse=True)
