@@ -157,6 +157,7 @@ def test_first_test_pictures_of_every_class_are_kept_once(tmp_path) -> None:
     end_of(1, Shifting(), tmp_path)
     kept = load_tensors(tmp_path / "samples/real.pt")
     assert kept["classes"] == [0, 1, 2, 3] and torch.equal(kept["real"][:2], before)
+    assert kept["real"][:, 0, 0, 0, 0].tolist() == [0, 10, 20, 30]  # each of its own class
     # three pictures, four kept: from the first again
     assert kept["real"][2, :, 0, 0, 0].tolist() == [20, 21, 22, 20]
 
