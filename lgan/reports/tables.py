@@ -215,7 +215,8 @@ def to_csv(found: Collection) -> str:
     """Every number of every run on a line of its own, as `lgan.results` has them."""
     frame = tidy((run.folder, run.record) for group in found.groups for run in group.runs)
     frame = frame.rename(columns=escape_csv)
-    for name in frame.select_dtypes(include="str"):
+    texts: list[str] = list(frame.select_dtypes(include="str"))
+    for name in texts:
         frame[name] = frame[name].map(escape_csv)
     return frame.to_csv(index=False, lineterminator="\n")
 
