@@ -90,6 +90,9 @@ def test_methods_are_searched_with_equal_effort_on_seeds_of_their_own(experiment
     with initialize_config_dir(config_path(), version_base="1.3"):
         config = compose("train", [f"experiment={experiment}"], return_hydra_config=True)
         params = dict(config.hydra.sweeper.params)
+        both = f"experiment=[same_networks,{experiment}]"  # the search's method, not all of them
+        assert params == compose("train", [both], return_hydra_config=True).hydra.sweeper.params
+        assert params.pop("method") == method
         asked = OverridesParser.create().parse_overrides([f"{k}={v}" for k, v in params.items()])
         grid = [list(each.sweep_string_iterator()) for each in asked]
         *ends, (_, seeds) = zip([each.key_or_group for each in asked], grid, strict=True)
