@@ -16,8 +16,8 @@ from lgan.arguments import Count, Positive, Text, Whole
 from lgan.data.content import content_of
 from lgan.data.images import Images, ImageSplits, to_float
 from lgan.data.ledger import Ledger, Reader
-from lgan.data.loader import Again, BatchLoader, StreamingLoader, check_batch_size, first_attempt
-from lgan.data.small import Small
+from lgan.data.loader import Again, BatchLoader, check_batch_size, first_attempt
+from lgan.data.small import check_small
 from lgan.data.tasks import Task, TaskInfo, TaskKind, TaskSequence
 from lgan.errors import ConfigError, TaskAccessError
 from lgan.seeding import Noise
@@ -45,7 +45,6 @@ class TaskSequenceDataModule(L.LightningDataModule):
 
     task_kind: ClassVar[TaskKind] = "classes"  # classes to draw, or pictures to translate
     paired: bool = False  # whether each picture of a translation has its target
-    _loaders: tuple[type[BatchLoader], type[StreamingLoader]] = (BatchLoader, StreamingLoader)
 
     def __init__(
         self,
@@ -75,7 +74,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self._cut = (classes_per_task, class_order, class_order_seed, num_tasks)
         self._in_memory, self._limit = in_memory, memory_limit_mb * 2**20
         self._num_workers, self._augmentation = num_workers, augmentation
-        self._small = Small(batch_size, allow_small, warn_below)
+        self._small = (batch_size, allow_small, warn_below)
         self._info: TaskInfo | None = None
         self._loader: BatchLoader | None = None
         self.again: Again = first_attempt
@@ -96,7 +95,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
         splits = self._load()
         sequence = TaskSequence(len(splits.class_names), *self._cut)
         check_batch_size(self.batch_size, len(splits.train), distributed.world())
-        self.repeated = self._small.check(splits, sequence.tasks[self.learnt :])
+        self.repeated = check_small(splits, sequence.tasks[self.learnt :], *self._small)
         self._as_read = splits
         return self._materialise(splits), sequence
 
@@ -235,11 +234,8 @@ class TaskSequenceDataModule(L.LightningDataModule):
             # Batches are then indexed where they are used, and nothing is copied per step.
             images = images.to(self.trainer.strategy.root_device)
         settings = (images, info.batch_size, info.draws, info.all_steps, self.seed, info.index)
-        whole, streaming = self._loaders
-        if images.in_files:
-            self._loader = streaming(*settings, *self._place(), self._num_workers)
-        else:
-            self._loader = whole(*settings, *self._place())
+        workers = self._num_workers if images.in_files else 0
+        self._loader = BatchLoader(*settings, *self._place(), workers)
         self._loader.again = self.again
         return self._loader
 

@@ -77,6 +77,10 @@ class Images(ABC):
         """Return the same pictures, decoded into memory."""
         return self
 
+    def shuffled(self, *keys: int | str) -> Images:
+        """Return the same pictures; only those of `UnpairedImages` have partners to exchange."""
+        return self
+
     def of_classes(self, classes: Iterable[int]) -> Images:
         """Return the pictures whose label is one of `classes`, in their stored order."""
         wanted = torch.tensor(sorted(classes), dtype=torch.int64)

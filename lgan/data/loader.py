@@ -34,7 +34,9 @@ class BatchLoader:
 
     Item s is a list of `draws` batches ``{"x": uint8 (b, C, H, W), "y": int64 (b,)}`` with ``b =
     batch_size / world``. An epoch leaves out pictures that do not fill a batch, each epoch others.
-    Fewer pictures than a batch holds fill it by repetition, one permutation after the other.
+    Fewer pictures than a batch holds fill it by repetition, one permutation after the other. Each
+    epoch has its own partners where pictures are unpaired. Those in files may be decoded ahead by
+    worker processes: the batches are the same, bit for bit.
     """
 
     images: Images
@@ -45,6 +47,7 @@ class BatchLoader:
     task: int
     rank: int = 0
     world: int = 1
+    num_workers: int = 0  # 0 decodes in this process
 
     def __post_init__(self) -> None:
         check_batch_size(self.batch_size, len(self.images), self.world)
@@ -59,7 +62,9 @@ class BatchLoader:
         return self.steps
 
     def __iter__(self) -> Iterator[list[Batch]]:
-        for item in self._items():
+        steps = range(self.step, self.steps)
+        items = self._ahead(steps) if self.num_workers else map(self.__getitem__, steps)
+        for item in items:
             # Counted before the yield: a state saved while item s is used resumes at s + 1.
             self.step += 1
             yield item
@@ -82,9 +87,15 @@ class BatchLoader:
         """Go on after the items that were handed out."""
         self.step = state["step"]
 
-    def _items(self) -> Iterator[list[Batch]]:
-        for step in range(self.step, self.steps):
-            yield self[step]
+    def _ahead(self, steps: range) -> DataLoader:
+        return DataLoader(
+            self,  # type: ignore[arg-type]  # a map from step to item is all that is asked for
+            batch_size=None,
+            sampler=steps,
+            num_workers=self.num_workers,
+            # Without one of its own the loader would draw from torch's global stream.
+            generator=torch.Generator(),
+        )
 
     def _batch(self, draw: int) -> Batch:
         epoch, position = divmod(draw, self.batches)
@@ -99,26 +110,9 @@ class BatchLoader:
             generator = torch.Generator().manual_seed(seed)
             count, rounds = len(self.images), range(self.repeats)
             order = torch.cat([torch.randperm(count, generator=generator) for _ in rounds])
+            self.images = self.images.shuffled(self.seed, "unpaired", self.task, epoch)
             self._permutation = ((epoch, *again), order.to(self.images.device))
         return self._permutation[1]
-
-
-@dataclass(eq=False)
-class StreamingLoader(BatchLoader):
-    """The same items, bit for bit, decoded ahead by worker processes; 0 decodes in this one."""
-
-    num_workers: int = 0
-
-    def _items(self) -> Iterator[list[Batch]]:
-        loader: DataLoader = DataLoader(
-            self,  # type: ignore[arg-type]  # a map from step to item is all that is asked for
-            batch_size=None,
-            sampler=range(self.step, self.steps),
-            num_workers=self.num_workers,
-            # Without one of its own the loader would draw from torch's global stream.
-            generator=torch.Generator(),
-        )
-        yield from loader
 
 
 def check_batch_size(batch_size: int, count: int, world: int = 1) -> None:

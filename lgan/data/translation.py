@@ -2,39 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from lgan.arguments import Count, Positive, Text, Whole
+from lgan.arguments import Count, Text
 from lgan.data.datamodule import Augmentation, TaskSequenceDataModule
 from lgan.data.images import Images, ImageSplits
-from lgan.data.loader import Batch, BatchLoader, StreamingLoader
 from lgan.data.pairs import INPUT, TARGET, UnpairedImages, half, unpaired
 from lgan.data.tasks import TaskKind
 from lgan.errors import ConfigError
 from lgan.seeding import Noise
 
-
-class UnpairedLoader(BatchLoader):
-    """Batches of unpaired pictures: in each epoch each side has a permutation of its own.
-
-    An epoch has as many items as the larger side has pictures, as in CycleGAN's code.
-    """
-
-    _shuffled = -1  # the epoch whose permutations `images` has
-
-    def _batch(self, draw: int) -> Batch:
-        epoch = draw // self.batches
-        if self._shuffled != epoch and isinstance(self.images, UnpairedImages):
-            self.images = self.images.shuffled(self.seed, "unpaired", self.task, epoch)
-            self._shuffled = epoch
-        return super()._batch(draw)
-
-
-class UnpairedStreamingLoader(UnpairedLoader, StreamingLoader):
-    """The same batches, bit for bit, decoded ahead by worker processes."""
+OF_CLASSES = {"classes_per_task", "class_order", "class_order_seed", "capacity"}
 
 
 class TranslationDataModule(TaskSequenceDataModule):
@@ -43,7 +24,8 @@ class TranslationDataModule(TaskSequenceDataModule):
     A batch has `z`, the input pictures, beside `x`, the targets. `TaskInfo.images`, and what
     `splits` returns, are pairs (`lgan.data.pairs`) labelled by task; all other pictures are
     targets, or `test_inputs`. `paired` says whether the two pictures of a pair belong together, and
-    have the same augmentation; False with paired pictures forgets that they do.
+    have the same augmentation; False with paired pictures forgets that they do. The other arguments
+    are those of `TaskSequenceDataModule` that do not cut classes into tasks.
     """
 
     task_kind: ClassVar[TaskKind] = "pictures"
@@ -52,30 +34,21 @@ class TranslationDataModule(TaskSequenceDataModule):
         self,
         splits: Callable[..., ImageSplits],
         name: Text,
-        root: str | None = None,
         paired: bool = True,
-        num_tasks: Count | None = None,
         batch_size: Count = 1,
-        steps: Count = 1000,
-        draws: Count = 1,
-        seed: Whole = 0,
-        in_memory: bool | Literal["auto"] = "auto",
-        memory_limit_mb: Positive = 2048,
-        num_workers: Whole = 0,
         augmentation: Augmentation | None = None,
-        allow_small: bool = True,
-        warn_below: Whole = 20,
+        **settings: Any,  # noqa: ANN401
     ) -> None:
+        if of_classes := OF_CLASSES & {*settings}:
+            raise ConfigError(
+                f"data.{min(of_classes)} is no setting of data={name}, which has no classes to cut "
+                "into tasks: each translation is a task."
+            )
         self.paired = paired
-        if not paired:
-            self._loaders = (UnpairedLoader, UnpairedStreamingLoader)
-            augmentation = augmentation and partial(_each, augmentation)
-        super().__init__(
-            splits, name, root, num_tasks=num_tasks, batch_size=batch_size, steps=steps,
-            draws=draws, seed=seed, in_memory=in_memory, memory_limit_mb=memory_limit_mb,
-            num_workers=num_workers, augmentation=augmentation, allow_small=allow_small,
-            warn_below=warn_below,
-        )  # fmt: skip
+        if augmentation and not paired:
+            augmentation = partial(_each, augmentation)
+        settings |= {"batch_size": batch_size, "augmentation": augmentation}
+        super().__init__(splits, name, **settings)
         self._test_inputs: dict[int, Tensor] = {}
 
     @property

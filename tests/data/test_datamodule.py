@@ -17,7 +17,6 @@ from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.digits import digits
 from lgan.data.image_folder import image_folder
 from lgan.data.images import FileImages, ImageSplits, TensorImages
-from lgan.data.loader import BatchLoader, StreamingLoader
 from lgan.errors import ConfigError, TaskAccessError
 
 Splits = Callable[..., ImageSplits]
@@ -124,11 +123,12 @@ def test_files_are_decoded_into_memory_if_they_fit(
         root=str(folder),
         in_memory=in_memory,
         memory_limit_mb=limit_mb,
+        num_workers=2,
     )
     data.open(0)
     assert isinstance(data.splits.train, FileImages if streams else TensorImages)
     assert isinstance(data.splits.test, FileImages if streams else TensorImages)
-    assert type(data.train_dataloader()) is (StreamingLoader if streams else BatchLoader)
+    assert data.train_dataloader().num_workers == (2 if streams else 0)
 
 
 def test_batches_become_floats(make_splits: Splits) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from lgan.data.image_folder import image_folder
 from lgan.data.images import FileImages, TensorImages
-from lgan.data.loader import BatchLoader, StreamingLoader, check_batch_size
+from lgan.data.loader import BatchLoader, check_batch_size
 from lgan.errors import ConfigError
 
 Make = Callable[..., TensorImages]
@@ -90,7 +90,7 @@ def test_streaming_gives_the_same_bits(folder: Path, workers: int) -> None:
     settings = (4, 2, 5, 3, 1)
     memory = list(BatchLoader(files.load(), *settings))
     before = torch.get_rng_state()
-    streaming = StreamingLoader(files, *settings, num_workers=workers)
+    streaming = BatchLoader(files, *settings, num_workers=workers)
     assert same(list(streaming), memory)
     assert torch.equal(torch.get_rng_state(), before), "torch's global stream is untouched"
     streaming.load_state_dict({"step": 3})
@@ -99,7 +99,7 @@ def test_streaming_gives_the_same_bits(folder: Path, workers: int) -> None:
 
 def test_streaming_counts_what_was_handed_out_not_what_workers_fetched(folder: Path) -> None:
     files = image_folder(str(folder), size=6).train
-    loader = StreamingLoader(files, 4, 1, 8, 0, 0, num_workers=1)
+    loader = BatchLoader(files, 4, 1, 8, 0, 0, num_workers=1)
     next(iter(loader))
     assert loader.state_dict() == {"step": 1}
 

@@ -16,13 +16,10 @@ from torch import Tensor
 from lgan.data.augmentation import jitter
 from lgan.data.decoding import Decoder
 from lgan.data.images import FileImages, Images, ImageSplits, TensorImages, to_float
+from lgan.data.loader import BatchLoader
 from lgan.data.paired_folders import paired_folders
 from lgan.data.pairs import INPUT, TARGET, UnpairedImages, half
-from lgan.data.translation import (
-    TranslationDataModule,
-    UnpairedLoader,
-    UnpairedStreamingLoader,
-)
+from lgan.data.translation import TranslationDataModule
 from lgan.data.unpaired_folders import unpaired_folders
 from lgan.errors import ConfigError, DataError, TaskAccessError
 from lgan.seeding import Noise
@@ -219,7 +216,7 @@ def test_jitter_cuts_and_mirrors() -> None:
         jitter(ramp, Noise(0), load_size=7)
 
 
-def drawn(loader: UnpairedLoader) -> list[tuple[int, int]]:
+def drawn(loader: BatchLoader) -> list[tuple[int, int]]:
     """Return the grey values (input, target) of one epoch and the next."""
     batches = [loader[step][0] for step in range(2 * (len(loader.images) // loader.batch_size))]
     x = torch.cat([batch["x"] for batch in batches])
@@ -232,7 +229,7 @@ def test_unpaired_sides_are_drawn_for_themselves(sides: Path, in_memory: bool) -
     data = module(unpaired_folders, sides, **settings)
     data.open(0)
     loader = data.train_dataloader()
-    assert type(loader) is (UnpairedLoader if in_memory else UnpairedStreamingLoader)
+    assert loader.images.in_files is not in_memory
     assert len(data.info.images) == 7, "the larger side"
     items = drawn(loader)
     epochs = items[:7], items[7:]
@@ -280,8 +277,8 @@ def test_unpaired_evaluation(sides: Path) -> None:
 
 def test_ranks_share_an_unpaired_batch(sides: Path) -> None:
     images = unpaired_folders(str(sides), FOLDERS, SIZE).train.of_classes([0])
-    whole = UnpairedLoader(images, 4, 1, 3, 0, 0)
-    ranks = [UnpairedLoader(images, 4, 1, 3, 0, 0, rank, 2) for rank in range(2)]
+    whole = BatchLoader(images, 4, 1, 3, 0, 0)
+    ranks = [BatchLoader(images, 4, 1, 3, 0, 0, rank, 2) for rank in range(2)]
     for step in range(3):
         parts = torch.stack([rank[step][0]["x"] for rank in ranks], dim=1).flatten(0, 1)
         assert torch.equal(parts, whole[step][0]["x"])
