@@ -76,7 +76,8 @@ def save_figures(found: Collection, folder: Path) -> int:
             pictures[f"{stem}growth"] = drawn.growth_curve([group])
             pictures[f"{stem}reuse"] = drawn.reuse_shares([group])
             pictures[f"{stem}masks"] = drawn.mask_evolution([group])
-            pictures[f"{stem}samples"] = grids.run_grid(group.runs[0])
+            samples = grids.run_figure(group.runs[0])
+            pictures[f"{stem}samples"] = samples and figures.png(samples)
     written = {name: png for name, png in pictures.items() if png is not None}
     for name, png in zip(file_names(list(written)), written.values(), strict=True):
         write_atomically(folder / f"{name}.png", png)
@@ -200,11 +201,11 @@ def _live(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """What the script needs beside the page, by part: pictures of other borders, and numbers."""
     return [
         {
-            "tasks": part["gallery"].tasks if part["gallery"] else [],
+            "tasks": part["gallery"].get("tasks", []),
             "strips": [
-                {"after": {t: uri for t, uri in strip.after.items() if t != max(strip.after)},
-                 "rows": strip.rows}
-                for strip in (part["gallery"].strips if part["gallery"] else [])
+                {"after": {t: uri for t, uri in strip["after"].items() if t != max(strip["after"])},
+                 "rows": strip["rows"]}
+                for strip in part["gallery"].get("strips", [])
             ],
             "metrics": [{str(k): heat["values"] for k, _, heat in metric["maps"]}
                         for metric in part["metrics"]],

@@ -6,53 +6,31 @@ A strip is stored once, as a data URI that views share; all together stay within
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from lgan.reports import grids
 from lgan.reports.collect import Group
+from lgan.reports.grids import Cells
 
 MOST_PIXELS = 4_000_000
 PER_ROW = 4
 LARGE = 32  # pixels from which on coloured pictures are compressed with loss
 SMALLEST, WIDEST = 40, 96  # pixels of a side that a picture is reduced to
 
-Cells = dict[int, np.ndarray]  # class or task -> uint8 (n, H, W, 3)
 
-
-@dataclass
-class Strip:
-    """Pictures of one method, or real ones, by the task after which they were drawn."""
-
-    label: str
-    group: int | None  # which method's; None: real pictures
-    after: dict[int, str] = field(default_factory=dict)  # task -> data URI
-    rows: dict[int, int] = field(default_factory=dict)  # task -> rows from the top
-
-
-@dataclass
-class Gallery:
-    """Strips side by side, a row for each of `names`, in it `per_row` pictures of one size."""
-
-    names: list[str]
-    strips: list[Strip]
-    tasks: list[int]
-    per_row: int
-    cell: float  # width and height on the page, in pixels of it
-    side: int
-    left_out: str
-
-
-def gallery(groups: Sequence[Group]) -> Gallery | None:
+def gallery(groups: Sequence[Group]) -> dict[str, Any]:
     """Return what the lowest seed of each method shows, beside real pictures where they were kept.
 
-    Of methods on pictures of different sizes those are shown that are as the first ones.
+    Of methods on pictures of different sizes those are shown that are as the first ones. There are
+    `strips` side by side, a row for each of `names`, in it `per_row` pictures; `cell` and `side`
+    are the width and height of one on the page, in pixels of it. Empty if there are none.
     """
     shown = {i: found for i, g in enumerate(groups) if (found := _drawn(g))}
     if not shown:
-        return None
+        return {}
     size = _size(next(iter(shown.values())))
     shown = {i: found for i, found in shown.items() if _size(found) == size}
     rows, left_out = grids.rows_of([cells for found in shown.values() for cells in found.values()])
@@ -72,8 +50,11 @@ def gallery(groups: Sequence[Group]) -> Gallery | None:
         own = {task: found[task] for task in found if task in kept or task == max(found)}
         strips.append(_strip(groups[index].label, index, own, rows, per_row))
     side = max(height, SMALLEST)
-    return Gallery([names.get(row, str(row)) for row in rows], strips, kept, per_row,
-                   round(side * width / height, 1), side, left_out)  # fmt: skip
+    return {
+        "names": [names.get(row, str(row)) for row in rows], "strips": strips, "tasks": kept,
+        "per_row": per_row, "cell": round(side * width / height, 1), "side": side,
+        "left_out": left_out,
+    }  # fmt: skip
 
 
 def _drawn(group: Group) -> dict[int, Cells]:
@@ -94,8 +75,9 @@ def _spread(tasks: Sequence[int], most: int) -> list[int]:
 
 def _strip(
     label: str, group: int | None, found: dict[int, Cells], rows: Sequence[int], per_row: int
-) -> Strip:
-    strip = Strip(label, group)
+) -> dict[str, Any]:
+    """Pictures of a method, or real ones, and how many rows there are, by the task before them."""
+    after, counts = {}, {}
     for task, cells in found.items():
         known = [place for place, row in enumerate(rows) if row in cells]
         if not known:
@@ -104,8 +86,8 @@ def _strip(
         blank = np.full_like(cells[rows[known[-1]]][:1], 255)
         lines = [_line(cells.get(row, blank), per_row) for row in rows[:count]]
         large = len(lines[0]) >= LARGE
-        strip.after[task], strip.rows[task] = _encode(np.concatenate(lines), large), count
-    return strip
+        after[task], counts[task] = _encode(np.concatenate(lines), large), count
+    return {"label": label, "group": group, "after": after, "rows": counts}
 
 
 def _line(images: np.ndarray, per_row: int) -> np.ndarray:

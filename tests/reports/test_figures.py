@@ -63,7 +63,7 @@ def test_figures_survive_names_with_mathematics_and_missing_metrics(make_run, tm
 def test_sample_grid_puts_every_class_and_task_in_its_place(make_run, write_samples):
     folder = make_run()
     write_samples(folder, tasks=2, size=8)
-    pixels = decode(grids.png(grids.sample_grid(only_run(folder), per_cell=2)))
+    pixels = decode(figures.png(grids.run_figure(only_run(folder), 2)))
     greys = pixels[..., 0][np.ptp(pixels, axis=-1) == 0]
     # 8 pixels enlarged six times: 48 x (2 * 48) per cell, of exactly one grey value each.
     # class 0 is 10 and 11 after tasks 0 and 1, class 1 is 51 after task 1.
@@ -86,7 +86,7 @@ def test_enlargement_keeps_pixels_sharp(make_run, write_samples, tmp_path: Path)
         images = checks.expand(t + 1, 1, 1, 8, 8).contiguous()
         content = {"classes": list(range(t + 1)), "images": images}
         save_tensors(folder / f"samples/task{t}.pt", content)
-    grey = decode(grids.run_grid(only_run(folder)))[..., 0]
+    grey = decode(figures.png(grids.run_figure(only_run(folder))))[..., 0]
     assert (grey == 200).sum() >= 3 * 48 * 48 / 2
     assert (grey == 100).sum() < 20  # nothing between the two values but the labels' edges
 
@@ -148,7 +148,7 @@ def test_a_grid_of_many_tasks_shows_some_of_them(make_run, tmp_path, write_sampl
             (folder / f"samples/task{task}.pt").unlink()
     drawn = []
     monkeypatch.setattr(grids, "_draw_grid", lambda *given: drawn.append(given) or b"")
-    assert grids.sample_grid(only_run(folder)) is not None
+    assert grids.run_figure(only_run(folder)) is not None
     ((canvas, names, heads, _, left_out),) = drawn
     assert heads == [*map(str, range(10)), "14", "21", "32", "48", "69"]
     assert len(canvas) == len(names) == 64 and (names[0], names[-1]) == ("c0", "c69")
@@ -158,16 +158,16 @@ def test_a_grid_of_many_tasks_shows_some_of_them(make_run, tmp_path, write_sampl
 def test_large_images_are_reduced(make_run, write_samples):
     folder = make_run()
     write_samples(folder, size=1200)
-    assert decode(grids.run_grid(only_run(folder))).shape[1] < 2 * 1200
+    assert decode(figures.png(grids.run_figure(only_run(folder)))).shape[1] < 2 * 1200
 
 
 def test_no_samples_no_grid_and_damaged_ones_are_named(make_run, write_samples):
     folder = make_run()
-    assert grids.sample_grid(only_run(folder)) is None
+    assert grids.run_figure(only_run(folder)) is None
     write_samples(folder)
     (folder / "samples/task1.pt").write_bytes(b"no tensors")
     with pytest.raises(RunError, match="task1.pt"):
-        grids.sample_grid(only_run(folder))
+        grids.run_figure(only_run(folder))
 
 
 def test_figures_say_how_good_the_judge_is_that_they_depend_on(make_run, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from PIL import Image
 from lgan.data.images import to_float
 from lgan.errors import RunError
 from lgan.files import save_tensors
-from lgan.reports import grids
+from lgan.reports import figures, grids
 from lgan.reports.collect import Run, collect
 from lgan.reports.columns import every_column
 from lgan.reports.report import parameter_table, render
@@ -80,7 +80,7 @@ def places(pixels: np.ndarray, level: int) -> tuple[int, int]:
 
 def test_inputs_targets_and_outputs_stand_side_by_side(make_translation):
     run = run_of(make_translation())
-    pixels = np.asarray(Image.open(io.BytesIO(grids.run_grid(run))).convert("RGB"))
+    pixels = np.asarray(Image.open(io.BytesIO(figures.png(grids.run_figure(run)))).convert("RGB"))
     step = SIZE + grids.GAP
     top, left = places(pixels, 10)
     expected = {
@@ -89,15 +89,17 @@ def test_inputs_targets_and_outputs_stand_side_by_side(make_translation):
         200: (0, 2), 201: (0, 3), 211: (2, 3),
     }  # fmt: skip
     for level, (row, column) in expected.items():
-        assert places(pixels, level) == (top + row * step, left + column * step), level
+        down = row * SIZE + row // 2 * grids.GAP  # two pictures of a task, then a gap
+        assert places(pixels, level) == (top + down, left + column * step), level
     # task 2 was not learnt after task 1: its place is white
-    blank = pixels[top + 2 * step : top + 2 * step + SIZE, left + 2 * step : left + 3 * step]
+    second = top + 2 * SIZE + grids.GAP
+    blank = pixels[second : second + 2 * SIZE, left + 2 * step : left + 2 * step + SIZE]
     assert (blank == 255).all()
 
 
 def test_unpaired_tasks_have_no_column_of_targets(make_translation):
     run = run_of(make_translation(paired=False))
-    pixels = np.asarray(Image.open(io.BytesIO(grids.run_grid(run))).convert("RGB"))
+    pixels = np.asarray(Image.open(io.BytesIO(figures.png(grids.run_figure(run)))).convert("RGB"))
     (top, left), step = places(pixels, 10), SIZE + grids.GAP
     assert places(pixels, 200) == (top, left + step)
 
@@ -111,7 +113,7 @@ def test_noise_is_no_picture_and_damaged_files_are_named(make_run, write_samples
     damaged = make_translation()
     save_tensors(damaged / "samples/targets.pt", {"other": torch.zeros(1)})
     with pytest.raises(RunError, match=r"targets\.pt does not hold a tensor named targets"):
-        grids.run_grid(run_of(damaged))
+        grids.run_figure(run_of(damaged))
 
 
 def test_the_report_speaks_of_test_pictures(make_translation, tmp_path: Path):
