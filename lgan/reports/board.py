@@ -11,16 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from lgan.reports.columns import TableColumn, every_column
+import pandas as pd
+
+from lgan.reports.columns import TableColumn, every_column, filled
 from lgan.reports.paper import Outcomes, Plan
 from lgan.reports.paper_file import BoardPart
-from lgan.reports.spreads import Interval, Pairing, interval, mean_ranks, paired, spread
+from lgan.reports.spreads import Interval, interval, mean_ranks, spread
 from lgan.reports.tables import escape_markdown
 from lgan.run.record import RunRecord, number
 
 NONE = "–"
-Values = dict[str, dict[Pairing, float]]
-"""By method and pairing."""
 HOW = (
     "Mean ± half of the 95 % interval, Student's t over all runs, after the last task. Differences "
     "are of runs with the same class order and seed; an interval without 0 is bold, which it is in "
@@ -48,13 +48,13 @@ class _Part:
 
     @cached_property
     def titles(self) -> dict[str, str]:
-        """How the methods of this part that were asked for are called."""
+        """How the methods of this part that were asked for are called, escaped."""
         entries = self.plan.table.methods
         chosen = [method for method in self.part.methods if method in self.plan.methods]
-        return {method: entries[method].title or method for method in chosen}
+        return {method: escape_markdown(entries[method].title or method) for method in chosen}
 
     @cached_property
-    def records(self) -> dict[str, dict[Pairing, RunRecord]]:
+    def records(self) -> dict[str, dict[tuple[str, int], RunRecord]]:
         """What ran, by method, class order and seed."""
         return {
             method: {
@@ -71,19 +71,15 @@ class _Part:
         # Of all parts: what a number is relative to, joint training, may stand in another one.
         known = every_column([r for its in self.outcomes.values() for r in its.records])
         asked = {*self.part.columns, *self.part.compare}
-        filled = [column for column in known if column.key in asked and self._filled(column)]
-        return {column.key: column for column in filled}
+        own = [record for its in self.records.values() for record in its.values()]
+        return {column.key: column for column in filled(known, own) if column.key in asked}
 
-    def _filled(self, column: TableColumn) -> bool:
-        read = (column.read(record) for its in self.records.values() for record in its.values())
-        return any(not math.isnan(value) for value in read)
-
-    def values(self, column: TableColumn) -> Values:
-        """What the runs have in a column."""
-        return {
+    def values(self, column: TableColumn) -> pd.DataFrame:
+        """What the runs have in a column: a row per class order and seed, a column per method."""
+        return pd.DataFrame({
             method: {pairing: column.read(record) for pairing, record in its.items()}
             for method, its in self.records.items()
-        }
+        }, dtype=float)  # fmt: skip
 
     def lines(self) -> Iterator[str]:
         compare = [self.columns[key] for key in self.part.compare if key in self.columns]
@@ -98,11 +94,12 @@ class _Part:
         head, rows = ["method", "declares", "runs"], {}
         for method, its in self.records.items():
             declared = "; ".join(sorted({r.declaration for r in its.values() if r.declaration}))
-            rows[method] = [self.titles[method], declared or NONE, str(len(its))]
+            rows[method] = [self.titles[method], escape_markdown(declared) or NONE, str(len(its))]
         for column in (self.columns[key] for key in self.part.columns if key in self.columns):
-            head.append(column.title)
-            for method, values in self.values(column).items():
-                rows[method].append(_interval(column, interval(list(values.values()))))
+            head.append(escape_markdown(column.title))
+            values = self.values(column)
+            for method, row in rows.items():
+                row.append(_interval(column, interval(values[method])))
         return _table(head, list(rows.values()))
 
     def differences(self, compare: Sequence[TableColumn]) -> list[str]:
@@ -111,30 +108,25 @@ class _Part:
         for column in compare:
             values = self.values(column)
             ranks = mean_ranks(values, column.better or "higher")
-            head += [f"{column.key} less {self.titles[other]}'s" for other in against]
-            head.append("mean rank")
+            key = escape_markdown(column.key)
+            head += [*(f"{key} less {self.titles[other]}'s" for other in against), "mean rank"]
             for method, row in rows.items():
-                row += [_difference(column, values, method, other) for other in against]
+                for other in against:
+                    found = interval(values[method] - values[other])
+                    text = NONE if method == other else _interval(column, found, "+")
+                    row.append(f"**{text}**" if found.clear else text)
                 row.append(NONE if math.isnan(ranks[method]) else f"{ranks[method]:.1f}")
         return _table(head, list(rows.values()))
 
     def spreads(self, compare: Sequence[TableColumn]) -> list[str]:
         head, rows = ["method"], {method: [title] for method, title in self.titles.items()}
         for column in compare:
-            head += [f"{column.key}: sd over seeds", "over orders", "over orders by chance"]
-            for method, values in self.values(column).items():
-                found = spread(values)
-                deviations = (found.seeds, found.orders, found.by_chance)
-                rows[method] += [_number(column, each) for each in deviations]
+            key = escape_markdown(column.key)
+            head += [f"{key}: sd over seeds", "over orders", "over orders by chance"]
+            values = self.values(column)
+            for method, row in rows.items():
+                row += [_number(column, each) for each in spread(values[method])]
         return _table(head, list(rows.values()))
-
-
-def _difference(column: TableColumn, values: Values, method: str, other: str) -> str:
-    if method == other:
-        return NONE
-    found = paired(values[method], values[other])
-    text = _interval(column, found, "+")
-    return f"**{text}**" if found.clear else text
 
 
 def _interval(column: TableColumn, found: Interval, sign: str = "") -> str:
@@ -166,11 +158,5 @@ def _notes(plan: Plan, outcomes: Outcomes) -> list[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = "|" + "|".join(["---"] + ["---:"] * (len(head) - 1)) + "|"
-    shown = [f"| {' | '.join(map(_cell, line))} |" for line in (head, *rows)]
-    return [shown[0], rule, *shown[1:]]
-
-
-def _cell(text: str) -> str:
-    bold = text.startswith("**")
-    return f"**{escape_markdown(text[2:-2])}**" if bold else escape_markdown(text)
+    first, *rest = (f"| {' | '.join(line)} |" for line in (head, *rows))
+    return [first, f"|---|{'---:|' * (len(head) - 1)}", *rest]

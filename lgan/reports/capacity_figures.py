@@ -7,13 +7,14 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from lgan.reports.collect import Group
-from lgan.reports.figures import MANY, MARKERS, TaskLines, mean_of_known, plain, png, task_axis
+from lgan.reports.figures import MANY, MARKERS, TaskLines, plain, png, task_axis
 from lgan.run.record import value_at, walk
 
 WEIGHTS, REST = "parameters.masked_weights", "parameters.norms_heads"
@@ -74,10 +75,8 @@ def is_known(values: np.ndarray) -> bool:
 
 
 def _over_seeds(group: Group, read: Callable[[dict[str, Any]], float]) -> np.ndarray:
-    stack = np.full((len(group.runs), group.first.num_tasks), np.nan)
-    for line, record in zip(stack, group.records, strict=True):
-        line[: len(record.rows)] = [read(row) for row in record.rows]
-    return mean_of_known(stack)
+    lines = pd.DataFrame([[read(row) for row in record.rows] for record in group.records])
+    return lines.mean().to_numpy()
 
 
 def capacity(group: Group) -> dict[str, dict[str, np.ndarray]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.ticker import LogLocator, MaxNLocator
 from PIL import Image
 
 from lgan.reports.figures import ticks_of
@@ -37,16 +38,10 @@ class Axis:
         return math.log10(max(value, EXACT / 10)) if self.log else value
 
     def ticks(self) -> list[float]:
-        """Return round values, no more than eight."""
-        if self.log:
-            powers = range(
-                math.ceil(self._linear(self.low)), math.floor(self._linear(self.high)) + 1
-            )
-            return [10.0**power for power in powers][:: math.ceil(len(powers) / 8) or 1]
-        step = 10.0 ** math.floor(math.log10(max(self.high - self.low, 1e-12)))
-        step *= next((n for n in (0.1, 0.2, 0.5, 1) if (self.high - self.low) / step / n <= 8), 2)
-        first = math.ceil(self.low / step - 1e-9)
-        return [i * step for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        """Return round values, no more than eight or so."""
+        locator = LogLocator(numticks=8) if self.log else MaxNLocator(8, steps=[1, 2, 5, 10])
+        low = max(self.low, EXACT / 10) if self.log else self.low
+        return [v for v in locator.tick_values(low, self.high) if low <= v <= self.high]
 
 
 def span(values: np.ndarray, share: bool = False) -> tuple[float, float]:
@@ -107,7 +102,7 @@ def scatter(points: Sequence[tuple[int, str, float, float]], percent: bool) -> d
     across = Axis(float(costs.min()) / 1.3, float(costs.max()) * 1.3, LEFT, WIDTH - RIGHT, log=True)
     up = Axis(low, high, HEIGHT - BOTTOM, TOP)
     drawn = [(k, label, across(x), up(y), x, y) for k, label, x, y in points]
-    marks = [n * 10.0**k for k in range(13) for n in (1, 2, 5)]
+    marks = LogLocator(subs=(1.0, 2.0, 5.0)).tick_values(across.low, across.high)
     shown = [mark for mark in marks if across.low <= mark <= across.high]
     return {
         "points": [(*each, place) for each, place in zip(drawn, _beside(drawn), strict=True)],
@@ -130,10 +125,15 @@ def heat_map(matrix: np.ndarray, low: float, high: float, lower_is_better: bool)
     norm = (matrix - low) / (high - low) if high > low else np.full_like(matrix, 0.5)
     colours = matplotlib.colormaps["viridis"](1 - norm if lower_is_better else norm, bytes=True)
     colours[~np.isfinite(matrix)] = 0
-    stream = io.BytesIO()
-    Image.fromarray(colours).save(stream, "PNG")
     return {
-        "picture": f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}",
+        "picture": data_uri(Image.fromarray(colours)),
         "values": [_short(row[: t + 1]) for t, row in enumerate(matrix)],
         "bright": (np.where(lower_is_better, 1 - norm, norm) > 0.6).tolist(),
     }
+
+
+def data_uri(image: Image.Image, kind: str = "png", **options: int) -> str:
+    """Return a picture as an address that holds it, with Pillow's `options` for its kind."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"

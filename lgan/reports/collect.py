@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from lgan.arguments import plain
 from lgan.errors import RunError
+from lgan.run.folder import RunFolder
 from lgan.run.identity import MEASURED, flatten, identity
 from lgan.run.record import FILE_NAME, RunRecord, number
 
@@ -139,17 +139,8 @@ def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The resolved config of a run folder as plain data; empty if there is none."""
-    path = folder / "config.yaml"
-    if not path.exists():
-        return {}
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except Exception as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RunError(f"{path} is damaged and cannot be read as YAML: {first_line}.") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path} is damaged: it should hold a mapping.")
-    return {str(key): value for key, value in content.items()}
+    run = RunFolder(folder)
+    return plain(run.load_config()) if run.config.exists() else {}
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:

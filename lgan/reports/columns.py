@@ -19,7 +19,7 @@ from lgan.errors import RunError
 from lgan.reports.intransigence import RELATIVE
 from lgan.reports.matrix import SCALARS
 from lgan.run.columns import USUAL, Column
-from lgan.run.record import RunRecord, number, value_at
+from lgan.run.record import RunRecord, first_fault, number, value_at
 
 if TYPE_CHECKING:
     from lgan.metrics.base import Metric
@@ -120,8 +120,7 @@ def declared(record: RunRecord) -> list[Column]:
     try:
         kept = TypeAdapter(list[Column]).validate_python(record.columns)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"]))
-        raise RunError(f"results.json is damaged: columns.{place} is no column's.") from error
+        raise RunError(f"results.json is damaged: columns.{first_fault(error)}.") from error
     if all("rank" in column for column in record.columns):
         return kept
     ranks: dict[tuple[str, str], int | None] = {

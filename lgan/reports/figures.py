@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -19,6 +20,7 @@ from matplotlib.ticker import PercentFormatter
 
 from lgan.reports.collect import Group, judges
 from lgan.reports.columns import matrix_metrics
+from lgan.reports.matrix import average_metric
 from lgan.run.columns import TRUSTED
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -98,25 +100,22 @@ class TaskLines:
 
 def mean_matrix(group: Group, metric: str) -> np.ndarray:
     """Mean over seeds of the result matrix: (T, T), NaN above the diagonal and where missing."""
-    return mean_of_known(_matrices(group, metric))
+    tasks = range(group.first.num_tasks)
+    stacked = pd.concat([
+        pd.DataFrame([dict(enumerate(row)) for row in matrix])
+        for matrix in _measured(group, metric)
+    ])  # fmt: skip
+    return stacked.groupby(level=0).mean().reindex(index=tasks, columns=tasks).to_numpy()
 
 
-def _matrices(group: Group, metric: str) -> np.ndarray:
-    """The result matrix of each seed: (seeds, T, T)."""
-    size = group.first.num_tasks
-    stack = np.full((len(group.runs), size, size), np.nan)
-    for layer, record in zip(stack, group.records, strict=True):
-        if metric in record.metric_names():
-            for t, row in enumerate(record.matrix(metric)):
-                layer[t, : t + 1] = row
-    return stack
+def _measured(group: Group, metric: str) -> list[list[list[float]]]:
+    return [each.matrix(metric) for each in group.records if metric in each.metric_names()]
 
 
 def mean_curve(group: Group, metric: str) -> tuple[np.ndarray, np.ndarray | None]:
     """The mean over the tasks seen so far (T,): its mean over seeds, its deviation of several."""
-    matrices = _matrices(group, metric)
-    curves = np.array([[row[: t + 1].mean() for t, row in enumerate(m)] for m in matrices])
-    return mean_of_known(curves), curves.std(axis=0, ddof=1) if len(curves) > 1 else None
+    curves = pd.DataFrame([average_metric(matrix) for matrix in _measured(group, metric)])
+    return curves.mean().to_numpy(), curves.std().to_numpy() if len(curves) > 1 else None
 
 
 def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> bytes | None:
@@ -144,11 +143,6 @@ def curves_figure(group: Group, metric: str) -> Figure:
         scale = ScalarMappable(Normalize(0, size - 1), ListedColormap(colours))
         chart.figure.colorbar(scale, ax=chart.axes, ticks=ticks_of(size), label="task")
     return chart.figure_of(note=judge_note([group], metric)) or chart.figure
-
-
-def matrix_heatmap(group: Group, metric: str) -> bytes:
-    """The figure of `matrix_figure`."""
-    return png(matrix_figure(group, metric))
 
 
 def matrix_figure(group: Group, metric: str) -> Figure:
@@ -208,11 +202,6 @@ def png(figure: Figure, note: str = "") -> bytes:
 def is_share(metric: str) -> bool:
     """Whether a metric is a share in [0, 1]."""
     return metric.startswith("accuracy")
-
-
-def mean_of_known(values: np.ndarray) -> np.ndarray:
-    """Mean over the first axis without NaN; NaN, and no warning, where there is nothing."""
-    return np.ma.array(values, mask=np.isnan(values)).mean(axis=0).filled(np.nan)
 
 
 def task_axis(axes: Axes, size: int) -> None:

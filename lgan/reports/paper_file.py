@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
 from lgan.errors import ConfigError, did_you_mean
 from lgan.reports.departures import Rule
+from lgan.run.record import first_fault
 
 LOST = "lost"
 STRICT = ConfigDict(extra="forbid")
@@ -236,13 +237,9 @@ def _linked(path: Path, content: dict[str, Any], key: str, kind: type = dict) ->
 
 
 def _first_of(error: ValidationError) -> str:
-    """Return the first thing that is wrong, and where."""
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    kind = {"methods": Entry, "columns": Column, "board": BoardPart, "has": Rule}.get(
-        str(first["loc"][0])
-    )
-    known = ""
-    if kind is not None and first["type"] == "unexpected_keyword_argument":
-        known = f"; its keys are {', '.join(each.name for each in fields(kind))}"
-    return f"{where}: {first['msg']}{known}."
+    kinds = {"methods": Entry, "columns": Column, "board": BoardPart, "has": Rule}
+    kind = kinds.get(str(first["loc"][0]))
+    if kind is None or first["type"] != "unexpected_keyword_argument":
+        return f"{first_fault(error)}."
+    return f"{first_fault(error)}; its keys are {', '.join(each.name for each in fields(kind))}."

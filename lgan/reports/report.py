@@ -72,12 +72,12 @@ def save_figures(found: Collection, folder: Path) -> int:
         for group in groups:
             stem = f"{data}\0{group.label}\0"
             if group in measured:
-                pictures[f"{stem}matrix"] = figures.matrix_heatmap(group, METRIC)
+                pictures[f"{stem}matrix"] = figures.png(figures.matrix_figure(group, METRIC))
             pictures[f"{stem}growth"] = drawn.growth_curve([group])
             pictures[f"{stem}reuse"] = drawn.reuse_shares([group])
             pictures[f"{stem}masks"] = drawn.mask_evolution([group])
             samples = grids.run_figure(group.runs[0])
-            pictures[f"{stem}samples"] = samples and figures.png(samples)
+            pictures[f"{stem}samples"] = figures.png(samples) if samples else None
     written = {name: png for name, png in pictures.items() if png is not None}
     for name, png in zip(file_names(list(written)), written.values(), strict=True):
         write_atomically(folder / f"{name}.png", png)

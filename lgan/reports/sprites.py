@@ -3,8 +3,6 @@
 A strip is stored once, as a data URI that views share; all together stay within `MOST_PIXELS`.
 """
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from lgan.reports import grids
+from lgan.reports.charts import data_uri
 from lgan.reports.collect import Group
 from lgan.reports.grids import Cells
 
@@ -104,9 +103,6 @@ def _line(images: np.ndarray, per_row: int) -> np.ndarray:
 def _encode(pixels: np.ndarray, may_lose: bool) -> str:
     """Return pixels (H, W, 3) as a data URI: grey without loss, colours with a little if asked."""
     grey = bool((pixels == pixels[..., :1]).all())
-    image = Image.fromarray(pixels[..., 0] if grey else pixels)
-    lossy = not grey and may_lose
-    stream = io.BytesIO()
-    kind = "jpeg" if lossy else "png"
-    image.save(stream, kind, **({"quality": 88, "subsampling": 0} if lossy else {}))
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"
+    if may_lose and not grey:
+        return data_uri(Image.fromarray(pixels), "jpeg", quality=88, subsampling=0)
+    return data_uri(Image.fromarray(pixels[..., 0] if grey else pixels))

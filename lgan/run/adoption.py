@@ -30,10 +30,8 @@ class Parent:
 
     def __init__(self, path: str | Path) -> None:
         self.folder = RunFolder(path)
-        if not self.folder.config.exists():
-            raise RunError(f"run={path} is not a run folder: it has no config.yaml.")
-        self.record = RunRecord.load(self.folder.path)
         self.config = self.folder.load_config()
+        self.record = RunRecord.load(self.folder.path)
         self.record.check_config(self.config, self.folder.config)
         if not self.record.complete:
             raise RunError(

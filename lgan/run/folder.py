@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.errors import RunError
@@ -37,7 +36,9 @@ class RunFolder:
             content = OmegaConf.to_container(config, resolve=False)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise RunError(f"{self.config} cannot be read as plain YAML: {reason}.") from error
+            raise RunError(
+                f"{self.config} is damaged and cannot be read as plain YAML: {reason}."
+            ) from error
         # References, which lgan never writes, could take the environment's secrets, or be something
         # else once they were looked at.
         if not isinstance(content, dict) or "${" in str(content):
@@ -77,6 +78,8 @@ class RunFolder:
 
 def environment() -> dict[str, Any]:
     """Return what a run's numbers may depend on beside its config."""
+    import torch  # here: tables, which read configs, answer at once
+
     names = ("lgan", "torch", "torchvision", "lightning", "hydra-core", "torch-fidelity", "numpy")
     return {
         "python": platform.python_version(),

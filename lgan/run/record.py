@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig
+from pydantic import TypeAdapter, ValidationError
 
-from lgan.arguments import refusal
 from lgan.errors import RunError, did_you_mean
 from lgan.files import write_json
 from lgan.run.identity import differences, digest_of, identity
 
 FORMAT = 1
 FILE_NAME = "results.json"
-STATUSES = ("running", "complete", "failed", "stopped")
 
 
 @dataclass
@@ -45,7 +44,7 @@ class RunRecord:
     declaration: str = ""
     identity: dict[str, Any] = field(default_factory=dict)
     content: dict[str, Any] = field(default_factory=dict)
-    status: str = "running"
+    status: Literal["running", "complete", "failed", "stopped"] = "running"
     error: str | None = None
     tasks: list[dict[str, Any]] = field(default_factory=list)
     references: dict[str, Any] = field(default_factory=dict)
@@ -153,10 +152,27 @@ class RunRecord:
     @classmethod
     def from_dict(cls, content: Any, name: str = FILE_NAME) -> RunRecord:  # noqa: ANN401
         """Make a record of plain data, or raise a RunError; `name` stands in its message."""
-        _check(content, name)
-        _count_added(content["rows"])
-        known = {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in content.items() if key in known})
+        if not isinstance(content, dict):
+            raise RunError(f"{name} is damaged: it should hold one JSON object.")
+        if (found := content.get("format")) != FORMAT:
+            raise RunError(f"{name} has format {found!r}, this lgan reads format {FORMAT}.")
+        try:
+            record = _RECORDS.validate_python(content)
+        except ValidationError as error:
+            raise RunError(f"{name} is damaged: {first_fault(error)}.") from error
+        for fault in _faults(record):
+            raise RunError(f"{name} is damaged: {fault}.")
+        _count_added(record.rows)
+        return record
+
+
+_RECORDS = TypeAdapter(RunRecord)
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the first thing that pydantic found wrong, and where."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _count_added(rows: list[dict[str, Any]]) -> None:
@@ -204,73 +220,34 @@ def number(value: Any) -> float:  # noqa: ANN401  (any JSON value)
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-_TYPES: dict[str, type] = {
-    "data": str, "method": str, "preset": str, "declaration": str, "seed": int, "num_tasks": int,
-    "tasks": list, "references": dict, "rows": list,
-}  # fmt: skip
-_SHAPES: dict[str, tuple[Any, str]] = {
-    "tasks": (list[dict], "a list of dicts"), "columns": (list[dict], "a list of dicts"),
-    "rewinds": (list[dict], "a list of dicts"), "events": (list[str], "a list of strs"),
-    "ledger": (dict[str, list[dict]], "lists of dicts, by task"),
-    "error": (str | None, "a text or null"),
-}  # fmt: skip
-
-
-def _check(content: Any, name: str) -> None:  # noqa: ANN401
-    if not isinstance(content, dict):
-        raise RunError(f"{name} is damaged: it should hold one JSON object.")
-    if content.get("format") != FORMAT:
-        raise RunError(
-            f"{name} has format {content.get('format')!r}, this lgan reads format {FORMAT}."
-        )
-    for fault in _faults(content):
-        raise RunError(f"{name} is damaged: {fault}.")
-
-
-def _faults(content: dict[str, Any]) -> Iterator[str]:
+def _faults(record: RunRecord) -> Iterator[str]:
     """Yield what is wrong; the first counts, as every check relies on those before it."""
-    for key, kind in _TYPES.items():
-        if not isinstance(content.get(key), kind):
-            yield f"'{key}' should be of type {kind.__name__}"
-    for key, (annotation, words) in _SHAPES.items():
-        if key in content and refusal(annotation, content[key]):
-            yield f"'{key}' should be {words}"
-    if content.get("status") not in STATUSES:
-        yield f"'status' should be one of {', '.join(STATUSES)}"
-    if len(content["rows"]) > content["num_tasks"]:
+    if len(record.rows) > record.num_tasks:
         yield "it has more rows than tasks"
-    if not _is_provenance(content.get("identity", {}), content.get("content", {})):
-        yield "'identity' and 'content' should be mappings as lgan wrote them"
-    if not _is_parent(content.get("parent")):
+    classes, keys = record.content.get("classes"), {"digest", "train", "validation", "test"}
+    if record.content and not (
+        isinstance(record.content.get("digest"), str)
+        and isinstance(classes, dict)
+        and all(isinstance(each, dict) and keys <= each.keys() for each in classes.values())
+    ):
+        yield "'content' should be a mapping as lgan wrote it"
+    parent = record.parent or {"rows": [], "tasks": 0}
+    if not isinstance(parent.get("rows"), list) or len(parent["rows"]) != parent.get("tasks"):
         yield "'parent' should be null, or have a row for each of its tasks"
-    yield from chain.from_iterable(map(_row_faults, content["rows"], count()))
+    yield from chain.from_iterable(map(_row_faults, record.rows, count()))
 
 
-def _is_provenance(identity: Any, data: Any) -> bool:  # noqa: ANN401
-    if not isinstance(identity, dict) or not isinstance(data, dict) or not data:
-        return isinstance(identity, dict) and data == {}
-    classes, keys = data.get("classes"), {"digest", "train", "validation", "test"}
-    if not isinstance(data.get("digest"), str) or not isinstance(classes, dict):
-        return False
-    return all(isinstance(c, dict) and keys <= c.keys() for c in classes.values())
-
-
-def _is_parent(parent: Any) -> bool:  # noqa: ANN401
-    if not isinstance(parent, dict):
-        return parent is None
-    return isinstance(parent.get("rows"), list) and len(parent["rows"]) == parent.get("tasks")
-
-
-def _row_faults(row: Any, index: int) -> Iterator[str]:  # noqa: ANN401
-    metrics = row.get("metrics") if isinstance(row, dict) else None
-    if not isinstance(metrics, list) or row.get("task") != index:
+def _row_faults(row: dict[str, Any], index: int) -> Iterator[str]:
+    metrics = row.get("metrics")
+    if row.get("task") != index or not isinstance(metrics, list):
         yield f"row {index} should have task {index} and its metrics"
-    elif len(metrics) != index + 1 or not all(isinstance(entry, dict) for entry in metrics):
+    elif len(metrics) != index + 1:
         yield f"row {index} should have metrics of {index + 1} tasks, not {len(metrics)}"
-    elif not isinstance(row.get("overall") or {}, dict):
-        yield f"'overall' of row {index} should be a mapping"
-    else:
-        for measured in (*metrics, row.get("overall") or {}):
-            for metric, value in measured.items():
-                if not isinstance(value, int | float | None):
-                    yield f"row {index} has {metric}={value!r:.40} where a number or null belongs"
+    elif not all(map(_is_measured, (*metrics, row.get("overall") or {}))):
+        yield f"row {index} should have a number or null for each of its metrics"
+
+
+def _is_measured(entry: Any) -> bool:  # noqa: ANN401
+    return isinstance(entry, dict) and all(
+        isinstance(v, int | float | None) for v in entry.values()
+    )

@@ -78,10 +78,10 @@ def log_end(loggers: list[Logger], record: RunRecord, folder: RunFolder, step: i
 
 
 def _log_matrices(loggers: list[Logger], alone: Group, step: int) -> None:
-    from lgan.reports.figures import matrix_heatmap  # matplotlib takes a second
+    from lgan.reports.figures import matrix_figure, png  # matplotlib takes a second
 
     with over_tasks(loggers, alone.first.num_tasks - 1):
         for metric in matrix_metrics(alone.records):
-            picture = Image.open(io.BytesIO(matrix_heatmap(alone, metric)))
+            picture = Image.open(io.BytesIO(png(matrix_figure(alone, metric))))
             for logger in to_wandb(loggers):
                 logger.log_image(f"matrix/{metric}", [picture], step=step)

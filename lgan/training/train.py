@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import Callback
@@ -131,7 +131,7 @@ def train_to_the_end(config: DictConfig, runner: SequenceRunner) -> None:
         runner.method, runner.callbacks = build_learner(config, runner.datamodule)
 
 
-def note_end(runner: SequenceRunner, status: str, reason: str) -> None:
+def note_end(runner: SequenceRunner, status: Literal["failed", "stopped"], reason: str) -> None:
     """Write into the record how a run ended; on a full disk the first error is what counts."""
     runner.record.status, runner.record.error = status, reason
     with suppress(RunError):

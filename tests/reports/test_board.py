@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image, ImageColor
@@ -16,7 +17,7 @@ from lgan.reports.figures import COLOURS
 from lgan.reports.paper import Outcome, Plan
 from lgan.reports.paper_file import PaperTable
 from lgan.reports.paper_render import publish
-from lgan.reports.spreads import interval, mean_ranks, paired, spread
+from lgan.reports.spreads import interval, mean_ranks, spread
 from lgan.run.record import RunRecord
 
 NAN = math.nan
@@ -25,7 +26,7 @@ NAN = math.nan
 def test_an_interval_is_students() -> None:
     found = interval([1.0, 2.0, 3.0, NAN])
     # t of 2 degrees of freedom at 0.975 is 4.3027; sd 1, three values
-    assert (found.mean, found.n) == (2.0, 3)
+    assert found.mean == 2.0
     assert found.half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     alone = interval([5.0])
     assert alone.mean == 5.0 and math.isnan(alone.half) and not alone.clear
@@ -35,11 +36,16 @@ def test_an_interval_is_students() -> None:
 def test_differences_are_of_the_same_order_and_seed() -> None:
     ours = {("a", 0): 10.0, ("a", 1): 20.0, ("b", 0): 31.0, ("b", 9): 1000.0}
     theirs = {("a", 0): 9.0, ("a", 1): 18.0, ("b", 0): 28.0, ("c", 0): -1000.0}
-    found = paired(ours, theirs)
-    assert (found.mean, found.n) == (2.0, 3)
+    values = pd.DataFrame({"ours": ours, "theirs": theirs})
+    found = interval(values.ours - values.theirs)
+    assert found.mean == 2.0
     assert found.half == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6)
     assert not found.clear, "though every run is better: three differences say little"
     assert interval([2.0, 2.1, 1.9]).clear and interval([-2.0, -2.1, -1.9]).clear
+
+
+def ranks(values: dict, better: str) -> dict:
+    return dict(mean_ranks(pd.DataFrame(values), better))
 
 
 def test_ranks_share_ties_and_need_all_methods() -> None:
@@ -49,27 +55,27 @@ def test_ranks_share_ties_and_need_all_methods() -> None:
         "tied": {first: 2.0, second: 5.0, third: 9.0},
         "also": {first: 2.0, second: NAN, third: 9.0},
     }
-    assert mean_ranks(values, "higher") == {"best": 1.0, "tied": 2.5, "also": 2.5}
-    assert mean_ranks(values, "lower") == {"best": 3.0, "tied": 1.5, "also": 1.5}
+    assert ranks(values, "higher") == {"best": 1.0, "tied": 2.5, "also": 2.5}
+    assert ranks(values, "lower") == {"best": 3.0, "tied": 1.5, "also": 1.5}
     del values["also"]
-    assert mean_ranks(values, "higher") == {"best": 1.25, "tied": 1.75}
+    assert ranks(values, "higher") == {"best": 1.25, "tied": 1.75}
     values["absent"] = {first: NAN}
-    assert mean_ranks(values, "lower") == pytest.approx(
+    assert ranks(values, "lower") == pytest.approx(
         {"best": 1.75, "tied": 1.25, "absent": NAN}, nan_ok=True
     )
-    nothing = mean_ranks({"one": {first: 1.0}, "other": {second: 1.0}}, "higher")
+    nothing = ranks({"one": {first: 1.0}, "other": {second: 1.0}}, "higher")
     assert all(map(math.isnan, nothing.values()))
 
 
 def test_orders_spread_beside_seeds() -> None:
     values = {("a", 0): 1.0, ("a", 1): 3.0, ("b", 0): 7.0, ("b", 1): 7.0}
-    found = spread(values)
-    assert found.seeds == pytest.approx(1.0)  # the variances within orders are 2 and 0
-    assert found.orders == pytest.approx(math.sqrt(12.5))  # of 2 and 7
-    assert found.by_chance == pytest.approx(1 / math.sqrt(2))
-    few = spread({("a", 0): 1.0, ("b", 0): 3.0})
-    assert math.isnan(few.seeds) and few.orders == pytest.approx(math.sqrt(2))
-    assert all(map(math.isnan, vars(spread({})).values()))
+    # The variances within orders are 2 and 0, the means 2 and 7.
+    expected = [1.0, math.sqrt(12.5), 1 / math.sqrt(2)]
+    assert list(spread(pd.Series(values))) == pytest.approx(expected)
+    few = spread(pd.Series({("a", 0): 1.0, ("b", 0): 3.0}))
+    assert math.isnan(few[0]) and few[1] == pytest.approx(math.sqrt(2))
+    nothing = spread(pd.Series({("a", 0): NAN}))
+    assert all(map(math.isnan, nothing))
 
 
 @pytest.fixture

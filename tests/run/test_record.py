@@ -94,12 +94,14 @@ def test_absent_file_says_that_this_is_no_run_folder(tmp_path: Path):
     ("change", "message"),
     [
         ({"format": 9}, "format 9"),
-        ({"seed": "x"}, "'seed' should be of type int"),
-        ({"rows": {}}, "'rows' should be of type list"),
-        ({"status": "done"}, "'status' should be one of"),
+        ({"seed": "x"}, "seed: Input should be a valid integer"),
+        ({"rows": {}}, "rows: Input should be a valid list"),
+        ({"status": "done"}, "status: Input should be 'running'"),
         ({"rows": [{"task": 0, "metrics": []}]}, "metrics of 1 tasks, not 0"),
         ({"rows": [{"task": 1, "metrics": [{}]}]}, "row 0 should have task 0"),
-        ({"rows": [3]}, "row 0 should have task 0"),
+        ({"rows": [3]}, r"rows\.0: Input should be a valid dictionary"),
+        ({"rows": [{"metrics": [{}]}]}, "row 0 should have task 0"),
+        ({"parent": {"tasks": 1, "rows": 3}}, "have a row for each of its tasks"),
         ({"num_tasks": 0, "rows": [{"task": 0, "metrics": [{}]}]}, "more rows than tasks"),
     ],
 )
