@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 PACE = 30.0  # seconds between two lines at first
 SHARE, LONGEST = 0.05, 600.0  # later this share of the time so far, but no more seconds than that
+_THREADS = min(8, os.cpu_count() or 1)
+_CHUNK = 64  # files per piece of work: few enough futures for 100,000s of files
 
 
 def bar(
@@ -86,3 +91,16 @@ def duration(seconds: float) -> str:
             return f"{seconds / size:.0f} {unit}"
     hours = seconds / 3600
     return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+def threaded(work: Callable[[Item], Result], items: Sequence[Item], title: str) -> Iterable[Result]:
+    """Yield ``work(item)`` in order, from a few threads."""
+    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    with ThreadPoolExecutor(_THREADS) as pool, bar(title, len(items), "file", leave=False) as shown:
+        try:
+            for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+                shown.update(len(results))
+                yield from results
+        finally:
+            # After an error the remaining chunks would only delay its message.
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -11,7 +11,7 @@ from torchvision.utils import make_grid, save_image
 from lgan import distributed
 from lgan.arguments import Count, Whole
 from lgan.callbacks.base import Learner, TaskCallback, TaskContext
-from lgan.callbacks.sources import PictureSource
+from lgan.callbacks.evaluation import PictureSource
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_float, to_uint8
 from lgan.data.ledger import Reader

@@ -16,8 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from lgan import __version__
 from lgan.arguments import settings_of
 from lgan.errors import own_error
-from lgan.launch.compose import config_path
-from lgan.launch.mistakes import explained, without_choice
+from lgan.launch.compose import config_path, explained, without_choice
 from lgan.launch.sweep import FULL_ERROR, JobFailedError
 from lgan.redaction import quiet_console, redacted
 

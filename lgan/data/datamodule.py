@@ -17,8 +17,7 @@ from lgan.data.content import content_of
 from lgan.data.images import Images, ImageSplits, to_float
 from lgan.data.ledger import Ledger, Reader
 from lgan.data.loader import Again, BatchLoader, check_batch_size, first_attempt
-from lgan.data.small import check_small
-from lgan.data.tasks import Task, TaskInfo, TaskKind, TaskSequence
+from lgan.data.tasks import Task, TaskInfo, TaskKind, TaskSequence, check_small
 from lgan.errors import ConfigError, TaskAccessError
 from lgan.seeding import Noise
 

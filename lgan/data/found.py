@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lgan.data.decoding import check_file, suffixes
-from lgan.data.threads import threaded
 from lgan.errors import DataError, warn_once
+from lgan.progress import threaded
 
 Broken = Literal["skip", "refuse"]
 _OTHER = "no picture by its name"

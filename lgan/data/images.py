@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lgan.data.decoding import Decoder, decode
 from lgan.data.found import Found
-from lgan.data.threads import threaded
+from lgan.progress import threaded
 
 Item = TypeVar("Item")
 

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from lgan.data.decoding import Decoder, fit_picture, open_picture, upright_size
 from lgan.data.images import FileImages, Images, TensorImages, in_threads
-from lgan.data.threads import threaded
 from lgan.errors import DataError
+from lgan.progress import threaded
 from lgan.seeding import mix
 
 INPUT, TARGET = 0, 1

@@ -1,17 +1,23 @@
-"""From overrides to the config that `lgan-train` would make of them."""
+"""From overrides to the config that `lgan-train` would make of them, or what was meant."""
 
+import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose, initialize, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lgan.errors import ConfigError, LganError
-from lgan.launch.mistakes import keys_of, known, meant, without_choice
 from lgan.redaction import redacted
 from lgan.run.identity import register_resolvers
 
@@ -54,3 +60,100 @@ def compose_run(
     finally:
         state.hydra = outer
     return config
+
+
+_UNKNOWN = re.compile(r"Could not override '([^']+)'")
+_REPEATS = re.compile(r"\$\{[\w.]+\}")
+_ALIKE = 0.7  # of 1, from which on two keys are alike
+
+
+def meant(error: BaseException, keys: Sequence[str]) -> str:
+    """Return "did you mean KEY?" for an error of Hydra's, with the keys there are; else ""."""
+    if isinstance(error, MissingConfigException):
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        near = get_close_matches(name, error.options or (), 1)
+        return f"did you mean {group}={near[0]}?" if near else ""
+    found = _UNKNOWN.search(str(error))
+    near = _nearest(found[1], keys) if found else []
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _nearest(key: str, keys: Sequence[str]) -> list[str]:
+    """Return the key that ends alike, as `steps` for training.steps, or is alike."""
+    last = key.rpartition(".")[2]
+    same = [each for each in keys if each.rpartition(".")[2] == last]
+    # Without a section that of most settings of this kind is meant.
+    same = get_close_matches(key if "." in key else f"training.{key}", same, 1, 0)
+    alike = get_close_matches(key, keys, 1, _ALIKE)
+    ends = {each.rpartition(".")[2]: each for each in reversed(keys)}
+    return same or alike or [ends[n] for n in get_close_matches(last, ends, 1, _ALIKE)]
+
+
+def keys_of(script: str, folder: str | None, overrides: Sequence[str] = ()) -> list[str]:
+    """Return the keys that one sets in a script's config, with the overrides if they compose.
+
+    Shorter ones come first; keys that only repeat others are left out.
+    """
+    state = GlobalHydra.instance()
+    outer, state.hydra = state.hydra, None  # only one may be initialised
+    try:
+        with _opened(folder):
+            try:
+                config = compose(script, list(overrides))
+            except Exception:  # more than one mistake, or values of a sweep
+                config = compose(script)
+            found = _walk(OmegaConf.to_container(config, resolve=False))
+            return sorted(found, key=lambda key: (key.count("."), key))
+    finally:
+        state.hydra = outer
+
+
+def without_choice(overrides: Sequence[str], folder: str) -> str:
+    """Return what is wrong with callbacks=null, or another group's null or number; "" if none."""
+    parsed: list[Override] = []
+    with suppress(HydraException):
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    for each in parsed:
+        group, value = each.key_or_group, each.value()
+        wrong = isinstance(value, int | float | None) and not each.is_delete()
+        if wrong and Path(folder, group).is_dir():
+            return (
+                f"{each.input_line} cannot be: {group} takes the name of a choice (--help lists "
+                f"them); null is for single keys below it, as {group}.NAME=null"
+            )
+    return ""
+
+
+def explained(script: str, folder: str | None) -> str:
+    """Return what was meant by the command line, which Hydra has just refused; "" if unknown."""
+    asked = get_args_parser().parse_args()
+    own = asked.config_dir and f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]"
+    given = [*asked.overrides, *filter(None, [own])]
+    try:
+        with _opened(folder):
+            compose(script, given)
+    except Exception as error:
+        with suppress(Exception):
+            return meant(error, keys_of(script, folder, known(error, given)))
+    return ""
+
+
+def known(error: BaseException, overrides: Sequence[str]) -> list[str]:
+    """Return the overrides but that of which the error is."""
+    found = _UNKNOWN.search(str(error))
+    key = found[1] if found else ""
+    return [each for each in overrides if each.lstrip("+~").partition("=")[0] != key]
+
+
+def _opened(folder: str | None) -> Any:  # noqa: ANN401
+    if folder is None:  # it stands in Hydra's store
+        return initialize(config_path=None, version_base="1.3")
+    return initialize_config_dir(folder, version_base="1.3")
+
+
+def _walk(content: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401
+    for key, value in content.items() if isinstance(content, dict) else ():
+        if isinstance(value, str) and _REPEATS.fullmatch(value):
+            continue
+        yield f"{prefix}{key}"
+        yield from _walk(value, f"{prefix}{key}.")

@@ -15,8 +15,7 @@ def run_job(config: DictConfig) -> float | None:
     """Train a composed config, or find it complete; return what `objective_metric` names."""
     # Imported here: Lightning takes seconds, and `--help` needs none of it.
     from lgan.launch.processes import launch, needs_launch, process_group
-    from lgan.training.fit import check_kinds
-    from lgan.training.settings import check_settings
+    from lgan.training.fit import check_kinds, check_settings
     from lgan.training.train import train
 
     check_kinds(config)

@@ -32,9 +32,8 @@ from omegaconf import DictConfig
 
 from lgan.errors import LganError, RunError, own_error
 from lgan.files import write_atomically, write_json
-from lgan.launch import hydra_launchers as launchers
-from lgan.launch.compose import config_path
-from lgan.launch.mistakes import keys_of, meant
+from lgan.launch import gpus as launchers
+from lgan.launch.compose import config_path, keys_of, meant
 from lgan.launch.sweep_table import GOOD, Job, first_sentence, summary, table, verdict
 from lgan.redaction import redacted
 from lgan.run.record import RunRecord

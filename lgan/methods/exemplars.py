@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from lgan.arguments import Count, Share, Whole
-from lgan.data.memory import ExemplarMemory
-from lgan.data.ranking import Choice, Reading
+from lgan.data.memory import Choice, ExemplarMemory, Reading
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.base import LifelongGAN
@@ -20,7 +19,7 @@ class Exemplars(LifelongGAN):
     Args:
         real_per_class, real_ratio, real_total: how many: of each class, as share r of its training
             pictures, or K in all, shared evenly; null (or 0): none. At most one is given.
-        real_choice: which, by how the discriminator sees them (`lgan.data.ranking`); its features
+        real_choice: which, by how the discriminator sees them (`lgan.data.memory`); its features
             are those of the layer before the heads.
         real_reading: of herding.
         real_rounding: of K over the number of classes; "ceil" may exceed K.

@@ -13,8 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from lgan.arguments import Count, Whole
 from lgan.data.images import placed
-from lgan.data.memory import looked_at
-from lgan.data.ranking import Choice
+from lgan.data.memory import Choice, looked_at
 from lgan.data.tasks import TaskInfo
 from lgan.errors import ConfigError
 from lgan.methods.classifier_only import RehearsalClassifier, logits_of

@@ -1,5 +1,6 @@
 """`lgan-train`: train one method on one task sequence."""
 
+import glob
 import logging
 import warnings
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from omegaconf import DictConfig
 
 from lgan.arguments import plain
 from lgan.callbacks.base import TaskCallback
+from lgan.data.content import changes
 from lgan.data.datamodule import TaskSequenceDataModule
+from lgan.data.images import file_digests
 from lgan.distributed import decided, is_main
 from lgan.errors import RunError, TrainingDivergedError, warn
 from lgan.methods.base import LifelongGAN
@@ -27,9 +30,7 @@ from lgan.run.record import FILE_NAME, RunRecord
 from lgan.run.rewinds import Rewinds
 from lgan.run.wandb_logger import with_reachable_server
 from lgan.training import build, fit, graph
-from lgan.training.provenance import check_complete, check_same, check_siblings, content_record
 from lgan.training.runner import SequenceRunner
-from lgan.training.settings import check_settings
 from lgan.training.summary import show, summarise
 
 Learner = tuple[LifelongGAN, list[Callback]]
@@ -47,7 +48,7 @@ def train(config: DictConfig, brief: bool = False) -> Path:
     register_resolvers()
     quieten()
     fit.check_kinds(config)
-    check_settings(config)
+    fit.check_settings(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     config = config.copy()
@@ -205,3 +206,59 @@ def quieten() -> None:
         ".*`broadcast_buffers` is deprecated.*",  # what takes its place still evens buffers out
     ):
         warnings.filterwarnings("ignore", pattern)
+
+
+def content_record(config: DictConfig, datamodule: TaskSequenceDataModule) -> dict[str, Any]:
+    """Return what a run is made from beside its config, for its record."""
+    content = datamodule.content(Path(config.paths.cache).expanduser())
+    given = config.method.get("init_from") or []
+    paths = [given] if isinstance(given, str) else given
+    digests = file_digests([Path(path).expanduser() for path in paths])
+    return content | {"init_from": [digest.hex() for digest in digests.values()]}
+
+
+def check_complete(folder: RunFolder, config: DictConfig) -> None:
+    """Refuse to call a run complete that was trained on other data, or whose files were changed."""
+    record = RunRecord.load(folder.path)
+    content = record.content
+    # The user's own pictures may have changed; those that lgan fetched are checked when it does.
+    if content.get("root") is not None or content.get("init_from"):
+        content = content_record(config, build.build_datamodule(config))
+    check_same(folder, record, config, content)
+
+
+def check_same(
+    folder: RunFolder, record: RunRecord, config: DictConfig, content: dict[str, Any]
+) -> None:
+    """Refuse a run whose record is another run's, or whose data are no longer what they were."""
+    record.check_config(config, folder.config)
+    if not record.content:
+        warn(
+            f"{folder.path} was begun by an lgan that did not record what its data are: whether "
+            "they are still the same cannot be told."
+        )
+    _check_content(folder.path, record.content, content)
+
+
+def check_siblings(folder: RunFolder, config: DictConfig, content: dict[str, Any]) -> None:
+    """Refuse to begin a run anew because the pictures in its own folder changed meanwhile.
+
+    A run's name tells of its pictures, so its former self lies beside it under another name.
+    """
+    name, asked = folder.path.name, identity(config)
+    if content["root"] is None or name != config.get("run_name"):
+        return
+    for path in sorted(folder.path.parent.glob(f"{glob.escape(name[:-8])}*/{FILE_NAME}")):
+        record = None
+        with suppress(RunError):  # another run's, which is of no concern here
+            record = RunRecord.load(path.parent)
+        if record and record.identity == asked and record.content.get("root") == content["root"]:
+            _check_content(path.parent, record.content, content)
+
+
+def _check_content(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    if found := changes(old, new):
+        raise RunError(
+            f"{folder} was trained on other data than there are now: {'; '.join(found)}. Restore "
+            "them, or give run_dir=... another folder for a run on what there is now."
+        )

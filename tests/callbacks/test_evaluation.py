@@ -6,8 +6,7 @@ from types import SimpleNamespace
 
 import torch
 
-from lgan.callbacks.evaluation import MethodSampler
-from lgan.callbacks.sources import ClassNoise
+from lgan.callbacks.evaluation import ClassNoise, MethodSampler
 
 
 def test_a_call_that_is_passed_over_takes_its_inputs_along() -> None:

@@ -11,15 +11,19 @@ import torch
 from sklearn.datasets import load_sample_images
 
 from lgan.data.pairs import INPUT, TARGET, half
-from lgan.data.photos import TASKS, TEST_BANDS, Box, photos, windows
-from lgan.data.picture_inputs import (
+from lgan.data.photos import (
     CENTRES,
     PALETTE,
+    TASKS,
+    TEST_BANDS,
+    Box,
     _smooth,
     edges,
     grey,
     low_resolution,
+    photos,
     segments,
+    windows,
 )
 from lgan.errors import ConfigError
 

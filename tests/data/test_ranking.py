@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from lgan.data.images import TensorImages
-from lgan.data.memory import ExemplarMemory
-from lgan.data.ranking import herded, ranked
+from lgan.data.memory import ExemplarMemory, herded, ranked
 
 # Of length 5, times (1, 2, 3, 4): only directions count. Directions' mean, times 5: (3.75, 0.75).
 ARMS = torch.tensor([(5.0, 0), (4, 3), (3, -4), (3, 4)]) * torch.tensor([[1.0], [2], [3], [4]])

@@ -9,8 +9,14 @@ import torch
 from omegaconf import OmegaConf
 
 from lgan.launch import gpus
-from lgan.launch.gpus import GpuPlacement, devices_of, gpus_per_job, sensible_jobs, visible_devices
-from lgan.launch.hydra_launchers import missing_plugin
+from lgan.launch.gpus import (
+    GpuPlacement,
+    devices_of,
+    gpus_per_job,
+    missing_plugin,
+    sensible_jobs,
+    visible_devices,
+)
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 LOCAL = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"
@@ -37,7 +43,7 @@ def process(monkeypatch):
     """Return a process that has not been given devices yet, on a machine with four."""
     given: list[str] = []
     monkeypatch.setattr(gpus, "_given", given)
-    monkeypatch.setattr(gpus.launchers, "missing_plugin", lambda config: "")
+    monkeypatch.setattr(gpus, "missing_plugin", lambda config: "")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setenv(gpus.VARIABLE, "")  # so that it is put back after the test, set or not
     monkeypatch.delenv(gpus.VARIABLE)

@@ -22,7 +22,7 @@ from lgan.inference.task_network import find
 from lgan.launch.compose import compose_run
 from lgan.launch.sweep import leave_nothing
 from lgan.run.lock import run_lock
-from lgan.training.settings import check_settings
+from lgan.training.fit import check_settings
 
 CONF = Path(config_path())
 TABLE = CONF.parent / "experiments/mergan/table1.yaml"

@@ -11,8 +11,7 @@ import torch
 from borders import begin
 
 from lgan.data.images import TensorImages, to_float
-from lgan.data.memory import ExemplarMemory
-from lgan.data.ranking import herded
+from lgan.data.memory import ExemplarMemory, herded
 from lgan.errors import ConfigError
 from lgan.layers.masks import Annealing, sparsity
 from lgan.methods.classifier_replay import MixedReplay, StoredReplay, balanced_labels

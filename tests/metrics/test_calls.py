@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lgan.callbacks.sources import ClassNoise
+from lgan.callbacks.evaluation import ClassNoise
 from lgan.metrics.evidence import Evidence
 from lgan.networks.dcgan import Mergan32Generator
 from lgan.networks.norm import ClassBatchNorm2d, looks_at_batch

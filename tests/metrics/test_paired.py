@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lgan.callbacks.sources import PictureSource
+from lgan.callbacks.evaluation import PictureSource
 from lgan.data.images import TensorImages, to_float
 from lgan.metrics.evidence import Evidence
 from lgan.metrics.paired import PairedDistances, paired_distances

@@ -15,7 +15,7 @@ import warm
 from omegaconf import OmegaConf
 from short_runs import SHORT
 
-from lgan.launch.hydra_launchers import keep_private
+from lgan.launch.gpus import keep_private
 from lgan.redaction import HIDDEN, quiet_console, redacted
 
 

@@ -13,8 +13,7 @@ from lgan.errors import LganError, own_error
 from lgan.launch.compose import config_path
 from lgan.run.identity import register_resolvers
 from lgan.training import build
-from lgan.training.fit import check_kinds
-from lgan.training.settings import check_settings
+from lgan.training.fit import check_kinds, check_settings
 from lgan.training.train import build_learner
 
 FILE = Path(__file__).with_name("wrong_values.txt")
