@@ -1,11 +1,17 @@
 """What a generator needs at and between task borders: room, protection, and what is frozen."""
 
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 
 from lgan.callbacks.base import BroughtByMethod, TaskContext
 from lgan.errors import RunError
+from lgan.layers.generator import TaskGenerator
+
+
+def grown(context: TaskContext) -> TaskGenerator:
+    """Return the generator that grows with its tasks."""
+    return cast(TaskGenerator, context.method.generator)
 
 
 class ExpandLayers(BroughtByMethod):
@@ -13,7 +19,7 @@ class ExpandLayers(BroughtByMethod):
 
     def on_task_start(self, context: TaskContext) -> None:
         """Add the tasks that the generator does not have yet."""
-        generator = context.method.generator
+        generator = grown(context)
         for task in context.datamodule.tasks[len(generator.tasks) : context.task + 1]:
             generator.add_task(task.classes)
 
@@ -28,7 +34,7 @@ class CumulateMasks(BroughtByMethod):
 
     def on_task_end(self, context: TaskContext) -> None:
         """Binarise the task's masks and add them to the cumulated ones."""
-        context.method.generator.commit()
+        grown(context).commit()
 
 
 class FreezeFilterBank(BroughtByMethod):
@@ -46,4 +52,4 @@ class FreezeFilterBank(BroughtByMethod):
 
     def on_task_end(self, context: TaskContext) -> None:
         """Freeze and append."""
-        context.method.generator.commit()
+        grown(context).commit()
