@@ -108,15 +108,20 @@ def staged(output: Path, stale: Iterable[Path] = ()) -> Iterator[Path]:
             yield part
             for path in stale:
                 path.unlink(missing_ok=True)
-            for path in sorted(p for p in part.rglob("*") if p.is_file()):
-                target = output / path.relative_to(part)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, target)
+            move_files(part, output)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         for folder in made:
             with suppress(OSError):  # what holds a file stays
                 folder.rmdir()
+
+
+def move_files(source: Path, target: Path) -> None:
+    """Move all files below a folder to the same places below another, which may have such files."""
+    for path in sorted(p for p in source.rglob("*") if p.is_file()):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, place)
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
@@ -200,14 +205,11 @@ def _lines(content: Any, depth: int = 1) -> str:  # noqa: ANN401
     if depth > 2 or not content or not isinstance(content, dict | list):
         return json.dumps(content)  # which is fast as long as it is one line
     if isinstance(content, dict):
-        ends, entries = (
-            "{}",
-            [f"{json.dumps(k)}: {_lines(v, depth + 1)}" for k, v in content.items()],
-        )
+        entries = [f"{json.dumps(key)}: {_lines(each, depth + 1)}" for key, each in content.items()]
     else:
-        ends, entries = "[]", [_lines(each, depth + 1) for each in content]
-    lines = ",".join(f"\n{' ' * depth}{entry}" for entry in entries)
-    return f"{ends[0]}{lines}\n{' ' * (depth - 1)}{ends[1]}"
+        entries = [_lines(each, depth + 1) for each in content]
+    inside = ",".join(f"\n{' ' * depth}{entry}" for entry in entries) + f"\n{' ' * (depth - 1)}"
+    return f"{{{inside}}}" if isinstance(content, dict) else f"[{inside}]"
 
 
 def file_names(names: Sequence[str]) -> list[str]:

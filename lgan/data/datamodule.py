@@ -234,8 +234,7 @@ class TaskSequenceDataModule(L.LightningDataModule):
             images = images.to(self.trainer.strategy.root_device)
         settings = (images, info.batch_size, info.draws, info.all_steps, self.seed, info.index)
         workers = self._num_workers if images.in_files else 0
-        self._loader = BatchLoader(*settings, *self._place(), workers)
-        self._loader.again = self.again
+        self._loader = BatchLoader(*settings, *self._place(), workers, self.again)
         return self._loader
 
     def transfer_batch_to_device(

@@ -1,6 +1,6 @@
 """A user's own pictures: one folder per class below train, val and test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from lgan.data.decoding import BACKGROUND, Decoder, is_blank
 from lgan.data.found import Broken, Found, require_pictures
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.splitting import hold_out, limit_per_class
-from lgan.errors import ConfigError, DataError, warn_once
+from lgan.errors import DataError, warn_once
 
 _LOOKED_AT = 4  # pictures of each class, for blank ones
 
@@ -48,12 +48,7 @@ def image_folder(
     whose classes come after those, `root` and `classes` each, as `lgan-extend` adds them; of
     classes that came before the last such root the pictures may be gone.
     """
-    if root is None:
-        raise ConfigError(
-            "data.root=null: image_folder needs the folder that holds train/<class>/*.png; "
-            "set data.root=/path/to/it."
-        )
-    found = Found(broken)
+    base, found = root_of(root, "image_folder", "train/<class>/*.png"), Found(broken)
     read = partial(
         _read_root,
         decoder=Decoder(size, channels, fit, background),
@@ -61,8 +56,8 @@ def image_folder(
         shares=(test_fraction, validation_fraction),
         seed=seed,
     )
-    names = class_folders(Path(root).expanduser() / "train") if classes is None else list(classes)
-    parts = read(Path(root), names, whole=classes is None, may_lack=bool(further))
+    names = class_folders(base / "train") if classes is None else list(classes)
+    parts = read(base, names, whole=classes is None, may_lack=bool(further))
     for number, each in enumerate(further, 1):
         added = read(Path(each["root"]), each["classes"], may_lack=number < len(further))
         parts = [_joined(old, new, len(names)) for old, new in zip(parts, added, strict=True)]
@@ -70,6 +65,39 @@ def image_folder(
     train, validation, test = parts
     train = train.subset(limit_per_class(train.labels, train_limit_per_class))
     return check_splits(ImageSplits("image_folder", train, validation, test, tuple(names), found))
+
+
+def root_of(root: str | None, name: str, layout: str) -> Path:
+    """Return the folder of a data set; `layout` is what it must hold, for the message."""
+    if root is None:
+        raise DataError(
+            f"data.root=null: {name} needs the folder that holds {layout}; set "
+            "data.root=/path/to/it."
+        )
+    return Path(root).expanduser()
+
+
+def require_folders(name: str, folders: Iterable[Path], root: Path, layout: str) -> None:
+    """Refuse a data set of which a folder is absent; `layout` is what its root must hold."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{name}: {folder} is absent; data.root={root} must hold {layout}.")
+
+
+def from_two_parts(
+    name: str, train: Sequence[Path], test: Sequence[Path], names: Sequence[str], decoder: Decoder,
+    limit: int | None, validation_fraction: float, seed: int,
+) -> ImageSplits:  # fmt: skip
+    """Read a folder of each class for training, and one for the test part.
+
+    Of a class's first `limit` training pictures (None: all) a share is held out for validation.
+    """
+    found = Found()
+    images = read_classes(train, decoder, found)
+    images = images.subset(limit_per_class(images.labels, limit))
+    kept, held = hold_out_files(images, validation_fraction, seed)
+    tested = read_classes(test, decoder, found)
+    return check_splits(ImageSplits(name, kept, held, tested, tuple(names), found))
 
 
 def class_folders(folder: Path) -> list[str]:
@@ -137,7 +165,7 @@ def warn_of_blank(images: FileImages, names: Sequence[str]) -> None:
 
 
 def _read_root(
-    root: Path,
+    base: Path,
     names: Sequence[str],
     decoder: Decoder,
     found: Found,
@@ -147,7 +175,6 @@ def _read_root(
     may_lack: bool = False,
 ) -> list[FileImages]:
     """Return the training, validation and test pictures of some classes, or the `whole` root's."""
-    base = root.expanduser()
     there = {n for n in names if not may_lack or (base / "train" / n).is_dir()}
 
     def part_of(name: str) -> FileImages | None:

@@ -1,16 +1,13 @@
 """ImageNet-50: fifty of ImageNet's classes in small, from folders of pictures."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from lgan.arguments import Count, PartShare, Whole
 from lgan.data.decoding import Decoder
-from lgan.data.found import Found
-from lgan.data.image_folder import check_splits, class_folders, hold_out_files, read_classes
+from lgan.data.image_folder import class_folders, from_two_parts, require_folders, root_of
 from lgan.data.images import ImageSplits
-from lgan.data.splitting import limit_per_class
-from lgan.errors import ConfigError, DataError
+from lgan.errors import ConfigError
 
 ALL_CLASSES = 1000
 # DGM's code: these of each of the first five hundreds of the alphabetical list, one after another.
@@ -33,23 +30,15 @@ def imagenet50(
     the 50 of DGM's code (`paper_classes`), else every folder there, sorted by name. The other
     arguments are those of `image_folder`; the code crops, and holds no validation pictures out.
     """
-    if root is None:
-        raise DataError(
-            f"data.root=null: imagenet50 needs the folder that holds {LAYOUT}; set "
-            "data.root=/path/to/it."
-        )
-    base, decoder = Path(root).expanduser(), Decoder(size, 3, fit)
-    _require_folder(base / "train", base)
+    base = root_of(root, "imagenet50", LAYOUT)
+    require_folders("imagenet50", [base / "train"], base, LAYOUT)
     chosen = choose_classes(class_folders(base / "train"), classes)
-    for part in ("train", "val"):
-        for name in chosen:
-            _require_folder(base / part / name, base)
-    found = Found()
-    train = read_classes([base / "train" / name for name in chosen], decoder, found)
-    train = train.subset(limit_per_class(train.labels, train_limit_per_class))
-    train, validation = hold_out_files(train, validation_fraction, seed)
-    test = read_classes([base / "val" / name for name in chosen], decoder, found)
-    return check_splits(ImageSplits("imagenet50", train, validation, test, tuple(chosen), found))
+    train, test = ([base / part / name for name in chosen] for part in ("train", "val"))
+    require_folders("imagenet50", [*train, *test], base, LAYOUT)
+    return from_two_parts(
+        "imagenet50", train, test, chosen, Decoder(size, 3, fit), train_limit_per_class,
+        validation_fraction, seed,
+    )  # fmt: skip
 
 
 def choose_classes(names: Sequence[str], classes: Sequence[str] | None) -> list[str]:
@@ -67,8 +56,3 @@ def choose_classes(names: Sequence[str], classes: Sequence[str] | None) -> list[
 def paper_classes(names: Sequence[str]) -> list[str]:
     """Return the 50 classes of DGM's code from the 1000 names in alphabetical order."""
     return [names[100 * hundred + i] for hundred in range(5) for i in OF_EACH_HUNDRED]
-
-
-def _require_folder(folder: Path, base: Path) -> None:
-    if not folder.is_dir():
-        raise DataError(f"imagenet50: {folder} is absent; data.root={base} must hold {LAYOUT}.")

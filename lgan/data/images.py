@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -61,13 +62,9 @@ class Images(ABC):
     def subset(self, indices: Tensor) -> Images:
         """Return the pictures at `indices`, in that order."""
 
+    @abstractmethod
     def digest(self) -> str:
-        """Return a hex hash of the content, pictures and labels, computed once."""
-        return self._digest
-
-    @cached_property
-    def _digest(self) -> str:
-        raise NotImplementedError
+        """Return a hex hash of the content, pictures and labels."""
 
     def to(self, device: torch.device | str) -> Images:
         """Return the same pictures held on `device`; those in files stay there."""
@@ -116,8 +113,8 @@ class TensorImages(Images):
         """Return the same pictures held on `device`."""
         return TensorImages(self.images.to(device), self.labels)
 
-    @cached_property
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """Return the sha256 of shape, pictures and labels."""
         sha = hashlib.sha256(repr(tuple(self.images.shape)).encode())
         for part in (self.images, self.labels):
             sha.update(part.cpu().contiguous().numpy().data)
@@ -139,20 +136,22 @@ class FileImages(Images):
             return torch.empty(0, *self.shape, dtype=torch.uint8)
         return torch.stack([self._decoded(i) for i in indices.tolist()])
 
-    def subset(self, indices: Tensor) -> FileImages:
+    def subset(self, indices: Tensor) -> Self:
         """Return the files at `indices`; nothing is decoded."""
-        chosen = [self.paths[i] for i in indices.tolist()]
-        return FileImages(chosen, self.labels[indices], self.decoder)
+        chosen = copy(self)
+        chosen.paths = tuple(self.paths[i] for i in indices.tolist())
+        chosen.labels = self.labels[indices]
+        return chosen
 
     def _decoded(self, index: int) -> Tensor:
         return decode(self.paths[index], self.decoder)
 
-    @cached_property
-    def _digest(self) -> str:
+    def digest(self) -> str:
+        """Return the sha256 of the decoder's settings, the bytes of the files, and labels."""
         sha = hashlib.sha256(repr(self.decoder).encode())
         digests = file_digests(self.paths)
         for path in self.paths:
-            sha.update(digests[path])  # of its bytes, not decoded
+            sha.update(digests[path])
         sha.update(self.labels.numpy().data)
         return sha.hexdigest()
 

@@ -48,6 +48,7 @@ class BatchLoader:
     rank: int = 0
     world: int = 1
     num_workers: int = 0  # 0 decodes in this process
+    again: Again = first_attempt
 
     def __post_init__(self) -> None:
         check_batch_size(self.batch_size, len(self.images), self.world)
@@ -56,7 +57,6 @@ class BatchLoader:
         self._permutation: tuple[Any, Tensor] = (None, torch.empty(0, dtype=torch.int64))
         # Held where the pictures are: a step sends nothing.
         self._labels = self.images.labels.to(self.images.device)
-        self.again: Again = first_attempt
 
     def __len__(self) -> int:
         return self.steps

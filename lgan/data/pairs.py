@@ -49,11 +49,6 @@ class PairFiles(FileImages):
         channels = decoder.channels if which is not None else 2 * decoder.channels
         self.shape = (channels, decoder.size, decoder.size)
 
-    def subset(self, indices: Tensor) -> PairFiles:
-        """Return the files at `indices`; nothing is decoded."""
-        chosen = [self.paths[i] for i in indices.tolist()]
-        return PairFiles(chosen, self.labels[indices], self.decoder, self.reverse, self.which)
-
     def load(self) -> TensorImages:
         """Decode all into memory."""
         return TensorImages(in_threads(self._decoded, range(len(self)), self.shape), self.labels)

@@ -82,12 +82,15 @@ def check_entries(entries: Sequence[Mapping[str, Any]], where: str = "data.split
         raise ConfigError(f"{where} has the names {names}; each must be another.")
 
 
-def _task_folder(entry: Mapping[str, Any], base: Path) -> TaskFolder:
+def places_of(entry: Mapping[str, Any], base: Path) -> list[Path]:
+    """Return the folders in which the pictures of an entry may lie."""
     given = entry.get("root", entry["name"])
-    roots = [given] if isinstance(given, str) else list(given)
-    candidates = [base / Path(name).expanduser() for name in roots]
-    existing = [folder for folder in candidates if folder.is_dir()]
-    folder = (existing or candidates)[0]
-    return TaskFolder(
-        str(entry["name"]), folder, entry["direction"] == "BtoA", str(entry.get("fetch", ""))
-    )
+    roots = [given] if isinstance(given, str) else given
+    return [base / Path(root).expanduser() for root in roots]
+
+
+def _task_folder(entry: Mapping[str, Any], base: Path) -> TaskFolder:
+    places = places_of(entry, base)
+    folder = next((place for place in places if place.is_dir()), places[0])
+    reverse, fetch = entry["direction"] == "BtoA", str(entry.get("fetch", ""))
+    return TaskFolder(str(entry["name"]), folder, reverse, fetch)

@@ -27,6 +27,7 @@ from lgan.arguments import Count, Whole
 from lgan.data.images import ImageSplits, TensorImages
 from lgan.data.splitting import hold_out, limit_per_class
 from lgan.errors import ConfigError, DataError
+from lgan.files import move_files
 
 _FAILURES = (OSError, RuntimeError, ValueError, AssertionError, EOFError, tarfile.TarError)
 _PATIENCE = 15.0  # seconds without a byte from the network before giving up
@@ -174,12 +175,7 @@ def _fetch(source: _Source, place: Path, archives: dict[str, Path]) -> _Loaded:
             loaded = source.read(stage, True)
         finally:
             socket.setdefaulttimeout(before)
-        for path in sorted(Path(stage).rglob("*")):
-            target = place / path.relative_to(stage)
-            if path.is_dir():
-                target.mkdir(exist_ok=True)
-            else:
-                os.replace(path, target)
+        move_files(Path(stage), place)
     return loaded
 
 

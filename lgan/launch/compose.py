@@ -3,8 +3,9 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,26 +41,21 @@ def compose_run(
     Errors that come of a config name keys as they are typed if it was not resolved before.
     """
     register_resolvers()
-    state = GlobalHydra.instance()
-    outer, state.hydra = state.hydra, None  # only one may be initialised
     try:
-        with initialize_config_dir(config_path(), version_base="1.3"):
+        with _opened(config_path()):
             config = make(compose(script, overrides=list(overrides)))
             if resolve:
                 OmegaConf.resolve(config)
+            return config
     except LganError:  # a ConfigError is a ValueError
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         said = " ".join(str(error).split())
         shown = shlex.join(redacted(list(overrides)))
-        state.hydra = None
         near = without_choice(overrides, config_path())
         near = near or meant(error, keys_of(script, config_path(), known(error, overrides)))
         more = f" ({near})" if near else ""
         raise ConfigError(f"overrides {shown} do not fit: {redacted(said)}{more}") from error
-    finally:
-        state.hydra = outer
-    return config
 
 
 _UNKNOWN = re.compile(r"Could not override '([^']+)'")
@@ -94,18 +90,13 @@ def keys_of(script: str, folder: str | None, overrides: Sequence[str] = ()) -> l
 
     Shorter ones come first; keys that only repeat others are left out.
     """
-    state = GlobalHydra.instance()
-    outer, state.hydra = state.hydra, None  # only one may be initialised
-    try:
-        with _opened(folder):
-            try:
-                config = compose(script, list(overrides))
-            except Exception:  # more than one mistake, or values of a sweep
-                config = compose(script)
-            found = _walk(OmegaConf.to_container(config, resolve=False))
-            return sorted(found, key=lambda key: (key.count("."), key))
-    finally:
-        state.hydra = outer
+    with _opened(folder):
+        try:
+            config = compose(script, list(overrides))
+        except Exception:  # more than one mistake, or values of a sweep
+            config = compose(script)
+    found = _walk(OmegaConf.to_container(config, resolve=False))
+    return sorted(found, key=lambda key: (key.count("."), key))
 
 
 def without_choice(overrides: Sequence[str], folder: str) -> str:
@@ -145,10 +136,17 @@ def known(error: BaseException, overrides: Sequence[str]) -> list[str]:
     return [each for each in overrides if each.lstrip("+~").partition("=")[0] != key]
 
 
-def _opened(folder: str | None) -> Any:  # noqa: ANN401
-    if folder is None:  # it stands in Hydra's store
-        return initialize(config_path=None, version_base="1.3")
-    return initialize_config_dir(folder, version_base="1.3")
+@contextmanager
+def _opened(folder: str | None) -> Iterator[None]:
+    """Let Hydra compose from a folder of yaml files, or what stands in its store, in an app too."""
+    state = GlobalHydra.instance()
+    outer, state.hydra = state.hydra, None  # only one may be initialised
+    try:
+        start = partial(initialize_config_dir, folder) if folder else partial(initialize, None)
+        with start(version_base="1.3"):
+            yield
+    finally:
+        state.hydra = outer
 
 
 def _walk(content: Any, prefix: str = "") -> Iterator[str]:  # noqa: ANN401

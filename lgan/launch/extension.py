@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lgan.arguments import Count, Text, plain, settings_of
 from lgan.data.image_folder import class_folders, readable
-from lgan.data.task_folders import check_entries
+from lgan.data.task_folders import check_entries, places_of
 from lgan.data.tasks import TaskSequence
 from lgan.errors import ConfigError
 from lgan.launch.compose import compose_run
@@ -136,8 +136,8 @@ def _add_classes(data: dict[str, Any], parent: Parent, wish: DictConfig) -> None
     cut = plain(wish.classes_per_task) or len(old[-1]), plain(wish.class_order)
     new = TaskSequence(len(names), *cut, data["class_order_seed"])
     order = [c for task in old for c in task]
-    order += [len(known) + c for task in new for c in task.classes]
-    sizes = [*map(len, old), *(len(task.classes) for task in new)]
+    order += [len(known) + c for task in new.tasks for c in task.classes]
+    sizes = [*map(len, old), *(len(task.classes) for task in new.tasks)]
     unused = [c for c in range(len(known)) if c not in order]
     data |= {"class_order": [*order, *unused], "classes_per_task": sizes, "num_tasks": len(sizes)}
     splits.setdefault("further", []).append({"root": str(root), "classes": names})
@@ -154,10 +154,8 @@ def _other_data(key: str, needed: str, parent: Parent) -> ConfigError:
 
 def _absolute(entry: dict[str, Any]) -> str | list[str]:
     """Return the folder of an entry; one that is found from here does not depend on data.root."""
-    given = entry.get("root", entry["name"])
-    roots = [given] if isinstance(given, str) else given
-    found = [path for path in (Path(root).expanduser() for root in roots) if path.is_dir()]
-    return str(found[0].absolute()) if found else given
+    found = [place for place in places_of(entry, Path()) if place.is_dir()]
+    return str(found[0].absolute()) if found else entry.get("root", entry["name"])
 
 
 def _moved(value: Any, places: dict[str, str]) -> Any:  # noqa: ANN401

@@ -13,7 +13,7 @@ import pytest
 from lgan.data.image_folder import image_folder
 from lgan.data.images import FileImages
 from lgan.data.lsun import lsun
-from lgan.errors import ConfigError, DataError
+from lgan.errors import DataError
 
 Picture = Callable[..., Path]
 
@@ -85,7 +85,7 @@ def test_words_sort_as_words(folder: Path, picture: Picture) -> None:
 
 
 def test_without_root() -> None:
-    with pytest.raises(ConfigError, match="data.root=null: image_folder needs the folder"):
+    with pytest.raises(DataError, match="data.root=null: image_folder needs the folder"):
         image_folder()
 
 
