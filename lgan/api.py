@@ -272,7 +272,6 @@ class Run:
 
 
 def _trained(config: DictConfig) -> Run:
-    """Train a composed config, or find it complete."""
     redacted(OmegaConf.to_container(config, resolve=False))  # whose secrets are told
     run_job(config)
     return Run(config.run_dir, config.trust)
@@ -286,6 +285,5 @@ def _texts(key: str, value: Sequence[str]) -> list[str]:
 
 
 def _check(**given: tuple[Any, Any]) -> None:
-    """Raise unless each argument's value is what its annotation says."""
     for key, (annotation, value) in given.items():
         check_value(key, annotation, value)

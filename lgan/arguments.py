@@ -233,7 +233,6 @@ def check_value(key: str, annotation: Any, value: Any) -> None:  # noqa: ANN401
 
 
 def _choices(annotation: Any) -> list[str]:  # noqa: ANN401
-    """Return the names among which an annotation lets one choose."""
     if get_origin(annotation) is Literal:
         return [each for each in get_args(annotation) if isinstance(each, str)]
     return [name for part in get_args(annotation) for name in _choices(part)]

@@ -58,11 +58,8 @@ class TrainRouter(TaskCallback):
         for own in range(task + 1):
             tasks, away = router.route(self._test_features(data, own))
             right, refused = (tasks == own).double(), (away > 1).double()
-            shares = {
-                "accuracy_router": right.mean().item(),
-                "router_refused": refused.mean().item(),
-            }
-            found.append(shares)
+            known, unknown = right.mean().item(), refused.mean().item()
+            found.append({"accuracy_router": known, "router_refused": unknown})
         overall = {name: sum(entry[name] for entry in found) / len(found) for name in found[0]}
         context.record_values(Values(found, overall), self.columns)
         context.log({f"overall/{name}": value for name, value in overall.items()})

@@ -81,10 +81,6 @@ class TaskSequenceDataModule(L.LightningDataModule):
         self.repeated: dict[str, int] = {}  # classes drawn with repetition, and their pictures
         self.ledger = Ledger()
 
-    def prepare_data(self) -> None:
-        """Download, once per machine, before the other ranks look."""
-        self.setup()
-
     def setup(self, stage: str | None = None) -> None:
         """Load the data, cut it into tasks and look for classes that are small; idempotent."""
         _ = self._loaded

@@ -158,7 +158,6 @@ def _opened(source: Path | Image.Image, name: str = "") -> Iterator[Image.Image]
 
 
 def _check_range(path: str, image: Image.Image) -> None:
-    """Refuse numbers whose range nothing says."""
     # PNG and PPM files of 16 bits are opened in Pillow's mode of 32.
     known = image.mode in _MODES or image.mode.startswith("I;16")
     if known or (image.mode == "I" and image.format in ("PNG", "PPM")):

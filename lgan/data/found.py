@@ -108,9 +108,8 @@ def _looked(path: Path, size: int, changed: int) -> _Looked:
             raise
         if type(cause).__name__ == "UnidentifiedImageError":
             return "no picture inside" if size else "empty"
-        return (
-            str(cause) if cause else str(error).removeprefix(f"{path} ").split(";")[0].rstrip(".")
-        )
+        said = str(error).removeprefix(f"{path} ").split(";")[0].rstrip(".")
+        return str(cause) if cause else said
 
 
 def require_pictures(inside: Mapping[Path, Sequence[Path]], found: Found) -> None:

@@ -162,7 +162,6 @@ class ExemplarMemory:
             )
 
     def _share(self, available: int, classes: int) -> int:
-        """Return how many exemplars a class may have."""
         if self.total is not None:
             up = self.rounding == "ceil"
             return -(-self.total // classes) if up else self.total // classes

@@ -1,6 +1,6 @@
 """Which classes belong to which task, in which order they come, and which have few pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,6 +77,9 @@ class TaskSequence:
             span = f"{len(self)} tasks, 0 to {len(self) - 1}"
             raise ConfigError(f"task={index} does not exist: the sequence has {span}.")
         return self.tasks[index]
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
 
     def seen(self, index: int) -> tuple[int, ...]:
         """Return the classes of tasks ``0 .. index``, in task order."""

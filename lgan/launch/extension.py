@@ -103,7 +103,6 @@ def _stopped(folder: RunFolder) -> DictConfig | None:
 
 
 def _add_folders(data: dict[str, Any], parent: Parent, folders: list[dict[str, Any]]) -> None:
-    """Let new translation tasks come after the parent's."""
     splits = data["splits"]
     if "folders" not in splits:
         raise _other_data("folders=[...]", "paired_folders or unpaired_folders", parent)
@@ -136,8 +135,8 @@ def _add_classes(data: dict[str, Any], parent: Parent, wish: DictConfig) -> None
     cut = plain(wish.classes_per_task) or len(old[-1]), plain(wish.class_order)
     new = TaskSequence(len(names), *cut, data["class_order_seed"])
     order = [c for task in old for c in task]
-    order += [len(known) + c for task in new.tasks for c in task.classes]
-    sizes = [*map(len, old), *(len(task.classes) for task in new.tasks)]
+    order += [len(known) + c for task in new for c in task.classes]
+    sizes = [*map(len, old), *(len(task.classes) for task in new)]
     unused = [c for c in range(len(known)) if c not in order]
     data |= {"class_order": [*order, *unused], "classes_per_task": sizes, "num_tasks": len(sizes)}
     splits.setdefault("further", []).append({"root": str(root), "classes": names})

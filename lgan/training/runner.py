@@ -198,7 +198,6 @@ class SequenceRunner:
         return start
 
     def _say(self, sentence: str) -> None:
-        """Say aloud, and in the record, what went wrong and what is done about it."""
         warn(sentence)
         self.record.events.append(sentence)
         self.save_record()

@@ -18,7 +18,7 @@ def test_natural_order_in_equal_tasks() -> None:
 def test_a_list_of_sizes_and_of_classes() -> None:
     order = [3, 1, 0, 2]
     sequence = TaskSequence(4, ListConfig([1, 3]), ListConfig(order))
-    assert [task.classes for task in sequence.tasks] == [(3,), (1, 0, 2)]
+    assert [task.classes for task in sequence] == [(3,), (1, 0, 2)]
     assert sequence.seen(1) == (3, 1, 0, 2)
 
 
