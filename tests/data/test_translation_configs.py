@@ -10,7 +10,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from lgan.arguments import parameters_of
 from lgan.cli.common import config_path
+from lgan.data.translation import OF_CLASSES
 from lgan.errors import ConfigError, DataError
 from lgan.run.identity import register_resolvers
 
@@ -31,8 +33,8 @@ def test_its_keys_are_parameters(name: str) -> None:
     assert data["name"] == name and data["paired"] is (name not in UNPAIRED)
     assert set(config.training) == set(classes.training) | {"rate_schedule", "test_mode"}
     assert set(config.short) < set(config.training)
-    parameters = inspect.signature(get_class(data.pop("_target_"))).parameters
-    assert set(data) == set(parameters), "all are shown, none is unknown"
+    parameters, _ = parameters_of(get_class(data.pop("_target_")))
+    assert set(data) == set(parameters) - OF_CLASSES, "all are shown, none is unknown"
     splits = data["splits"]
     function = inspect.signature(get_method(splits.pop("_target_"))).parameters
     assert splits.pop("_partial_") is True
