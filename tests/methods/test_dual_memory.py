@@ -34,6 +34,7 @@ def test_the_share_of_new_pictures_by_hand(age, eta) -> None:
     """TDigits: five tasks of 6,000 a sleep, kappa .05; from 90,000 on the least share binds."""
     assert new_share(30_000, age, 120_000, 5 * 0.05) == eta
     assert new_share(30_000, 210_000, None, 0.25) == 0.125
+    assert new_share(10, 90, 100, 0.25) == 0.1, "all of them find room"
 
 
 @pytest.fixture
@@ -76,6 +77,30 @@ def test_a_sleep_comes_when_all_memories_are_full_and_after_the_last_task(make) 
     assert lengths(n_stm=3, sleep_steps=SLEEP) == [0, 0, SLEEP]
     assert lengths(n_stm=1, sleep_steps=SLEEP) == [SLEEP] * 3
     assert lengths(n_stm=4, final_sleep=False) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("kappa", "n_max", "ages"),
+    [
+        (0.25, None, [4, 8, 12]),
+        (0.25, 4, [4, 4 + 4 / 2, 6 + 0.4 * 4]),  # new of new + age: 4 of 8, 4 of 10
+        (0.75, 4, [4, 4 + 0.75 * 4, 7 + 0.75 * 4]),
+        (1, 6, [4, 8, 12]),  # no more than there are
+    ],
+)
+def test_the_age_is_what_was_consolidated(make, kappa, n_max, ages) -> None:
+    """Of four pictures of each task, N_max eta."""
+    method, found = make(n_stm=1, kappa=kappa, n_max=n_max), []
+    for task in range(3):
+        begin(method, task).end_task(method.info)
+        found.append(sum(method.age.values()))
+    assert found == pytest.approx(ages)
+
+
+def test_the_least_share_is_of_each_task(make) -> None:
+    method = begin(learn(make(n_stm=4, kappa=0.1, n_max=20, final_sleep=False), 2), 2)
+    method.age = {9: 1000.0}
+    assert method.share_of_new() == pytest.approx(3 * 0.1)
 
 
 def test_roles_awake_and_asleep(make, batch) -> None:
@@ -125,8 +150,11 @@ def test_dreams_are_drawn_and_labelled_as_for_evaluation(make) -> None:
     method.train()
     for network in networks:
         network.register_forward_hook(lambda own, *_: modes.append(own.training))
+    for learner, told in ((old[1], 1), (networks[3], 3)):  # it would rather say 0
+        nn.init.constant_(learner.label.weight, 0.0)
+        learner.label.bias.data.copy_(torch.tensor([2.0, 9.0, 1.0, 3.0]) if told == 1 else 9.0)
     method.plan_dreams(8, 1)
-    method.dream(0)
+    assert {*method.dream(0)["y"].tolist()} == {1, 3}, "what it takes them for, of what it met"
     assert modes == [False] * 4 and all(network.training for network in networks)
 
 
@@ -144,12 +172,13 @@ def test_only_a_sleep_lets_the_long_term_memory_answer(make) -> None:
     ]  # fmt: skip
 
 
-def test_peak_and_stored_by_hand() -> None:
+@pytest.mark.parametrize("labels", ["requested", "learner"])
+def test_peak_and_stored_by_hand(labels) -> None:
     """MeRGAN's networks for digits: 525,569 and 279,563 parameters (papers/dual_memory.md, 7)."""
     pair = NetworkFactory(Mergan32Generator, Mergan32Discriminator, (1, 32, 32), 10)
     method = DualMemory(
         name="tiny", networks=pair, objective=ACGAN(Wasserstein()), final_sleep=False,
-        optimizer=torch.optim.Adam, labels="requested",
+        optimizer=torch.optim.Adam, labels=labels,
     )  # fmt: skip
     tasks, counts = [(0,), (1,), (2,), (3,)], []
     for task in range(4):
@@ -158,10 +187,14 @@ def test_peak_and_stored_by_hand() -> None:
         method.begin_task(info(task, tasks, num_classes=10, further_steps=further))
         method.end_task(cast(Any, method.info))
         counts.append(method.parameter_counts())
-    long = 525_569 + 279_563
+    # A generator that is told no class has the rows of one.
+    told_none = sum(p.numel() for p in method.generator.parameters())
+    made = 525_569 if labels == "requested" else told_none
+    long = made + 279_563
+    frozen = made if labels == "requested" else long
     assert [c["stored"] for c in counts] == [2 * long, long, 2 * long, long]
-    assert [c["peak"] for c in counts] == [2 * long, 3 * long, 3 * long, 3 * long + 525_569]
-    assert [c["trained"] for c in counts] == [525_569, 2 * 525_569] * 2
+    assert [c["peak"] for c in counts] == [2 * long, 3 * long, 3 * long, 3 * long + frozen]
+    assert [c["trained"] for c in counts] == [made, 2 * made] * 2
 
 
 def test_a_learner_sees_reconstructions_in_training_and_in_test(make, batch) -> None:
@@ -196,6 +229,16 @@ def test_an_unconditional_generator_is_asked_for_no_class(make, batch) -> None:
     method.noise.reseed(5)
     score = critic(generator(method.noise.normal(6, 3), torch.zeros(6).long()))[0]
     torch.testing.assert_close(loss, -score.mean())
+
+
+def test_a_learner_picks_what_it_takes_for_the_class_asked_for(make) -> None:
+    method = begin(make(labels="learner", noise_rows=8), 0)
+    memory, labels = method.memory_of(0), torch.tensor([0, 1, 1, 0])
+    with torch.no_grad():
+        memory.discriminator.label.weight.zero_()[:2] = torch.tensor([[1.0], [-1.0]])
+        memory.discriminator.label.bias.zero_()
+    images = method.generate(torch.randn(32, 3, generator=torch.manual_seed(0)), labels)
+    assert method.answer(memory, images).argmax(1).equal(labels)
 
 
 def test_what_makes_no_sense_is_refused(make) -> None:

@@ -43,15 +43,15 @@ def corners(*rows: tuple[float, float]) -> Tensor:
     return torch.tensor(rows)[:, None, None].expand(-1, 1, 2, 2)
 
 
-def kept(*classes: tuple[int, list[tuple[int, int]]]) -> TensorImages:
-    """Return pictures of classes, of which the upper pixels are -1 or 1."""
+def kept(*classes: tuple[int, list[tuple[float, float]]]) -> TensorImages:
+    """Return pictures of classes, of these upper pixels."""
     rows = [corner for _, each in classes for corner in each]
     labels = [label for label, each in classes for _ in each]
-    pictures = (corners(*rows) + 1) * 127.5
+    pictures = ((corners(*rows) + 1) * 127.5).round()
     return TensorImages(pictures.byte().contiguous(), torch.tensor(labels))
 
 
-FIRST = kept((0, [(1, 1), (1, 1)]), (1, [(1, -1), (-1, -1)]))
+FIRST = kept((0, [(1, 1), (1, 1)]), (1, [(1, -1), (-0.2, -0.2)]))
 SECOND = kept((2, [(-1, -1), (-1, 1)]))
 
 
@@ -122,7 +122,8 @@ def test_the_former_network_is_not_trained_and_goes_with_the_task() -> None:
 
 def test_the_nearest_mean_by_hand() -> None:
     method = end(make())
-    # class 0: (1, 1) twice; class 1: (1, -1) and (-1, -1), whose mean is (0, -1) at length 1
+    # class 0: (1, 1) twice; class 1: (1, -1) and (-0.2, -0.2), which
+    # count alike at length 1; their mean there, (0, -1 / sqrt 2), is (0, -1) at length 1
     expected = torch.tensor([[HALF, HALF], [0, -1], [0, 0], [0, 0]])
     torch.testing.assert_close(method.means, expected)
     found = method.classify(corners((0.3, 0.4)))  # at length 1 (0.6, 0.8)
@@ -165,6 +166,20 @@ def test_a_saved_border_classifies_as_before() -> None:
     pictures = corners((1, 1), (0.5, -1), (-1, 0.2))
     assert torch.equal(other.classify(pictures), method.classify(pictures))
     assert other.memory is not None and other.memory.counts == {0: 2, 1: 2, 2: 2}
+
+
+def test_pictures_are_looked_at_as_for_evaluation_and_for_classes_seen() -> None:
+    method, modes = second_task(), list[bool]()
+    for network in (method.former, method.discriminator):
+        assert network is not None
+        network.train().label.register_forward_hook(lambda own, *_: modes.append(own.training))
+    method.loss("discriminator", {"x": corners((1, 1)), "y": torch.tensor([2])})
+    assert modes == [True, False]
+    modes.clear()
+    _, logits = method.view(corners((1, 1)))
+    assert torch.isfinite(logits).tolist() == [[True, True, True, False]]
+    end(method)
+    assert modes[0] and not any(modes[1:]) and len(modes) > 1
 
 
 def test_means_of_further_classes_find_room() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from borders import begin, end
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector
 
 from lgan.methods.classifier_only import RehearsalClassifier
 from lgan.methods.regularised import (
@@ -60,7 +63,7 @@ def train(
 
 def task(classes: Sequence[int]) -> dict[str, Tensor]:
     images = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(classes[0])) * 2 - 1
-    return {"x": images, "y": torch.tensor(classes).repeat(3)}
+    return {"x": images, "y": torch.tensor(classes).repeat(6 // len(classes))}
 
 
 def test_only_weights_that_the_logits_depend_on_are_held(make_method) -> None:
@@ -141,6 +144,63 @@ def test_the_report_says_how_much_the_metric_counts(make_method) -> None:
 def test_importances_are_scaled_to_one() -> None:
     assert scaled(torch.tensor([2.0, 4.0, 3.0])).tolist() == [0, 1, 0.5]
     assert scaled(torch.full((3,), 7.0)).tolist() == [0, 0, 0]
+
+
+def by_hooks(label: nn.Linear, kind: str, tasks: Sequence[Sequence[int]]) -> list[Tensor]:
+    """Train the class head as the formulas say, looking behind each step; return theta by task.
+
+    Eight steps a task in windows of two; lambda 2, a 0.9, xi and eps 0.01.
+    """
+    zeros, found, lost = torch.zeros(PATH), list[Tensor](), False
+    fisher, omega, score = zeros, zeros, zeros
+    for index, classes in enumerate(tasks):
+        anchor = begun = parameters_to_vector(label.parameters()).detach()
+        held = {"ewc": [fisher], "pi": [omega]}.get(kind, [fisher, score])
+        if index and kind != "pi":
+            held = [(each - each.min()) / (each.max() - each.min()) for each in held]
+        path, squares, windows = zeros, zeros, zeros
+        batch, optimizer = task(classes), torch.optim.Adam(label.parameters(), lr=0.5)
+        for step in range(1, 9):
+            theta = parameters_to_vector(label.parameters())
+            logits = label(batch["x"].flatten(1))[:, : max(classes) + 1]
+            entropy = F.cross_entropy(logits, batch["y"])
+            parts = torch.autograd.grad(entropy, list(label.parameters()), retain_graph=True)
+            gradient, penalty = parameters_to_vector(parts), sum(held) * (theta - anchor) ** 2
+            optimizer.zero_grad()
+            (entropy + 2 * penalty.sum()).backward()
+            optimizer.step()
+            after = parameters_to_vector(label.parameters()).detach()
+            path, squares = path - gradient * (after - theta.detach()), squares + gradient**2
+            if step % 2 == 0 and kind != "pi":
+                before, fisher = fisher, 0.1 * fisher + 0.9 * squares / 2
+                of_paper = path / (fisher * (after - begun) ** 2 / 2 + 0.01)
+                of_code = (path / (before * (after - begun) ** 2 + 0.01)).clamp(min=0)
+                windows = windows + (of_paper if kind == "paper" else of_code)
+                begun, squares, path = after, zeros, zeros
+        omega = omega + (path / ((after - anchor) ** 2 + 0.01)).clamp(min=0)
+        lost |= bool((windows < 0).any())
+        windows = windows.clamp(min=0)
+        older = 1.5 * score if kind == "code" else score / 2
+        score = older + windows / 2 if index else windows
+        found.append(after)
+    assert lost or kind != "paper", "else nothing tells what becomes of negative scores"
+    return found
+
+
+@pytest.mark.parametrize("name", ["ewc", "pi", "paper", "code"])
+def test_three_tasks_follow_the_formulas(make_method, name) -> None:
+    """g is of the entropy alone, and moves are those really taken, the penalty's too."""
+    kind = {"ewc": EWCClassifier, "pi": PIClassifier}.get(name, RWalkClassifier)
+    knobs: dict[str, Any] = {} if name == "ewc" else {"damping": 0.01}
+    knobs |= {} if name == "pi" else {"window": 2}
+    knobs |= {"reading": name} if kind is RWalkClassifier else {}
+    method = make_method(kind, strength=2.0, real_per_class=None, **knobs)
+    label, tasks = copy.deepcopy(method.discriminator.label), [(0, 1), (2,), (3,)]
+    for index, expected in enumerate(by_hooks(label, name, tasks)):
+        begin(method, index, tasks, steps=8)
+        train(method, 8, 0.5, task(tasks[index]))
+        end(method)
+        torch.testing.assert_close(method.theta(), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -65,6 +65,18 @@ def test_the_bound_by_hand(weights) -> None:
     assert loss.item() == pytest.approx(each, rel=1e-6)
 
 
+def test_codes_are_drawn_with_the_deviation_that_the_encoder_gives() -> None:
+    """A log variance of -2 log 2 is a deviation of 1/2; the decoder shows the code."""
+    network, x = Autoencoder((1, 1, 2), 2, Shown, Half), torch.zeros(3, 1, 1, 2)
+    logits = torch.tensor([0.0, 0.0, *[-2 * math.log(2)] * 2]).expand(3, 4)
+    network.encoder.forward = lambda _: (None, logits)
+    objective = VAE(likelihood="gaussian", deviation=1.0, kl_weight=0.0)
+    batch = {"x": x, "y": torch.zeros(3, dtype=torch.int64)}
+    loss = objective.generator_loss(network, None, batch, Noise(7))
+    squares = (Noise(7).normal(3, 2) / 2).square().sum(1).mean().item() / 2
+    assert loss.item() == pytest.approx(squares + 2 * math.log(math.sqrt(2 * math.pi)))
+
+
 def players():
     objective = VAE()
     make = [partial(kind, width=8) for kind in (MLPGenerator, MLPDiscriminator)]
