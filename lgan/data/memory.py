@@ -26,8 +26,9 @@ def ranked(
     """Return places (at least `count`,) among the N pictures of a class, the best first.
 
     "herding" (Rebuffi et al. 2017): the mean of each prefix is near the class's. By Chaudhry et al.
-    2018: "mean_of_features": nearest to the class's mean; "entropy": the most uncertain;
-    "distance": with the smallest logit of the class, so the nearest to its border or beyond it.
+    2018: "entropy": the most uncertain; "distance": with the smallest logit of the class, so the
+    nearest to its border or beyond it. Their "mean of features" is, we believe, herding; ours,
+    "mean_of_features", is simpler: nearest to the class's mean.
     Features ``(N, D)`` are taken at length 1; logits are ``(N, classes)``.
     """
     if choice == "herding":

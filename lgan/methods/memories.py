@@ -139,11 +139,13 @@ class Memories(LifelongGAN):
             return self.objective.reconstruct(generator, images, _zeros(images))
 
     def answer(self, memory: Memory, images: Tensor) -> Tensor:
-        """Return a learner's class logits (B, rows) of pictures; -inf of classes it never met."""
+        """Return a learner's class logits (B, num_classes); -inf of classes it never met."""
         assert memory.discriminator is not None
         logits = memory.discriminator(self.seen(memory.generator, images))[1]
         known = placed(memory.classes, logits.device)
-        return torch.full_like(logits, -torch.inf).index_copy(1, known, logits[:, known])
+        # A short-term memory gains no rows for the classes that come after it.
+        every = logits.new_full((len(logits), self.num_classes), -torch.inf)
+        return every.index_copy(1, known, logits[:, known])
 
     def draw(self, memory: Memory, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return images of noise (B, z_dim) and their classes: those asked for, or as is answered.

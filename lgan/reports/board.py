@@ -36,6 +36,8 @@ def board(plan: Plan, outcomes: Outcomes) -> list[str]:
     """Return the lines of a plan's board."""
     lines: list[str] = []
     for part in plan.table.board:
+        if not set(part.methods) & set(plan.methods):
+            continue
         lines += [f"## {escape_markdown(part.title)}", "", *_Part(plan, part, outcomes).lines(), ""]
     return [*lines, *(f"- {escape_markdown(note)}" for note in _notes(plan, outcomes)), ""]
 

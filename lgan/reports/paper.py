@@ -114,13 +114,15 @@ def read(column: Column, metric: str, outcome: Outcome, also: Sequence[str] = ()
     short = [f"after {row} tasks only" for row in rows if column.after_task not in (None, row)]
     remarks = [] if metric == asked else [f"{metric}, not comparable with the paper's extractor"]
     remarks += short
+    kind, _, name = metric.partition(".")
+    best = REFERENCES.get(name, ("",))[0] if kind in RELATIVE else ""
     if outcome.problem:
         remarks.append(outcome.problem)
     elif not values:
-        remarks.append(f"{metric} was not measured")
-    kind, _, name = metric.partition(".")
-    if kind in RELATIVE and values:
-        remarks.append(f"against {REFERENCES[name][0]} of the same seeds")
+        needed = f"; it needs runs of {best} with the same seeds" if best else ""
+        remarks.append(f"{metric} was not measured{needed}")
+    if best and values:
+        remarks.append(f"against {best} of the same seeds")
     beside = ((name, _values(column, name, outcome)) for name in also)
     remarks += [f"{name} {spread(found, column.digits)}" for name, found in beside if found]
     declared = {record.declaration for record in outcome.records if record.declaration}

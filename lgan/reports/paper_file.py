@@ -165,12 +165,12 @@ class PaperTable:
             if run not in self.runs:
                 known, near = ", ".join(self.runs), did_you_mean(run, self.runs)
                 raise ConfigError(f"only: '{run}' is none of {known}{near}.")
-        first = next(iter(self.runs))
+        first = None if self.board else next(iter(self.runs))  # a board's figures are of all runs
         return replace(
             self,
             runs={run: said for run, said in self.runs.items() if run in only},
             columns=[column for column in self.columns if column.run in only],
-            figures={k: f for k, f in self.figures.items() if f.get("run", first) in only},
+            figures={k: f for k, f in self.figures.items() if f.get("run", first) in (None, *only)},
         )
 
     def choose(self, methods: Sequence[str] | None, budget: str) -> list[str]:

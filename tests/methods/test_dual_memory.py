@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -170,6 +171,20 @@ def test_only_a_sleep_lets_the_long_term_memory_answer(make) -> None:
     assert [torch.isfinite(each[0]).tolist() for each in logits] == [
         [True, True, True, False], [False, False, False, True],
     ]  # fmt: skip
+
+
+def test_learners_tell_classes_that_came_after_them_apart(networks) -> None:
+    """With data.capacity=grow a short-term memory has rows for no others, and says no to them."""
+    method = DualMemory(
+        name="tiny", networks=replace(networks, num_classes=2), objective=ACGAN(Wasserstein()),
+        optimizer=torch.optim.Adam, n_stm=3,
+    )  # fmt: skip
+    for task, rows in enumerate((2, 3)):
+        method.begin_task(info(task, TASKS, num_classes=rows))
+        method.end_task(cast(Any, method.info))
+    for task, known in enumerate([[True, True, False], [False, False, True]]):
+        logits = method.classifier_of(task)(torch.zeros(1, 1, 2, 2))
+        assert torch.isfinite(logits).tolist() == [known]
 
 
 @pytest.mark.parametrize("labels", ["requested", "learner"])

@@ -155,6 +155,21 @@ def test_layout(board_file: Path, tmp_path: Path, plain_record: RunRecord) -> No
         assert (picture == ImageColor.getrgb(colour)).all(axis=2).sum() > 30, colour
 
 
+def test_a_part_none_of_whose_methods_was_asked_for_is_left_out(
+    board_file: Path, tmp_path: Path
+) -> None:
+    """And with `only` the figures are of the class orders that are left."""
+    content = yaml.safe_load(board_file.read_text())
+    (part,) = content["board"]
+    content["board"] = [part | {"title": "Some"}, part | {"title": "Other", "methods": ["dgr"]}]
+    board_file.write_text(yaml.safe_dump(content))
+    table = PaperTable.load(board_file).restricted(["other"])
+    assert [*table.runs] == ["other"] and [*table.figures] == ["stored"]
+    outcomes = {("other", "sft"): Outcome(problem="failed: why")}
+    text = publish(Plan(table, "board", "smoke", ["sft"], [0], tmp_path), outcomes, [], print)
+    assert "## Some" in text and "## Other" not in text
+
+
 def test_a_board_names_methods_of_its_own(board_file: Path) -> None:
     text = board_file.read_text().replace("- sft\n", "- sfd\n")
     board_file.write_text(text)

@@ -89,7 +89,10 @@ def test_a_papers_table_reads_what_the_matrix_tells(make_head) -> None:
     assert reading.remarks == ["against joint_classifier of the same seeds"]
     alone = read(column, column.metric, Outcome([record], among=[record]))
     assert alone.values == []
-    assert alone.remarks == [f"intransigence_mean.{HEAD} was not measured"]
+    assert alone.remarks == [
+        f"intransigence_mean.{HEAD} was not measured; it needs runs of joint_classifier with the "
+        "same seeds"
+    ]
 
 
 def test_the_comparison_table_has_them_and_names_the_reference(make_head, tmp_path) -> None:
