@@ -1,16 +1,8 @@
 """Counting parameters, and what a growing network reserved, at each task border."""
 
-from typing import Any
+import pandas as pd
 
 from lgan.callbacks.base import TaskCallback, TaskContext
-
-
-def flat(prefix: str, value: Any) -> dict[str, float]:  # noqa: ANN401
-    """Return the numbers of a nested dictionary as {"a/b/c": number}."""
-    if not isinstance(value, dict):
-        return {prefix: float(value)}
-    inner = (flat(f"{prefix}/{name}", part) for name, part in value.items())
-    return {key: number for part in inner for key, number in part.items()}
 
 
 class CountParameters(TaskCallback):
@@ -24,5 +16,5 @@ class CountParameters(TaskCallback):
             before = rows[-1].get("parameters", {}).get("stored", 0) if rows else 0
             counts["added"] = counts["stored"] - before
         context.record(parameters=counts)
-        parts = [flat(key, context.row.get(key, {})) for key in ("parameters", "capacity", "disk")]
-        context.log({name: number for part in parts for name, number in part.items()})
+        parts = {k: v for k, v in context.row.items() if k in ("parameters", "capacity", "disk")}
+        context.log(dict(pd.json_normalize(parts, sep="/").astype(float).iloc[0]))

@@ -7,11 +7,11 @@ from typing import Any, Literal
 from lgan.arguments import Count
 from lgan.data.decoding import BACKGROUND, Decoder
 from lgan.data.found import Broken, Found
-from lgan.data.image_folder import read_classes, warn_of_blank
+from lgan.data.image_folder import check_splits, read_classes
 from lgan.data.images import ImageSplits
 from lgan.data.pairs import PairFiles
 from lgan.data.splitting import limit_per_class
-from lgan.data.task_folders import task_folders
+from lgan.data.tasks import task_folders
 from lgan.errors import DataError
 
 _LAYOUT = (
@@ -59,6 +59,5 @@ def paired_folders(
         pairs[name].check()
     train = pairs["train"].subset(limit_per_class(pairs["train"].labels, train_limit_per_class))
     names = tuple(task.name for task in chosen)
-    warn_of_blank(train, names)
-    parts_of = (train, pairs["validation"], pairs["test"])
-    return ImageSplits("paired_folders", *parts_of, names, found.end())
+    further = pairs["validation"], pairs["test"]
+    return check_splits(ImageSplits("paired_folders", train, *further, names, found))

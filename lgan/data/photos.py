@@ -19,7 +19,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from lgan.arguments import Count, Whole
 from lgan.data.images import ImageSplits, TensorImages
-from lgan.data.task_folders import require_names
+from lgan.data.tasks import require_names
 from lgan.seeding import mix
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601

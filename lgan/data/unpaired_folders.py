@@ -12,7 +12,7 @@ from lgan.data.image_folder import read_classes, warn_of_blank
 from lgan.data.images import FileImages, ImageSplits
 from lgan.data.pairs import UnpairedImages
 from lgan.data.splitting import limit_per_class
-from lgan.data.task_folders import TaskFolder, task_folders
+from lgan.data.tasks import TaskFolder, task_folders
 
 _PARTS = ("trainA", "trainB", "testA", "testB")
 _LAYOUT = f"{', '.join(_PARTS)} with pictures (CycleGAN's layout)"

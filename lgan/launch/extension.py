@@ -13,8 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lgan.arguments import Count, Text, plain, settings_of
 from lgan.data.image_folder import class_folders, readable
-from lgan.data.task_folders import check_entries, places_of
-from lgan.data.tasks import TaskSequence
+from lgan.data.tasks import TaskSequence, check_entries, places_of
 from lgan.errors import ConfigError
 from lgan.launch.compose import compose_run
 from lgan.run.adoption import Parent

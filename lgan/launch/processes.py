@@ -9,7 +9,6 @@ import logging
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import tempfile
 import uuid
@@ -21,6 +20,7 @@ from typing import cast
 
 import torch
 import torch.distributed as dist
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -123,12 +123,11 @@ def meeting_point(config: DictConfig) -> tuple[str, str]:
     name = str(config.run_name)
     if config.launch.rendezvous is not None:
         return str(config.launch.rendezvous), name
-    # Slurm's jobs are named by their first machine; two jobs on a machine take two ports.
-    command = ["scontrol", "show", "hostnames", os.environ.get("SLURM_JOB_NODELIST", "")]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return f"{answer.split()[0]}:{SLURM_PORT + int(os.environ['SLURM_JOB_ID']) % 1000}", name
-    except (OSError, subprocess.CalledProcessError, KeyError, IndexError) as error:
+        first = SLURMEnvironment.resolve_root_node_address(os.environ["SLURM_JOB_NODELIST"])
+        # Two jobs on a machine take two ports.
+        return f"{first}:{SLURM_PORT + int(os.environ['SLURM_JOB_ID']) % 1000}", name
+    except KeyError as error:
         raise ConfigError(
             f"trainer.num_nodes={config.trainer.num_nodes} needs launch.rendezvous=HOST:PORT, the "
             "same on every machine, where HOST is one of them; only Slurm tells it by itself."

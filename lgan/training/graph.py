@@ -107,15 +107,11 @@ class StepGraphs(L.Callback):
         graphed = GraphedStep(pl_module.take_steps, pl_module.noise, self.recording())
         pl_module.take_steps = graphed  # type: ignore[method-assign]
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget the recording, with the memory that it holds."""
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:  # noqa: ANN401
+        """Forget the recording, with the memory that it holds, however training ends."""
         vars(pl_module).pop("take_steps", None)
 
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        """Forget the recording."""
-        self.on_train_end(trainer, pl_module)
+    on_exception = on_train_end  # type: ignore[assignment]
 
 
 def make_capturable(optimizer: Optimizer, device: torch.device) -> None:

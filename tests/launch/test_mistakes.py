@@ -16,7 +16,7 @@ from lgan import __version__
 from lgan.arguments import check_value
 from lgan.cli import main
 from lgan.cli.common import config_path, run_script
-from lgan.data.task_folders import require_names
+from lgan.data.tasks import require_names
 from lgan.errors import ConfigError, DataError, did_you_mean
 from lgan.inference.task_network import find
 from lgan.launch.compose import compose_run
