@@ -5,7 +5,8 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -16,8 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from lgan import __version__
 from lgan.arguments import settings_of
 from lgan.errors import own_error
-from lgan.launch.compose import config_path, explained, without_choice
-from lgan.launch.sweep import FULL_ERROR, JobFailedError
+from lgan.launch.compose import REFUSALS, config_path, refusal
+from lgan.launch.sweep import FULL_ERROR, JobFailedError, SweepNotes, current
 from lgan.redaction import quiet_console, redacted
 
 
@@ -50,27 +51,47 @@ def run_script(
     if "--version" in sys.argv[1:]:
         print(f"lgan {__version__}")
         return
-    asked = get_args_parser().parse_args().overrides
-    if path and os.environ.get(FULL_ERROR) != "1" and (wrong := without_choice(asked, path)):
-        print(f"error: {wrong}.", file=sys.stderr, flush=True)  # of Hydra's error, a trace only
-        raise SystemExit(1)
+    # Flags may stand between settings, where argparse alone would not take them.
+    asked, unknown = get_args_parser().parse_known_intermixed_args()
+    if unknown:
+        _refuse(f"{' '.join(unknown)}: settings are KEY=VALUE, without dashes; see --help")
+    sys.argv[1:] = [each for each in sys.argv[1:] if each not in asked.overrides] + asked.overrides
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # class names in an ASCII locale
     decorated = hydra.main(version_base="1.3", config_path=path, config_name=config_name)
     called: list[DictConfig] = []
+    traces = os.environ.get(FULL_ERROR)
+    SweepNotes.traces = traces == "1"
 
     @functools.wraps(function)
     def calling(config: DictConfig) -> Any:  # noqa: ANN401
         called.append(config)
+        if current() is None:  # a sweep's launchers raise too
+            _set_full_errors(traces)
         return friendly_errors(function)(config)
 
     with quiet_console():
+        os.environ[FULL_ERROR] = "1"  # Hydra raises what it refuses, instead of printing
         try:
             decorated(calling)()
-        except SystemExit as stop:
-            if stop.code and not called and (near := explained(config_name, path)):
-                print(f"error: {near}", file=sys.stderr, flush=True)
-            raise
+        except REFUSALS as error:
+            if called or traces == "1" or isinstance(error, JobFailedError):
+                raise
+            own = asked.config_dir and f"file://{Path(asked.config_dir).absolute()}"
+            given = [*asked.overrides, *([f"hydra.searchpath=[{own}]"] if own else [])]
+            _refuse(refusal(error, given, config_name, path))
+        finally:
+            _set_full_errors(traces)
+
+
+def _refuse(said: str) -> NoReturn:
+    print(f"error: {said}.", file=sys.stderr, flush=True)
+    raise SystemExit(1) from None
+
+
+def _set_full_errors(value: str | None) -> None:
+    os.environ.pop(FULL_ERROR, None)
+    os.environ.update({FULL_ERROR: value} if value is not None else {})
 
 
 def script(config_name: str) -> Callable[[Callable[..., None]], Callable[[], None]]:

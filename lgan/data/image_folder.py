@@ -105,8 +105,9 @@ def class_folders(folder: Path) -> list[str]:
     inside = folder.iterdir() if folder.is_dir() else ()
     names = [path.name for path in inside if path.is_dir() and not path.name.startswith(".")]
     if not names:
+        lacks = "holds no class folder" if folder.is_dir() else "does not exist"
         raise DataError(
-            f"{folder} holds no class folder: put the pictures into {folder}/<class>/ "
+            f"{folder} {lacks}: put the pictures into {folder}/<class>/ "
             f"(data.root={folder.parent})."
         )
     numeric = all(name.isdecimal() for name in names)

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize, initialize_config_dir
-from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -49,29 +48,44 @@ def compose_run(
             return config
     except LganError:  # a ConfigError is a ValueError
         raise
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        said = " ".join(str(error).split())
-        shown = shlex.join(redacted(list(overrides)))
-        near = without_choice(overrides, config_path())
-        near = near or meant(error, keys_of(script, config_path(), known(error, overrides)))
-        more = f" ({near})" if near else ""
-        raise ConfigError(f"overrides {shown} do not fit: {redacted(said)}{more}") from error
+    except REFUSALS as error:
+        raise ConfigError(redacted(f"{refusal(error, overrides, script)}.")) from error
 
 
-_UNKNOWN = re.compile(r"Could not override '([^']+)'")
+REFUSALS = (HydraException, OmegaConfBaseException, ValueError)
+"""What Hydra raises where a command line does not fit."""
+_UNKNOWN = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
 _REPEATS = re.compile(r"\$\{[\w.]+\}")
 _ALIKE = 0.7  # of 1, from which on two keys are alike
 
 
-def meant(error: BaseException, keys: Sequence[str]) -> str:
-    """Return "did you mean KEY?" for an error of Hydra's, with the keys there are; else ""."""
-    if isinstance(error, MissingConfigException):
+def refusal(
+    error: BaseException, overrides: Sequence[str], script: str, folder: str | None = config_path()
+) -> str:
+    """Return what does not fit in a script's overrides, of which the error is, and what was meant.
+
+    A sentence without its full stop. `folder` has the yaml files; None: Hydra's store.
+    """
+    if folder and (wrong := without_choice(overrides, folder)):
+        return wrong
+    if isinstance(error, MissingConfigException) and error.options:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        near = get_close_matches(name, error.options or (), 1)
-        return f"did you mean {group}={near[0]}?" if near else ""
-    found = _UNKNOWN.search(str(error))
-    near = _nearest(found[1], keys) if found else []
-    return f"did you mean {near[0]}?" if near else ""
+        near = get_close_matches(name, error.options, 1)
+        meant = f" (did you mean {group}={near[0]}?)" if near else ""
+        return f"{group}={name} is no choice{meant}; there are {', '.join(error.options)}"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override} cannot be read: quote text that has more than plain letters, "
+            "digits and signs such as . / - _, as in 'KEY=\"Grüße (1)\"'"
+        )
+    if found := _UNKNOWN.search(str(error)):
+        key = found[1].partition("=")[0]
+        rest = [each for each in overrides if each.lstrip("+~").partition("=")[0] != key]
+        near = _nearest(key, keys_of(script, folder, rest))
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        return f"{key} is no key of this configuration{meant}; lgan-{script} --cfg job shows all"
+    said = " ".join(str(error).split())
+    return f"{shlex.join(overrides)} cannot be: {said.rstrip('.')}"
 
 
 def _nearest(key: str, keys: Sequence[str]) -> list[str]:
@@ -113,27 +127,6 @@ def without_choice(overrides: Sequence[str], folder: str) -> str:
                 f"them); null is for single keys below it, as {group}.NAME=null"
             )
     return ""
-
-
-def explained(script: str, folder: str | None) -> str:
-    """Return what was meant by the command line, which Hydra has just refused; "" if unknown."""
-    asked = get_args_parser().parse_args()
-    own = asked.config_dir and f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]"
-    given = [*asked.overrides, *filter(None, [own])]
-    try:
-        with _opened(folder):
-            compose(script, given)
-    except Exception as error:
-        with suppress(Exception):
-            return meant(error, keys_of(script, folder, known(error, given)))
-    return ""
-
-
-def known(error: BaseException, overrides: Sequence[str]) -> list[str]:
-    """Return the overrides but that of which the error is."""
-    found = _UNKNOWN.search(str(error))
-    key = found[1] if found else ""
-    return [each for each in overrides if each.lstrip("+~").partition("=")[0] != key]
 
 
 @contextmanager

@@ -17,10 +17,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import yaml
-from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -33,7 +32,6 @@ from omegaconf import DictConfig
 from lgan.errors import LganError, RunError, own_error
 from lgan.files import write_atomically, write_json
 from lgan.launch import gpus as launchers
-from lgan.launch.compose import config_path, keys_of, meant
 from lgan.launch.sweep_table import GOOD, Job, first_sentence, summary, table, verdict
 from lgan.redaction import redacted
 from lgan.run.record import RunRecord
@@ -60,6 +58,7 @@ class SweepNotes(Callback):
     made: list[Path] = field(default_factory=list)  # folders that were not there before
     full_errors: bool = False  # whether the user wants the traces of all errors
     name: str = ""  # of the sweep, with the time it began: the same for all jobs
+    traces: ClassVar[bool] = False  # the same wish, before there is a sweep
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
         """Choose where the notes go; the callback is then sent to the jobs with it."""
@@ -68,7 +67,7 @@ class SweepNotes(Callback):
         self.folder = place / ".sweep" / uuid.uuid4().hex[:12]
         self.made = [each for each in (place, *place.parents) if not each.exists()]
         self.goes_on = config.hydra.sweeper["_target_"].endswith(".BasicSweeper")
-        self.full_errors = os.environ.get(FULL_ERROR) == "1"
+        self.full_errors = self.traces
         self.name = f"{name_of(config)} {datetime.now():%Y-%m-%d %H:%M:%S}"
         _current[:] = [self]
         launchers.keep_private(config)
@@ -245,13 +244,6 @@ def _last_words(error: BaseException | None, jobs: list[Job], notes: SweepNotes)
         return verdict(jobs)
     if not isinstance(error, Exception) or notes.full_errors:
         return ""
-    if isinstance(error, CompactHydraException) and not isinstance(error, JobFailedError):
-        # A mistake in the command line, found before the first job, in Hydra's words.
-        script = notes.config.hydra.job.config_name if notes.config else "train"
-        folder = None if f"{script}.yaml" in ConfigStore.instance().repo else config_path()
-        near = meant(error, keys_of(script, folder))
-        said = (error, error.__cause__, near)
-        return redacted("\n".join(str(each) for each in said if each))
     if isinstance(error, OSError) and not jobs:  # Hydra makes the sweep's folder
         return (
             f"error: could not write {error.filename}: {error.strerror}; paths.runs should name a "

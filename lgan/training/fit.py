@@ -3,6 +3,7 @@
 `check_settings` looks at every value, before anything is built; `check_config` builds and tries.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from lgan import arguments, distributed
 from lgan.arguments import Count, Fraction, PartShare, Positive, Text, Weight, Whole
 from lgan.callbacks.base import TaskCallback
 from lgan.data.datamodule import TaskSequenceDataModule
-from lgan.errors import ConfigError
+from lgan.errors import ConfigError, did_you_mean
 from lgan.layers.generator import TaskGenerator
 from lgan.methods import fit
 from lgan.methods.base import LifelongGAN
@@ -54,6 +55,15 @@ SETTINGS: dict[str, Any] = {
     "optimizer.betas": tuple[PartShare, PartShare],
 }
 """Keys whose values nothing that is built says the range of."""
+PLAIN: dict[str, tuple[str, ...]] = {
+    "": (*arguments.TRUSTED, *SETTINGS, "budget", "budget_why", "extends", "launch", "paths",
+         "preset", "short", "training"),
+    "training": ("steps", "batch_size", "critic_steps", "learning_rate", "betas", "class_weight",
+                 "rate_schedule", "test_mode"),
+    "launch": ("rendezvous", "timeout_minutes"),
+    "paths": ("runs", "cache"),
+}  # fmt: skip
+"""Sections that build nothing, and their keys: others mean something to who refers to them."""
 ENTRIES = ("callbacks", "evaluation.metrics")  # named entries that each build something
 
 
@@ -62,6 +72,7 @@ def check_settings(config: DictConfig) -> None:
     config = config.copy()
     # Worked out once: the name is the fingerprint of all the rest.
     config.run_name, config.run_dir = config.run_name, config.run_dir
+    _check_plain(config)
     for path, annotation in SETTINGS.items():
         section, _, name = path.rpartition(".")
         values = OmegaConf.select(config, section) if section else config
@@ -76,6 +87,18 @@ def check_settings(config: DictConfig) -> None:
                 )
     for part in map(str, config):
         arguments.check_section(config, part, build.METHOD_KEYS if part == "method" else {})
+
+
+def _check_plain(config: DictConfig) -> None:
+    """Refuse keys, added by +KEY=VALUE, that nothing uses."""
+    text = OmegaConf.to_yaml(config)
+    # Of an extended run the references are resolved.
+    for section, known in () if config.get("extends") else PLAIN.items():
+        dot = section and f"{section}."
+        for name in map(str, OmegaConf.select(config, section) if section else config):
+            if name not in known and not re.search(rf"\$\{{{dot}{re.escape(name)}[.}}]", text):
+                near = did_you_mean(f"{dot}{name}", [f"{dot}{each}" for each in known])
+                raise ConfigError(f"{dot}{name} is no key of this configuration{near}.")
 
 
 def check_kinds(config: DictConfig) -> None:

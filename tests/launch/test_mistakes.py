@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from importlib.metadata import distribution
 from pathlib import Path
@@ -41,15 +42,55 @@ TABLE = CONF.parent / "experiments/mergan/table1.yaml"
     ],
 )
 def test_keys_groups_and_choices(asked: list[str], meant: str) -> None:
-    with pytest.raises(ConfigError, match=rf"\(did you mean {meant}\?\)$"):
+    with pytest.raises(ConfigError, match=rf"\(did you mean {meant}\?\); "):
         compose_run(asked)
 
 
-def test_a_script_says_it_behind_hydras_words(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(sys, "argv", ["lgan-table", "rusn=x"])
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            "rusn=x",
+            "rusn is no key of this configuration (did you mean runs?); lgan-table --cfg job shows all",
+        ),
+        ("~format.x", "format.x is no key of this configuration (did you mean format?); lgan-ta"),
+        ("runs=größe", "runs=größe cannot be read: quote text that has more than plain letters"),
+        ("--runs x", "--runs: settings are KEY=VALUE, without dashes; see --help"),
+        (
+            "--cfg=job hydra/launcher=jobilb",
+            "hydra/launcher=jobilb is no choice (did you mean hydr",
+        ),
+        ("runs=x --cfg job colums=[a]", "colums is no key of this configuration (did you mean co"),
+    ],
+)
+def test_a_script_says_it_in_one_sentence(monkeypatch, capsys, asked: str, said: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["lgan-table", *asked.split()])
     with pytest.raises(SystemExit):
         run_script(lambda config: None, "table")
-    assert capsys.readouterr().err.splitlines()[-1] == "error: did you mean runs?"
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"error: {said}")
+    assert captured.err.count("\n") == 1
+    assert not captured.out
+
+
+def test_flags_may_stand_between_settings(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["lgan-table", "runs=x", "--cfg", "job", "format=csv"])
+    run_script(lambda config: None, "table")
+    assert "runs: x\nformat: csv\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        (["+training.step=3"], r"training.step is .* \(did you mean training.steps\?\)"),
+        (["+methd=sft"], r"methd is no key .* \(did you mean method\?\)"),
+        (["+mine.rate=0.1", "training.learning_rate=${mine.rate}"], None),
+    ],
+)
+def test_what_is_added_is_used(asked: list[str], meant: str | None) -> None:
+    config = compose_run(asked, resolve=False)
+    with pytest.raises(ConfigError, match=meant) if meant else nullcontext():
+        check_settings(config)
 
 
 @pytest.mark.parametrize("script", ["train", "extend"])
@@ -60,7 +101,7 @@ def test_a_group_has_no_null(monkeypatch, capsys, script: str) -> None:
     said = capsys.readouterr().err
     assert said.startswith("error: callbacks=null cannot be: callbacks takes the name of a choice")
     assert said.count("\n") == 1
-    with pytest.raises(ConfigError, match=r"\(method=3 cannot be: .* as method\.NAME=null\)"):
+    with pytest.raises(ConfigError, match=r"^method=3 cannot be: .* as method\.NAME=null\.$"):
         compose_run(["method=3"])
 
 
@@ -75,7 +116,11 @@ def test_a_sweep_knows_the_keys_of_its_script(
     monkeypatch.setattr(sys, "argv", [f"lgan-{script}", *asked.split(), "-m"])
     with pytest.raises(SystemExit):
         import_module(f"lgan.cli.{script}").main()
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"did you mean {meant}?")
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(f"(did you mean {meant}?); lgan-{script} --cfg job shows all.")
+    )
     assert not [*tmp_path.iterdir()]
 
 

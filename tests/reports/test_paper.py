@@ -147,7 +147,7 @@ def test_wrong_names_are_refused_before_anything_is_trained(tmp_path, ask, fake_
 
 
 def test_an_override_that_does_not_fit_is_named():
-    with pytest.raises(ConfigError, match=r"training\.stepz=3 do not fit"):
+    with pytest.raises(ConfigError, match=r"training\.stepz is no key"):
         compose_run(["training.stepz=3"])
 
 

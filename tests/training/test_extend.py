@@ -193,7 +193,7 @@ MISTAKES = [
     (["num_tasks=two"], "num_tasks=two must be a whole number of at least 1 or null"),
     (["folders=[{name: a, root: b, direction: AtoB}]"], "folders=.* needs a run on paired_folders"),
     (["folders=[a]"], "folders=.* must be a list, each entry a dictionary, each entry anything"),
-    (["num_tasks=3", "callbacks=null"], "callbacks=null .*do not fit"),
+    (["num_tasks=3", "callbacks=null"], "callbacks=null cannot be"),
     (["num_tasks=3", "data.classes_per_task=1"], "cut the classes of data.root=DIR, which is not"),
     (["data.root=/tmp"], "data.root=/tmp needs a run on data=image_folder"),
     (["num_tasks=3", "trainer=cpu", "trainer.precision=bf16-mixed"],
