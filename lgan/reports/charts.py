@@ -16,7 +16,7 @@ from PIL import Image
 
 from lgan.reports.figures import ticks_of
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 300, 62, 12, 10, 40
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 300, 76, 12, 10, 40
 EXACT = 1e-7  # what stands for an exact 0 on a logarithmic axis
 
 

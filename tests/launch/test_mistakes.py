@@ -51,7 +51,7 @@ def test_keys_groups_and_choices(asked: list[str], meant: str) -> None:
     [
         (
             "rusn=x",
-            "rusn is no key of this configuration (did you mean runs?); lgan-table --cfg job shows all",
+            "rusn is no key of this configuration (did you mean runs?); lgan-table --cfg job",
         ),
         ("~format.x", "format.x is no key of this configuration (did you mean format?); lgan-ta"),
         ("runs=größe", "runs=größe cannot be read: quote text that has more than plain letters"),

@@ -132,7 +132,7 @@ def test_numbers_rules_references_and_settings_are_there(report: str):
     ):
         assert expected in " ".join(text.split()), expected
     assert "3 methods learnt digits, a sequence of 2 tasks with 2 classes in all" in text
-    assert "Left out" not in text
+    assert "Warnings" not in text
 
 
 def test_incomplete_runs_are_warned_of(make_run, tmp_path: Path):
@@ -140,7 +140,7 @@ def test_incomplete_runs_are_warned_of(make_run, tmp_path: Path):
     make_run("<b>ewc", 0, rows=1)
     html = render(collect(tmp_path))
     text = Page(html).text
-    assert "Left out" in text
+    assert "Warnings" in text
     assert "1 of 2 tasks" in text
     assert "<b>ewc" not in html
 
