@@ -61,16 +61,18 @@ class PairFiles(FileImages):
 
     def check(self) -> None:
         """Refuse files that cannot be cut in two halves, all at once."""
-        widths = [size[0] for size in threaded(upright_size, self.paths, "checking pairs")]
-        odd = [each for each in zip(self.paths, widths, strict=True) if each[1] % 2]
+        sizes = threaded(upright_size, self.paths, "checking pairs")
+        odd = [(p, wide) for p, (wide, _) in zip(self.paths, sizes, strict=True) if wide % 2]
         if odd:
             more = f" (and {len(odd) - 1} more files of odd width)" if odd[1:] else ""
-            check_width(*odd[0], more)
+            raise DataError(
+                f"{odd[0][0]} is {odd[0][1]} pixels wide and cannot be cut in two halves{more}; a "
+                "pair is one picture with its two pictures of equal width side by side (pix2pix's "
+                "layout)."
+            )
 
     def _decoded(self, index: int) -> Tensor:
-        path = self.paths[index]
-        picture = open_picture(path, self.decoder.channels, self.decoder.background)
-        check_width(path, picture.width)
+        picture = open_picture(self.paths[index], self.decoder.channels, self.decoder.background)
         middle = picture.width // 2
         boxes = [(0, 0, middle, picture.height), (middle, 0, picture.width, picture.height)]
         if self.reverse[int(self.labels[index])]:
@@ -156,15 +158,6 @@ def unpaired(pairs: Images) -> UnpairedImages:
     if isinstance(pairs, UnpairedImages):
         return pairs
     return UnpairedImages(half(pairs, INPUT), half(pairs, TARGET))
-
-
-def check_width(path: Path, width: int, more: str = "") -> None:
-    """Refuse a picture that cannot be cut in two halves."""
-    if width % 2:
-        raise DataError(
-            f"{path} is {width} pixels wide and cannot be cut in two halves{more}; a pair is one "
-            "picture with its two pictures of equal width side by side (pix2pix's layout)."
-        )
 
 
 def _rows_of(images: Images, task: int) -> Tensor:
