@@ -69,6 +69,7 @@ CASES = {
         *UNEVEN, "method=rwalk_s", "method.window=2", "method.replay=balanced",
         "method.strength=0.1",
     ],
+    "dual_memory": [*UNEVEN, "method=dual_memory", "method.n_stm=1"],
     "per_task": [*UNEVEN, "method=per_task"],
     "dgr": [*UNEVEN, "method=dgr"],
     "ewc_gan": [
