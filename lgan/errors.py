@@ -51,6 +51,14 @@ def did_you_mean(asked: object, known: Iterable[object]) -> str:
     return f" (did you mean {near[0]}?)" if near else ""
 
 
+def check_known(key: str, asked: object, known: Iterable[object]) -> None:
+    """Raise unless what is asked for is among the names known."""
+    names = list(map(str, known))
+    if asked not in names:
+        near = did_you_mean(asked, names)
+        raise ConfigError(f"{key}={asked} is none of {', '.join(names)}{near}.")
+
+
 def warn(sentence: str) -> None:
     """Print a warning to stderr, where it does not mix with a table on stdout."""
     print(f"warning: {sentence}", file=sys.stderr, flush=True)

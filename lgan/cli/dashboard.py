@@ -23,16 +23,16 @@ def main(entity: Text, project: Text, title: Text, by: Text | None, sweep: Text 
     """Run the console script `lgan-dashboard`."""
     if find_spec("wandb_workspaces") is None:
         raise ConfigError("lgan-dashboard needs wandb-workspaces: pip install 'lgan[wandb]'.")
-    from lgan.reports.dashboard import report, workspace
+    from lgan.reports.dashboard import Dashboard
 
     api = logged_in()
     check_project(api, entity, project)
     made: list[tuple[str, Any]] = []  # all of them, before the first is saved
     for found in logged_in_project(api, entity, project, by, sweep):
-        asked = (entity, project, f"{title}: {found.data}", found, by, sweep)
-        for kind, make, find in (("workspace", workspace, _find_workspace),
-                                 ("report", report, _find_report)):  # fmt: skip
-            view = with_wandb(f"title={title} makes no {kind}", make, *asked)
+        shown = Dashboard(entity, project, f"{title}: {found.data}", found, by, sweep)
+        for kind, make, find in (("workspace", shown.workspace, _find_workspace),
+                                 ("report", shown.report, _find_report)):  # fmt: skip
+            view = with_wandb(f"title={title} makes no {kind}", make)
             with_wandb(f"the {kind}s of {project} cannot be read", find, api, view)
             made.append((kind, view))
     for kind, view in made:

@@ -50,9 +50,9 @@ def extension_of(config: DictConfig) -> DictConfig:
     parent = Parent(wish.run)
     if not asked:
         raise ConfigError(
-            f"{parent} has learnt {', '.join(parent.names)}: say what comes next, by num_tasks=... "
-            "(of a data set cut short), folders=[...] (of a translation) or data.root=DIR (of "
-            "data=image_folder)."
+            f"{parent} has learnt {', '.join(parent.record.task_names)}: say what comes next, by "
+            "num_tasks=... (of a data set cut short), folders=[...] (of a translation) or "
+            "data.root=DIR (of data=image_folder)."
         )
     whole = plain(parent.config)
     places = {whole["run_dir"]: "${run_dir}", whole["run_name"]: "${run_name}",
@@ -106,15 +106,16 @@ def _add_folders(data: dict[str, Any], parent: Parent, folders: list[dict[str, A
     if "folders" not in splits:
         raise _other_data("folders=[...]", "paired_folders or unpaired_folders", parent)
     check_entries(folders, "folders")
+    learnt = parent.record.task_names
     for number, entry in enumerate(folders):
-        if entry["name"] in parent.names:
+        if entry["name"] in learnt:
             raise ConfigError(
                 f"folders[{number}].name={entry['name']} is a task of {parent} already, beside "
-                f"{', '.join(parent.names)}: give the new one another name."
+                f"{', '.join(learnt)}: give the new one another name."
             )
     old = {entry["name"]: entry for entry in splits["folders"]}
     added = [entry | {"root": _absolute(entry)} for entry in folders]
-    splits |= {"folders": [*(old[name] for name in parent.names), *added], "tasks": None}
+    splits |= {"folders": [*(old[name] for name in learnt), *added], "tasks": None}
     data["num_tasks"] = None
 
 

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from lgan.arguments import Text, Texts, settings_of
-from lgan.errors import ConfigError, DataError, LganError, did_you_mean
+from lgan.errors import ConfigError, DataError, LganError, check_known
 from lgan.launch.compose import compose_run
 from lgan.launch.job import run_job
 from lgan.launch.sweep import current
@@ -60,9 +60,7 @@ def compose_cell(config: DictConfig) -> DictConfig:
     """Return the config of a job's run, unless another job has found its data absent."""
     plan = plan_of(config)
     cells = list(plan.cells)
-    if config.cell not in cells:
-        near = did_you_mean(config.cell, cells)
-        raise ConfigError(f"cell={config.cell} is none of {', '.join(cells)}{near}.")
+    check_known("cell", config.cell, cells)
     run, method, seed = plan.cells[config.cell]
     say(f"[{cells.index(config.cell) + 1}/{len(cells)}] {run}, {method}, seed {seed}")
     notes = current()

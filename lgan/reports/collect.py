@@ -82,7 +82,6 @@ class Collection:
     """What was found below some folders; every run left out has its sentence in `warnings`."""
 
     groups: list[Group]
-    incomplete: list[Run]
     warnings: list[str]
 
     @property
@@ -102,8 +101,7 @@ def collect(folders: str | Path | Iterable[str | Path]) -> Collection:
     if not runs and not warnings:
         names = ", ".join(map(str, paths))
         raise RunError(f"no run found below {names}: no folder there holds a {FILE_NAME}.")
-    incomplete = [run for run in runs if not run.record.complete]
-    for run in incomplete:
+    for run in (run for run in runs if not run.record.complete):
         record, reason = run.record, f": {run.record.error}" if run.record.error else ""
         warnings.append(
             f"left out: {run.folder} ({record.method} on {record.data}, seed {record.seed}) has "
@@ -117,7 +115,7 @@ def collect(folders: str | Path | Iterable[str | Path]) -> Collection:
             f"whether the data were the same is not known of {len(older)} runs of an older lgan "
             f"({named})"
         )
-    return Collection(group_runs(complete), incomplete, warnings)
+    return Collection(group_runs(complete), warnings)
 
 
 def find_runs(folders: Sequence[Path]) -> tuple[list[Run], list[str]]:

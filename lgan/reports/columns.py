@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from lgan.errors import RunError
-from lgan.reports.intransigence import RELATIVE
+from lgan.reports.intransigence import RELATIVE, scalar
 from lgan.reports.matrix import SCALARS
 from lgan.run.columns import USUAL, Column
 from lgan.run.record import RunRecord, first_fault, number, value_at
@@ -65,11 +65,8 @@ class TableColumn(Column):
         if self.source not in (None, signature(record)):
             return math.nan
         kind, _, name = self.of.partition(".")
-        if kind in RELATIVE:
-            return RELATIVE[kind](record, name, len(record.rows) - 1, self.among)
-        if kind in SCALARS:
-            known = name in record.metric_names()
-            return SCALARS[kind](record.matrix(name)) if known else math.nan
+        if kind in {*SCALARS, *RELATIVE}:
+            return scalar(kind, record, name, len(record.rows) - 1, self.among)
         return {
             "tasks": lambda: float(record.num_tasks),
             "overall": lambda: record.overall(name),

@@ -69,116 +69,110 @@ def logged(runs: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> list[
     return [Logged(data, titles[data], frozenset(keys[data])) for data in sorted(keys)]
 
 
-def sections(found: Logged, by: str | None) -> list[Section]:
-    """Return the sections of a dashboard; runs alike in the config's `by`, or method, are one."""
-    group = reports.Config(by) if by else reports.Metric("JobType")
-    over_tasks: dict[str, Any] = {
-        "x": "task", "title_x": "after training task", "groupby": group, **_SPREAD,
-    }  # fmt: skip
-    bars = [
-        reports.BarPlot(title=found.titles[key][0], metrics=[key], groupby=group, **_SPREAD)
-        for key in found.ranked
-    ]
-    lines = [
-        reports.LinePlot(title=title, y=[key], **over_tasks)
-        for key, (title, _) in found.titles.items()
-    ]
-    curves = [
-        Section(
-            f"Forgetting curves: {metric}",
-            f"{metric} of each task, measured again after every later one.",
-            [
-                reports.LinePlot(title=f"task {task}", y=[f"task{task}/{metric}"], **over_tasks)
-                for task in found.tasks(metric)
+@dataclass(frozen=True)
+class Dashboard:
+    """A project's runs on one data set, of a `sweep` only if one is given.
+
+    Runs that are alike in the config's key `by`, or else in their method, are shown as one.
+    """
+
+    entity: str
+    project: str
+    title: str
+    found: Logged
+    by: str | None = None
+    sweep: str | None = None
+
+    def workspace(self) -> workspaces.Workspace:
+        """Return a workspace, not saved: runs grouped, the best first, and all sections' panels."""
+        return workspaces.Workspace(
+            entity=self.entity,
+            project=self.project,
+            name=self.title,
+            sections=[
+                workspaces.Section(
+                    name=section.title, panels=section.panels, is_open=place < 2,
+                    layout_settings=workspaces.SectionLayoutSettings(columns=section.columns),
+                )
+                for place, section in enumerate(self.sections())
             ],
-        )
-        for metric in found.metrics
-    ]
-    matrices = [
-        reports.MediaBrowser(title=metric, media_keys=[f"matrix/{metric}"], gallery_axis="run",
-                             num_columns=4)
-        for metric in found.metrics
-    ]  # fmt: skip
-    samples = reports.MediaBrowser(
-        title="after each task", media_keys=["samples"], grid_x_axis="step", grid_y_axis="run"
-    )
-    table = reports.WeavePanelSummaryTable(table_name="results")
-    made = [
-        Section("Methods compared", "After the last task: mean and deviation over seeds.", bars),
-        Section("From task to task", "Of all tasks learnt so far: mean, band of one deviation.",
-                lines),
-        *curves,
-        Section("Result matrices", "Row: after training a task; column: measured on a task.",
-                matrices, 1),
-        Section("Pictures", "A row per class, from the same noise after every task.",
-                [samples] if "samples" in found.keys else [], 1),
-        Section("All results", "A line per border, task and metric.",
-                [table] if "results" in found.keys else [], 1),
-    ]  # fmt: skip
-    return [section for section in made if section.panels]
-
-
-def _shown(found: Logged, sweep: str | None) -> list[expr.FilterExpr]:
-    """Return what a run must be to be shown, in the form that W&B's own pages write."""
-    shown = [expr.Config("data.value.name").isin([found.data])]
-    return shown + [expr.Metric("Group").isin([sweep])] if sweep else shown
-
-
-def workspace(
-    entity: str, project: str, title: str, found: Logged, by: str | None, sweep: str | None
-) -> workspaces.Workspace:
-    """Return a workspace, not saved: runs grouped, the best first, and all sections' panels."""
-    return workspaces.Workspace(
-        entity=entity,
-        project=project,
-        name=title,
-        sections=[
-            workspaces.Section(
-                name=section.title, panels=section.panels, is_open=place < 2,
-                layout_settings=workspaces.SectionLayoutSettings(columns=section.columns),
-            )
-            for place, section in enumerate(sections(found, by))
-        ],
-        settings=workspaces.WorkspaceSettings(x_axis="task", max_runs=100),
-        runset_settings=workspaces.RunsetSettings(
-            filters=_shown(found, sweep),
-            groupby=[expr.Config(by) if by else expr.Metric("JobType")],
-            order=[
-                expr.Ordering(expr.Summary(key), ascending=found.titles[key][1] == "lower")
-                for key in found.ranked[:1]
-            ],
-            pinned_columns=[f"summary:{key}" for key in found.ranked],
-        ),
-    )  # fmt: skip
-
-
-def report(
-    entity: str, project: str, title: str, found: Logged, by: str | None, sweep: str | None
-) -> reports.Report:
-    """Return a report, not saved: the table of the runs first, then a grid per section."""
-
-    def runs() -> reports.Runset:
-        return reports.Runset(
-            entity=entity, project=project, name="runs", filters=_shown(found, sweep),
-            groupby=[f"config.{by}" if by else "run.JobType"],
-            order=[
-                reports.OrderBy(reports.SummaryMetric(key),
-                                ascending=found.titles[key][1] == "lower")
-                for key in found.ranked[:1]
-            ],
-            pinned_columns=["run:displayName", *(f"summary:{key}" for key in found.ranked)],
+            settings=workspaces.WorkspaceSettings(x_axis="task", max_runs=100),
+            runset_settings=workspaces.RunsetSettings(
+                filters=self._shown(),
+                groupby=[expr.Config(self.by) if self.by else expr.Metric("JobType")],
+                order=[expr.Ordering(expr.Summary(key), ascending=low)
+                       for key, low in self._best()],
+                pinned_columns=[f"summary:{key}" for key in self.found.ranked],
+            ),
         )  # fmt: skip
 
-    blocks: list[Any] = [reports.TableOfContents()]
-    for place, section in enumerate(sections(found, by)):
-        width = WIDTH // section.columns
-        height = 8 if section.columns > 1 else 14
-        for number, panel in enumerate(section.panels):
-            row, column = divmod(number, section.columns)
-            panel.layout = reports.Layout(column * width, row * height, width, height)
-        grid = reports.PanelGrid(runsets=[runs()], panels=section.panels, hide_run_sets=place > 0)
-        blocks += [reports.H2(section.title), reports.P(section.said), grid]
-    return reports.Report(
-        entity=entity, project=project, title=title, width="fluid", blocks=blocks,
-        description=f"Methods on {found.data}, compared over the tasks; made by lgan-dashboard.",
-    )  # fmt: skip
+    def report(self) -> reports.Report:
+        """Return a report, not saved: the table of the runs first, then a grid per section."""
+        blocks: list[Any] = [reports.TableOfContents()]
+        for place, section in enumerate(self.sections()):
+            width = WIDTH // section.columns
+            height = 8 if section.columns > 1 else 14
+            for number, panel in enumerate(section.panels):
+                row, column = divmod(number, section.columns)
+                panel.layout = reports.Layout(column * width, row * height, width, height)
+            grid = reports.PanelGrid([self._runs()], panels=section.panels, hide_run_sets=place > 0)
+            blocks += [reports.H2(section.title), reports.P(section.said), grid]
+        said = f"Methods on {self.found.data}, compared over the tasks; made by lgan-dashboard."
+        return reports.Report(entity=self.entity, project=self.project, title=self.title,
+                              width="fluid", blocks=blocks, description=said)  # fmt: skip
+
+    def _runs(self) -> reports.Runset:
+        return reports.Runset(
+            entity=self.entity, project=self.project, name="runs", filters=self._shown(),
+            groupby=[f"config.{self.by}" if self.by else "run.JobType"],
+            order=[reports.OrderBy(reports.SummaryMetric(key), ascending=low)
+                   for key, low in self._best()],
+            pinned_columns=["run:displayName", *(f"summary:{key}" for key in self.found.ranked)],
+        )  # fmt: skip
+
+    def _best(self) -> list[tuple[str, bool]]:
+        """Return the key that orders the runs, if there is one, and whether low values are good."""
+        return [(key, self.found.titles[key][1] == "lower") for key in self.found.ranked[:1]]
+
+    def _shown(self) -> list[expr.FilterExpr]:
+        """Return what a run must be to be shown, in the form that W&B's own pages write."""
+        shown = [expr.Config("data.value.name").isin([self.found.data])]
+        return shown + [expr.Metric("Group").isin([self.sweep])] if self.sweep else shown
+
+    def sections(self) -> list[Section]:
+        """Return the sections of both views; one without panels is left out."""
+        found, group = self.found, reports.Config(self.by) if self.by else reports.Metric("JobType")
+
+        def line(title: str, key: str) -> reports.LinePlot:
+            return reports.LinePlot(title=title, y=[key], x="task", title_x="after training task",
+                                    groupby=group, **_SPREAD)  # fmt: skip
+
+        bars = [reports.BarPlot(title=found.titles[key][0], metrics=[key], groupby=group, **_SPREAD)
+                for key in found.ranked]  # fmt: skip
+        lines = [line(title, key) for key, (title, _) in found.titles.items()]
+        matrices = [reports.MediaBrowser(title=metric, media_keys=[f"matrix/{metric}"],
+                                         gallery_axis="run", num_columns=4)
+                    for metric in found.metrics]  # fmt: skip
+        samples = reports.MediaBrowser(title="after each task", media_keys=["samples"],
+                                       grid_x_axis="step", grid_y_axis="run")  # fmt: skip
+        table = reports.WeavePanelSummaryTable(table_name="results")
+        curves = [
+            Section(f"Forgetting curves: {metric}",
+                    f"{metric} of each task, measured again after every later one.",
+                    [line(f"task {task}", f"task{task}/{metric}") for task in found.tasks(metric)])
+            for metric in found.metrics
+        ]  # fmt: skip
+        made = [
+            Section("Methods compared", "After the last task: mean and deviation over seeds.",
+                    bars),
+            Section("From task to task", "Of all tasks learnt so far: mean, band of one deviation.",
+                    lines),
+            *curves,
+            Section("Result matrices", "Row: after training a task; column: measured on a task.",
+                    matrices, 1),
+            Section("Pictures", "A row per class, from the same noise after every task.",
+                    [samples] if "samples" in found.keys else [], 1),
+            Section("All results", "A line per border, task and metric.",
+                    [table] if "results" in found.keys else [], 1),
+        ]  # fmt: skip
+        return [section for section in made if section.panels]

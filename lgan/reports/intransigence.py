@@ -1,12 +1,12 @@
 """Intransigence: how much worse a task is learnt than by joint training (Chaudhry et al. 2018)."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from lgan.reports.matrix import Matrix
+from lgan.reports.matrix import SCALARS, Matrix
 from lgan.run.record import RunRecord
 
 REFERENCES = {
@@ -39,21 +39,26 @@ def _shared(record: RunRecord, network: str) -> Mapping[str, Any]:
     return same and same | told
 
 
-def _values(record: RunRecord, metric: str, row: int, among: Iterable[RunRecord]) -> list[float]:
+RELATIVE: dict[str, Callable[[list[float]], float]] = {
+    "intransigence": lambda values: values[-1],
+    "intransigence_mean": lambda values: float(np.mean(values)),
+}
+"""What is told of I of the tasks learnt so far: that of the last one, and their mean."""
+
+
+def scalar(
+    kind: str, record: RunRecord, metric: str, row: int, among: Iterable[RunRecord]
+) -> float:
+    """Return a scalar, of `SCALARS` or `RELATIVE`, of a metric's result matrix down to a `row`.
+
+    NaN where the metric was not measured, or no reference `among` the runs has come that far.
+    """
+    if metric not in record.metric_names():
+        return math.nan
+    matrix = record.matrix(metric)[: row + 1]
+    if kind in SCALARS:
+        return SCALARS[kind](matrix)
     best = reference_of(record, metric, among)
-    if best is None or len(best.rows) <= row or metric not in record.metric_names():
-        return [math.nan]
-    return intransigence(record.matrix(metric)[: row + 1], best.matrix(metric)[: row + 1])
-
-
-def last(record: RunRecord, metric: str, row: int, among: Iterable[RunRecord]) -> float:
-    """Return I of the task learnt in a `row`; NaN without a reference `among` the runs that far."""
-    return _values(record, metric, row, among)[-1]
-
-
-def mean(record: RunRecord, metric: str, row: int, among: Iterable[RunRecord]) -> float:
-    """Return the mean of I over the tasks learnt by a `row`; NaN as for `last`."""
-    return float(np.mean(_values(record, metric, row, among)))
-
-
-RELATIVE = {"intransigence": last, "intransigence_mean": mean}
+    if best is None or len(best.rows) <= row:
+        return math.nan
+    return RELATIVE[kind](intransigence(matrix, best.matrix(metric)[: row + 1]))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lgan.reports.intransigence import REFERENCES, RELATIVE
+from lgan.reports.intransigence import REFERENCES, RELATIVE, scalar
 from lgan.reports.matrix import SCALARS
 from lgan.reports.paper_file import Column, PaperTable
 from lgan.run.record import RunRecord, number, value_at
@@ -173,11 +173,8 @@ def value_in(
         entries = record.rows[row]["metrics"]
         return number(entries[task - 1].get(metric)) if task <= len(entries) else math.nan
     kind, _, name = metric.partition(".")
-    if kind in RELATIVE:
-        return RELATIVE[kind](record, name, row, among)
-    if kind in SCALARS:
-        known = name in record.metric_names()
-        return SCALARS[kind](record.matrix(name)[: row + 1]) if known else math.nan
+    if kind in {*SCALARS, *RELATIVE}:
+        return scalar(kind, record, name, row, among)
     if "." in metric:
         return value_at(record.rows[row], metric)
     # A pooled FID may stand in `overall`; the papers' is the mean over tasks.

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 import yaml
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
-from lgan.errors import ConfigError, did_you_mean
+from lgan.errors import ConfigError, check_known
 from lgan.reports.departures import Rule
 from lgan.run.record import first_fault
 
@@ -152,9 +152,8 @@ class PaperTable:
             table = TypeAdapter(cls).validate_python(given)
         except ValidationError as error:
             raise ConfigError(f"{path}: {_first_of(error)}") from error
-        named = [name for part in table.board for name in (*part.methods, *part.against)]
-        if unknown := [name for name in named if name not in table.methods]:
-            raise ConfigError(f"{path}: board: {unknown[0]} is none of {', '.join(table.methods)}.")
+        for name in itertools.chain(*((*part.methods, *part.against) for part in table.board)):
+            check_known(f"{path}: board", name, table.methods)
         return table
 
     def restricted(self, only: Sequence[str] | None) -> PaperTable:
@@ -162,9 +161,7 @@ class PaperTable:
         if only is None:
             return self
         for run in only:
-            if run not in self.runs:
-                known, near = ", ".join(self.runs), did_you_mean(run, self.runs)
-                raise ConfigError(f"only: '{run}' is none of {known}{near}.")
+            check_known("only", run, self.runs)
         first = None if self.board else next(iter(self.runs))  # a board's figures are of all runs
         return replace(
             self,
@@ -175,13 +172,9 @@ class PaperTable:
 
     def choose(self, methods: Sequence[str] | None, budget: str) -> list[str]:
         """The methods asked for, after a check of their names and the budget's."""
-        if budget not in self.budgets:
-            near = did_you_mean(budget, self.budgets)
-            raise ConfigError(f"budget={budget} is none of {', '.join(self.budgets)}{near}.")
+        check_known("budget", budget, self.budgets)
         for method in methods or ():
-            if method not in self.methods:
-                known, near = ", ".join(self.methods), did_you_mean(method, self.methods)
-                raise ConfigError(f"methods: '{method}' is none of {known}{near}.")
+            check_known("methods", method, self.methods)
         return list(methods or self.methods)
 
     def overrides(self, run: str, method: str, budget: str, seed: int) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from lgan.errors import ConfigError
+from lgan.errors import ConfigError, check_known
 from lgan.files import file_names, write_atomically
 from lgan.reports.board import board
 from lgan.reports.collect import Group, Run
@@ -136,9 +136,8 @@ def _draw(plan: Plan, outcomes: Outcomes, asked: dict[str, Any]) -> bytes | None
     every = list(table.runs) if table.board else [next(iter(table.runs))]
     runs = [asked.pop("run")] if "run" in asked else every
     chosen = asked.pop("methods", None) or plan.methods
-    unknown = [name for name in chosen if name not in table.methods]
-    if unknown := [*unknown, *(run for run in runs if run not in table.runs)]:
-        raise ConfigError(f"figure: {', '.join(unknown)} is none of the table's names.")
+    for name in (*runs, *chosen):
+        check_known("figure", name, [*table.runs, *table.methods])
     groups = [
         Group(table.methods[name].title or name, [Run(Path(), one, {}) for one in made])
         for name in plan.methods

@@ -263,12 +263,10 @@ def retention_table(groups: Sequence[Group]) -> Table | None:
     rows = []
     for group in groups:
         largest, mean = drifts(group), drifts(group, "mean_drift")
-        cells = [Cell("–")] * 4
-        if not np.isnan(largest).all():
-            values = (largest[-1], np.nanmax(largest), mean[-1])
-            exact = Cell("yes" if is_exact(group) else "no")
-            cells = [exact, *(_cell(value, ".3g") for value in values)]
-        rows.append([Cell(group.label), *cells])
+        known = not np.isnan(largest).all()
+        exact = ("yes" if is_exact(group) else "no") if known else "–"
+        values = (largest[-1], np.fmax.reduce(largest), mean[-1])
+        rows.append([Cell(group.label), Cell(exact), *(_cell(value, ".3g") for value in values)])
     if all(row[1].text == "–" for row in rows):
         return None
     columns = {"method": "method", "exact": "bitwise the same",

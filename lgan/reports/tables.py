@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lgan.errors import ConfigError, RunError, did_you_mean
+from lgan.errors import RunError, check_known
 from lgan.reports.collect import Collection, Group, judges
 from lgan.reports.columns import TableColumn, every_column, filled, usual_columns
 from lgan.reports.frame import tidy
@@ -22,12 +22,10 @@ BEST_NOTE = "Bold: the best mean, of the methods that keep the rule of one task'
 
 @dataclass(frozen=True)
 class Cell:
-    """A number over seeds, or a text (`mean` is None). `text` is plain, not escaped."""
+    """A mean over seeds, or a text (`mean` is None). `text` is plain, not escaped."""
 
     text: str
     mean: float | None = None
-    sd: float | None = None
-    n: int = 0
     best: bool = False  # of its column, among rows that keep the rule
 
 
@@ -53,9 +51,8 @@ def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -
         every = [record for group in found.groups for record in group.records]
         known = [column.key for column in every_column(every)]
         columns = known if list(columns) == ["all"] else columns
-        if unknown := [key for key in columns if key not in known]:
-            near = did_you_mean(unknown[0], known)
-            raise ConfigError(f"columns: '{unknown[0]}' is none of {', '.join(known)}{near}.")
+        for key in columns:
+            check_known("columns", key, known)
     return [_comparison(name, found.of_data(name), columns) for name in found.data_names]
 
 
@@ -72,7 +69,7 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
     marked = [_mark_best(*each, rules) for each in zip(columns, cells, strict=True)]
     about = {"method": [group.label for group in groups], "differs in": texts,
              "declares": [rule or "–" for rule in rules]}  # fmt: skip
-    count = [Cell(str(len(g.runs)), float(len(g.runs)), None, len(g.runs)) for g in groups]
+    count = [Cell(str(len(g.runs)), float(len(g.runs))) for g in groups]
     named = [[Cell(text) for text in about[name]] for name in fixed]
     rows = [list(row) for row in zip(*named, count, *marked, strict=True)]
     notes = _notes(groups)
@@ -122,14 +119,13 @@ def over_seeds(records: Sequence[RunRecord], column: TableColumn) -> Cell:
     form = ",.0f" if is_count else f".{column.digits}f"
     if not (values := [value for value in map(column.read, records) if not math.isnan(value)]):
         return Cell("–")
-    mean = float(np.mean(values))
-    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    mean, sd = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0.0
     text = f"{mean * scale:{form}}"
-    if sd is not None and (sd or not is_count):
+    if len(values) > 1 and (sd or not is_count):
         text += f" ± {sd * scale:{form}}"
     if len(values) < len(records):
         text += f" (n={len(values)})"
-    return Cell(text, mean, sd, len(values))
+    return Cell(text, float(mean))
 
 
 def _notes(groups: Sequence[Group]) -> list[str]:
@@ -214,9 +210,7 @@ def latex(tables: Iterable[Table]) -> str:
 def to_csv(found: Collection) -> str:
     """Every number of every run on a line of its own, as `lgan.results` has them."""
     frame = tidy((run.folder, run.record) for group in found.groups for run in group.runs)
-    frame = frame.rename(columns=escape_csv)
-    texts: list[str] = list(frame.select_dtypes(include="str"))
-    for name in texts:
+    for name in ("run", "method", "metric"):
         frame[name] = frame[name].map(escape_csv)
     return frame.to_csv(index=False, lineterminator="\n")
 

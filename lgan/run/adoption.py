@@ -53,11 +53,6 @@ class Parent:
         """Number of tasks that it has learnt."""
         return self.record.num_tasks
 
-    @property
-    def names(self) -> list[str]:
-        """What each of its tasks is called: by its classes, a translation by its name."""
-        return self.record.task_names
-
     @cached_property
     def borders(self) -> dict[int, dict[str, Any]]:
         """What the border files say that it has kept, tensors not loaded."""

@@ -29,12 +29,7 @@ BORDER = ("method", "structure", "state", "total_steps", "image_shape", "num_cla
 class Streamed(TorchCheckpointIO):
     """Write a checkpoint to its place; Lightning copies it, in memory and the temporary folder."""
 
-    def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: str | Path,
-        storage_options: Any = None,  # noqa: ANN401, ARG002  (Lightning's)
-    ) -> None:
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, *_: Any, **__: Any) -> None:  # noqa: ANN401
         """Write the file, and its folder if need be."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with Path(path).open("wb") as file:  # which says, as torch does not, what a disk refuses

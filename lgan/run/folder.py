@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from lgan import __version__
 from lgan.errors import RunError
 from lgan.files import write_atomically, write_json
 from lgan.redaction import redacted
@@ -80,22 +81,16 @@ def environment() -> dict[str, Any]:
     """Return what a run's numbers may depend on beside its config."""
     import torch  # here: tables, which read configs, answer at once
 
-    names = ("lgan", "torch", "torchvision", "lightning", "hydra-core", "torch-fidelity", "numpy")
+    names = ("torch", "torchvision", "lightning", "hydra-core", "torch-fidelity", "numpy")
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in names},
+        "packages": {"lgan": __version__} | {name: metadata.version(name) for name in names},
         "git_commit": _git_commit(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
         "command": sys.argv,
     }
-
-
-def _version(name: str) -> str | None:
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version(name)
-    return None
 
 
 def _git_commit() -> str | None:

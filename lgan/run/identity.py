@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.arguments import check_section, plain
-from lgan.errors import ConfigError, RunError, did_you_mean, warn
+from lgan.errors import RunError, check_known, warn
 from lgan.files import load_tensors
 from lgan.redaction import redacted
 
@@ -193,6 +193,5 @@ def _chosen_by(key: str, choices: dict[str, Any], *, _root_: DictConfig) -> Any:
     if value in choices:
         return choices[value]
     if "other" not in choices:
-        near = did_you_mean(value, choices)
-        raise ConfigError(f"{key}={value} is none of {', '.join(choices)}{near}.")
+        check_known(key, value, choices)
     return choices["other"]

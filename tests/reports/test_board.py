@@ -173,7 +173,7 @@ def test_a_part_none_of_whose_methods_was_asked_for_is_left_out(
 def test_a_board_names_methods_of_its_own(board_file: Path) -> None:
     text = board_file.read_text().replace("- sft\n", "- sfd\n")
     board_file.write_text(text)
-    with pytest.raises(ConfigError, match=r"board: sfd is none of dgr, joint, sft"):
+    with pytest.raises(ConfigError, match=r"board=sfd is none of dgr, joint, sft"):
         PaperTable.load(board_file)
 
 

@@ -100,7 +100,7 @@ def test_nothing_is_drawn_of_runs_without_masks(plain_group: Group):
     assert capacity_figures.reuse_shares([plain_group]) is None
     assert capacity_figures.mask_evolution([plain_group]) is None
     assert capacity_figures.value_curves([plain_group], "disk.weights_fp32", "bytes") is None
-    html = render(Collection([plain_group], [], []))
+    html = render(Collection([plain_group], []))
     assert "Maskable weights" not in html and "Mask values" not in html and "Reuse" not in html
     assert disk_table(plain_group) is None
 
@@ -114,7 +114,7 @@ def test_a_course_of_one_epoch_and_a_task_that_is_not_there(group: Group):
 
 
 def test_the_reports_sentences_are_by_hand(group: Group):
-    html = render(Collection([group], [], []))
+    html = render(Collection([group], []))
     assert "100 for task 0, 170 for task 1" in html
     assert "25 % had been reserved before; 38 % of all elements" in html
     assert "task 0; 25 % end" in html

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lgan.reports.collect import collect
-from lgan.reports.intransigence import intransigence, last, mean, reference_of
+from lgan.reports.intransigence import intransigence, reference_of, scalar
 from lgan.reports.paper import Outcome, read
 from lgan.reports.paper_file import Column
 from lgan.reports.tables import Table, comparison_tables, markdown
@@ -19,6 +20,7 @@ from lgan.run.record import RunRecord
 HEAD = "accuracy_single_head"
 OURS = [[0.9], [0.5, 0.8]]
 BEST = [[1.0], [0.95, 0.9]]
+last, mean = partial(scalar, "intransigence"), partial(scalar, "intransigence_mean")
 IDENTITY = {"data.steps": 10, "network.discriminator.width": 32, "data.draws": 1}
 
 

@@ -133,7 +133,7 @@ def test_what_was_not_made_leaves_a_sentence(tmp_path, ask, make_run):
 
 def test_wrong_names_are_refused_before_anything_is_trained(tmp_path, ask, fake_train):
     path = write_table(tmp_path)
-    with pytest.raises(ConfigError, match="'nobody' is none of sft, joint"):
+    with pytest.raises(ConfigError, match="methods=nobody is none of sft, joint"):
         build_table(ask(path, methods=["nobody"]), fake_train)
     with pytest.raises(ConfigError, match="budget=large is none of smoke"):
         build_table(ask(path, budget="large"), fake_train)

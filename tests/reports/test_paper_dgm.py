@@ -134,7 +134,7 @@ def test_a_table_may_be_read_from_some_of_its_runs(tmp_path, ask):
     plan = plan_of(ask(path, only=["other"], seeds=[0]))
     assert (list(plan.cells), plan.table.columns) == (["other/new/0"], [])
     assert list(plan.table.figures) == ["b"]
-    with pytest.raises(ConfigError, match=r"only: 'mnist' is none of digits, other"):
+    with pytest.raises(ConfigError, match=r"only=mnist is none of digits, other"):
         plan_of(ask(path, only=["mnist"]))
 
 
@@ -156,8 +156,8 @@ def test_figures_stand_beside_the_table(tmp_path, ask, train, capsys):
     ("figure", "said"),
     [
         ({"path": "x"}, "figure should be a mapping with _target_"),
-        (FIGURE | {"run": "nothing"}, "nothing is none of the table's names"),
-        (FIGURE | {"methods": ["nobody"]}, "nobody is none of the table's names"),
+        (FIGURE | {"run": "nothing"}, "figure=nothing is none of"),
+        (FIGURE | {"methods": ["nobody"]}, "figure=nobody is none of"),
         ({"_target_": "lgan.reports.capacity_figures.no_such"}, "cannot be drawn"),
         (FIGURE | {"colour": 3}, "cannot be drawn"),
     ],
