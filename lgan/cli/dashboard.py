@@ -1,5 +1,7 @@
 """`lgan-dashboard`: a W&B project's runs to a saved workspace and a report that compare methods."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +14,8 @@ from lgan.errors import ConfigError, did_you_mean
 from lgan.run.identity import flatten
 
 if TYPE_CHECKING:
+    import wandb
+
     from lgan.reports.dashboard import Logged
 
 T = TypeVar("T")
@@ -49,7 +53,7 @@ def with_wandb(fails: str, call: Callable[..., T], *arguments: Any) -> T:  # noq
         raise ConfigError(f"{fails}: {said}.") from error
 
 
-def logged_in() -> Any:  # noqa: ANN401  (W&B's Api)
+def logged_in() -> wandb.Api:
     """Return W&B's public interface, for the user who is logged in."""
     import wandb
 
@@ -61,7 +65,7 @@ def logged_in() -> Any:  # noqa: ANN401  (W&B's Api)
     return with_wandb(f"`wandb login` first, {server} does not know who you are", wandb.Api)
 
 
-def check_project(api: Any, entity: str, project: str) -> None:  # noqa: ANN401
+def check_project(api: wandb.Api, entity: str, project: str) -> None:
     """Refuse an entity or project that is not there: W&B would make a project of any name."""
     names: list[str] = []
     with suppress(ValueError):  # what W&B says of an entity that it does not know
@@ -79,22 +83,16 @@ def check_project(api: Any, entity: str, project: str) -> None:  # noqa: ANN401
 
 
 def logged_in_project(
-    api: Any,  # noqa: ANN401
-    entity: str,
-    project: str,
-    by: str | None,
-    sweep: str | None,
-) -> list["Logged"]:
+    api: wandb.Api, entity: str, project: str, by: str | None, sweep: str | None
+) -> list[Logged]:
     """Return what lgan's runs in a project have logged, for each data set."""
     from lgan.reports.dashboard import logged
 
     path, filters = f"{entity}/{project}", {"group": sweep} if sweep else {}
 
-    def told() -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        runs = api.runs(path, filters=filters, lazy=False)
-        return [(run.config, run.summary_metrics) for run in runs]
-
-    runs = with_wandb(f"the runs of {path} cannot be read", told)
+    listed = with_wandb(f"the runs of {path} cannot be read",
+                        lambda: list(api.runs(path, filters=filters, lazy=False)))  # fmt: skip
+    runs = [(run.config, run.summary_metrics) for run in listed]
     found = logged(runs)
     if not found:
         raise ConfigError(
@@ -108,7 +106,7 @@ def logged_in_project(
     return found
 
 
-def _find_workspace(api: Any, made: Any) -> None:  # noqa: ANN401
+def _find_workspace(api: wandb.Api, made: Any) -> None:  # noqa: ANN401
     """Give a workspace the address that follows from its name, and the id that is there."""
     name = hashlib.sha256(made.name.encode()).hexdigest()[:11]
     made._internal_name = f"nw-{name}-v"
@@ -117,8 +115,7 @@ def _find_workspace(api: Any, made: Any) -> None:  # noqa: ANN401
         made._internal_id = type(made).from_url(address)._internal_id
 
 
-def _find_report(api: Any, made: Any) -> None:  # noqa: ANN401
-    """Give a report the id of the one of the same title."""
+def _find_report(api: wandb.Api, made: Any) -> None:  # noqa: ANN401
     for saved in api.reports(f"{made.entity}/{made.project}"):
         if saved.display_name == made.title:
             made.id = saved.id

@@ -102,7 +102,6 @@ def _other_layers(fresh: Callable[[], nn.Module], network: TaskNetwork) -> str:
 
 
 def _not_of_define_g(fresh: Callable[[], nn.Module], network: TaskNetwork) -> str:
-    """Refuse networks that `define_G` does not build."""
     reason = _other_layers(fresh, network)
     if reason or define_g(network.network.state_dict()):
         return reason

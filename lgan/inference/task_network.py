@@ -65,10 +65,7 @@ class TaskNetwork:
 
 
 def find(
-    key: str,
-    asked: Any,  # noqa: ANN401
-    names: Mapping[int, str],
-    unknown: str = "has not been learnt",
+    key: str, asked: object, names: Mapping[int, str], unknown: str = "has not been learnt"
 ) -> int:
     """Return the number of a task or class that is given by its number or its name.
 

@@ -152,7 +152,6 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
 
 
 def _tell_apart(groups: Sequence[Group]) -> None:
-    """Set `differing` and `label` of the groups that share data and method."""
     alike: dict[tuple[str, str], list[Group]] = defaultdict(list)
     for group in groups:
         alike[(group.first.data, group.first.method)].append(group)
@@ -198,7 +197,6 @@ def _shown_keys(differing: dict[str, tuple]) -> list[str]:
 
 
 def _drop_doubles(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
-    """Keep one run (the newest) of each seed and settings: a run must not count twice."""
     newest: dict[tuple, Run] = {}
     sentences = []
     for run in sorted(runs, key=lambda r: (r.folder / FILE_NAME).stat().st_mtime, reverse=True):
@@ -221,7 +219,6 @@ def _is_own_seed(key: str) -> bool:
 
 
 def _by_telling_power(key: str) -> tuple[int, int, str]:
-    """The preset first, then the training section, then shallow keys before deep ones."""
     rank = 0 if key == PRESET_KEY else 1 if key.startswith("training.") else 2
     return rank, key.count("."), key
 

@@ -157,7 +157,6 @@ def matrix_metrics(records: Iterable[RunRecord]) -> dict[str, Column]:
 def _of_family(
     family: str, columns: Sequence[Column], records: Sequence[RunRecord]
 ) -> Iterator[TableColumn]:
-    """Every column of a family for every extractor, number of samples and reference."""
     sources = {(name, signature(record)) for record in records
                for name in fnmatch.filter(record.metric_names(), family)}  # fmt: skip
     for name, source in sorted(sources, key=str):

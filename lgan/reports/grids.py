@@ -5,7 +5,7 @@ too large for the page are reduced, and rows too many for it thinned.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -43,13 +43,13 @@ def run_figure(run: Run, pictures: int = 4) -> Figure | None:
     `samples/noise.pt` holds the inputs as uint8 `noise` (T, n, C, H, W), and for paired tasks
     `samples/targets.pt` `targets` like them; its pictures are one below the other.
     """
-    (heads, outputs), given = columns_of(run), _given(run) if translates(run) else {}
-    if not heads:
+    outputs, given = columns_of(run), _given(run) if translates(run) else {}
+    if not outputs:
         return None
-    columns = [*given.values(), *outputs]
-    height, width, channels = next(iter(outputs[-1].values())).shape[1:]
+    columns = [*given.values(), *outputs.values()]
+    height, width, channels = next(iter(columns[-1].values())).shape[1:]
     available = min(len(images) for column in columns for images in column.values())
-    rows, left_out = rows_of(outputs)
+    rows, left_out = rows_of(outputs.values())
     if given:
         count = max(1, min(pictures, available, MOST_ROWS // len(rows)))
         _, scale = _fit(len(columns), 1, height, width)
@@ -60,7 +60,8 @@ def run_figure(run: Run, pictures: int = 4) -> Figure | None:
               for column in columns] for row in rows]  # fmt: skip
     names = class_names(run)
     labels = [names.get(row, str(row)) for row in rows]
-    return _draw_grid(np.array(cells), labels, [*given, *heads], len(given), left_out)
+    heads = [*given, *map(str, outputs)]
+    return _draw_grid(np.array(cells), labels, heads, len(given), left_out)
 
 
 def _given(run: Run) -> dict[str, Cells]:
@@ -73,21 +74,27 @@ def _given(run: Run) -> dict[str, Cells]:
     }  # fmt: skip
 
 
-def columns_of(run: Run) -> tuple[list[str], list[Cells]]:
-    """Tasks, as heads, and what each class showed after them; none where that is not known."""
+def columns_of(run: Run) -> dict[int, Cells]:
+    """What each class showed after tasks, by their numbers; empty where that is not known."""
     count = len(run.record.rows)
-    tasks = [t for t in range(count) if shows_all(t) or t == count - 1]
-    paths = [run.folder / f"samples/task{t}.pt" for t in tasks]
-    columns = [_read_samples(path, run.record.stamp) for path in paths]
-    return ([str(t) for t in tasks], columns) if all(columns) else ([], [])
+    columns = {
+        t: _read_samples(run.folder / f"samples/task{t}.pt", run.record.stamp)
+        for t in range(count) if shows_all(t) or t == count - 1
+    }  # fmt: skip
+    return columns if all(columns.values()) else {}
 
 
-def rows_of(columns: list[Cells]) -> tuple[list[int], str]:
+def rows_of(columns: Iterable[Cells]) -> tuple[list[int], str]:
     """Return the first, the last and rows evenly between them, and words for what is left out."""
     seen = list(dict.fromkeys(chain.from_iterable(columns)))
-    places = np.linspace(0, len(seen) - 1, min(MOST_ROWS, len(seen))).round().astype(int)
-    shown = [seen[place] for place in places]
+    shown = evenly(seen, MOST_ROWS)
     return shown, "" if shown == seen else f"; {len(shown)} of {len(seen)} rows"
+
+
+def evenly(items: Sequence[int], most: int) -> list[int]:
+    """The last of ordered items, and others evenly before it."""
+    places = np.linspace(len(items) - 1, 0, min(most, len(items))).round().astype(int)
+    return [items[place] for place in sorted(places)]
 
 
 def real_pictures(run: Run) -> dict[str, Cells]:

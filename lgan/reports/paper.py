@@ -138,8 +138,7 @@ def _names(outcome: Outcome) -> set[str]:
 
 
 def _values(column: Column, metric: str, outcome: Outcome) -> list[float]:
-    rows = ((record, _row_index(column, record)) for record in outcome.records)
-    values = (value_in(record, metric, row, column.task, outcome.among) for record, row in rows)
+    values = (_value(column, metric, record, outcome.among) for record in outcome.records)
     return [column.factor(metric) * value for value in values if not math.isnan(value)]
 
 
@@ -156,20 +155,13 @@ def _row_index(column: Column, record: RunRecord) -> int:
     return (last if column.after_task is None else min(column.after_task, last)) - 1
 
 
-def value_in(
-    record: RunRecord,
-    metric: str,
-    row: int,
-    task: int | None = None,
-    among: Sequence[RunRecord] = (),
-) -> float:
-    """A metric, or a path's value, of one `task` (from 1) or all so far in a row; NaN if absent.
+def _value(column: Column, metric: str, record: RunRecord, among: Sequence[RunRecord]) -> float:
+    """A metric, or a path's value, of one task or all so far in the column's row; NaN if absent.
 
     `forgetting.NAME` and its like are made of the result matrix down to the row.
     """
-    if row < 0:
-        return math.nan
-    if task is not None:
+    row = _row_index(column, record)
+    if (task := column.task) is not None:
         entries = record.rows[row]["metrics"]
         return number(entries[task - 1].get(metric)) if task <= len(entries) else math.nan
     kind, _, name = metric.partition(".")

@@ -111,7 +111,6 @@ def _cells(
 
 
 def _classifier_lines(outcomes: Outcomes) -> list[str]:
-    """Return how good the evaluation classifiers are on real test images, and sample sizes."""
     lines = []
     for (run, _), outcome in outcomes.items():
         for known in (record.references for record in outcome.records):

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,6 @@ def _cost_part(groups: Sequence[Group], table: Table) -> dict[str, Any] | None:
 
 
 def _drift_part(groups: Sequence[Group]) -> dict[str, Any] | None:
-    """Curves of the largest and, dashed, the mean drift of old tasks' pictures."""
     largest = [(k, drifts(group)) for k, group in enumerate(groups)]
     known = [(k, line, None) for k, line in largest if not np.isnan(line).all()]
     if not known:
@@ -216,15 +216,13 @@ def _live(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def split(table: Table, most: int = 7) -> list[Table]:
     """Cut a table too wide for a page into tables of at most so many columns beside the name."""
-    others = len(table.titles) - 1
-    count = math.ceil(others / most)
-    width, parts = math.ceil(others / count), []
-    for index in range(count):
-        shown = slice(1 + index * width, 1 + (index + 1) * width)
+    count = math.ceil((len(table.titles) - 1) / most)
+    parts = []
+    for index, places in enumerate(np.array_split(np.arange(1, len(table.titles)), count)):
         title = table.title if count == 1 else f"{table.title} ({index + 1} of {count})"
-        rows = [[row[0], *row[shown]] for row in table.rows]
-        titles, keys = ([names[0], *names[shown]] for names in (table.titles, table.keys))
-        parts.append(Table(title, titles, keys, rows))
+        shown = itemgetter(0, *places.tolist())
+        rows = [[*shown(row)] for row in table.rows]
+        parts.append(Table(title, [*shown(table.titles)], [*shown(table.keys)], rows))
     return parts
 
 

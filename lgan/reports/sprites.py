@@ -27,7 +27,7 @@ def gallery(groups: Sequence[Group]) -> dict[str, Any]:
     `strips` side by side, a row for each of `names`, in it `per_row` pictures; `cell` and `side`
     are the width and height of one on the page, in pixels of it. Empty if there are none.
     """
-    shown = {i: found for i, g in enumerate(groups) if (found := _drawn(g))}
+    shown = {i: found for i, g in enumerate(groups) if (found := grids.columns_of(g.runs[0]))}
     if not shown:
         return {}
     size = _size(next(iter(shown.values())))
@@ -39,7 +39,7 @@ def gallery(groups: Sequence[Group]) -> dict[str, Any]:
     height, width = (min(side, WIDEST) for side in size)
     most = max(1, MOST_PIXELS // (height * width * len(rows) * (len(shown) + 1)))
     per_row = min(PER_ROW, max(1, most // 4))  # and several tasks, rather than pictures of one
-    kept = _spread(tasks, max(1, most // per_row))
+    kept = grids.evenly(tasks, max(1, most // per_row))
     strips = [
         _strip(label, None, {kept[-1]: cells}, rows, per_row)
         for label, cells in grids.real_pictures(run).items() if _size({0: cells}) == size
@@ -56,20 +56,9 @@ def gallery(groups: Sequence[Group]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _drawn(group: Group) -> dict[int, Cells]:
-    heads, columns = grids.columns_of(group.runs[0])
-    return dict(zip(map(int, heads), columns, strict=True))
-
-
 def _size(found: dict[int, Cells]) -> tuple[int, int]:
     height, width = next(iter(next(iter(found.values())).values())).shape[1:3]
     return height, width
-
-
-def _spread(tasks: Sequence[int], most: int) -> list[int]:
-    """The last tasks, and others evenly before them."""
-    places = np.linspace(len(tasks) - 1, 0, min(most, len(tasks))).round().astype(int)
-    return sorted({tasks[place] for place in places})
 
 
 def _strip(

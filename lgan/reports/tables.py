@@ -62,24 +62,25 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
     groups = ranked(groups, known)
     texts, told = differing([(group.label, setup_of(group.runs[0].config)) for group in groups])
     rules = [group.first.declaration for group in groups]
-    fixed = ["method", *(["differs in"] if told else []), *(["declares"] if any(rules) else [])]
-    usual = usual_columns(known, records, MOST_COLUMNS - len(fixed) - 1)
+    about = {"method": [Cell(group.label) for group in groups]}
+    if told:
+        about["differs in"] = [Cell(text) for text in texts]
+    if any(rules):
+        about["declares"] = [Cell(rule or "–") for rule in rules]
+    about["seeds"] = [Cell(str(len(group.runs)), float(len(group.runs))) for group in groups]
+    usual = usual_columns(known, records, MOST_COLUMNS - len(about))
     columns = [c for c in known if c.key in keys] if keys else usual
     cells = [[over_seeds(group.records, column) for group in groups] for column in columns]
     marked = [_mark_best(*each, rules) for each in zip(columns, cells, strict=True)]
-    about = {"method": [group.label for group in groups], "differs in": texts,
-             "declares": [rule or "–" for rule in rules]}  # fmt: skip
-    count = [Cell(str(len(g.runs)), float(len(g.runs))) for g in groups]
-    named = [[Cell(text) for text in about[name]] for name in fixed]
-    rows = [list(row) for row in zip(*named, count, *marked, strict=True)]
+    rows = [list(row) for row in zip(*about.values(), *marked, strict=True)]
     notes = _notes(groups)
     if not keys and len(columns) < len(known):
         notes.append(f"Shown: {len(columns)} of {len(known)} columns; columns=all has every one.")
     if any(cell.best for row in rows for cell in row):
         notes.insert(1, BEST_NOTE if any(rules) else f"{BEST_NOTE.partition(',')[0]}.")
-    titles = [*fixed, "seeds", *(column.title for column in columns)]
-    fixed_keys = [name.replace(" ", "_") for name in (*fixed, "seeds")]
-    return Table(data, titles, [*fixed_keys, *(c.key for c in columns)], rows, [*notes, *told])
+    titles = [*about, *(column.title for column in columns)]
+    keys = [*(name.replace(" ", "_") for name in about), *(column.key for column in columns)]
+    return Table(data, titles, keys, rows, [*notes, *told])
 
 
 def ranked(groups: Sequence[Group], columns: Sequence[TableColumn]) -> list[Group]:
@@ -88,10 +89,9 @@ def ranked(groups: Sequence[Group], columns: Sequence[TableColumn]) -> list[Grou
     judged.sort(key=lambda column: column.rank or 0)
 
     def place(group: Group) -> tuple[float, ...]:
-        means = [over_seeds(group.records, column).mean for column in judged]
-        signs = [-1.0 if column.better == "higher" else 1.0 for column in judged]
-        return tuple(math.inf if mean is None else sign * mean
-                     for mean, sign in zip(means, signs, strict=True))  # fmt: skip
+        means = [(column, over_seeds(group.records, column).mean) for column in judged]
+        return tuple(math.inf if mean is None else -mean if column.better == "higher" else mean
+                     for column, mean in means)  # fmt: skip
 
     return sorted(groups, key=place)
 
@@ -162,7 +162,6 @@ def _notes(groups: Sequence[Group]) -> list[str]:
 
 
 def _reference_notes(groups: Sequence[Group]) -> list[str]:
-    """Return which runs intransigence is measured against, a line for each metric."""
     folders = {id(run.record): run.folder.name for group in groups for run in group.runs}
     records = [record for group in groups for record in group.records]
     notes = []
@@ -216,7 +215,6 @@ def to_csv(found: Collection) -> str:
 
 
 def _texts(table: Table, escape: Callable[[str], str], strong: str) -> list[list[str]]:
-    """The head and the rows, escaped; the best of a column in the form `strong`."""
     rows = [[strong.format(escape(cell.text)) if cell.best else escape(cell.text) for cell in row]
             for row in table.rows]  # fmt: skip
     return [[*map(escape, table.titles)], *rows]

@@ -162,7 +162,6 @@ class RunRecord:
             raise RunError(f"{name} is damaged: {first_fault(error)}.") from error
         for fault in _faults(record):
             raise RunError(f"{name} is damaged: {fault}.")
-        _count_added(record.rows)
         return record
 
 
@@ -173,20 +172,6 @@ def first_fault(error: ValidationError) -> str:
     """Return the first thing that pydantic found wrong, and where."""
     first = error.errors(include_url=False)[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-
-
-def _count_added(rows: list[dict[str, Any]]) -> None:
-    """Tell what tasks added in rows that are older than `added`; their `trained` was just that."""
-    stored = 0
-    for row in rows:
-        counts = row.get("parameters")
-        if not isinstance(counts, dict) or not isinstance(counts.get("stored"), int):
-            continue
-        if "added" not in counts:
-            counts["added"] = counts["stored"] - stored
-            if "full" in counts:
-                counts.pop("trained", None)
-        stored = counts["stored"]
 
 
 def value_at(row: dict[str, Any], path: str) -> float:
