@@ -16,7 +16,7 @@ import pandas as pd
 from lgan.reports.columns import TableColumn, every_column, filled
 from lgan.reports.paper import Outcomes, Plan
 from lgan.reports.paper_file import BoardPart
-from lgan.reports.spreads import Interval, interval, mean_ranks, spread
+from lgan.reports.spreads import interval, mean_ranks, spread
 from lgan.reports.tables import escape_markdown
 from lgan.run.record import RunRecord, number
 
@@ -101,7 +101,7 @@ class _Part:
             head.append(escape_markdown(column.title))
             values = self.values(column)
             for method, row in rows.items():
-                row.append(_interval(column, interval(values[method])))
+                row.append(_interval(column, *interval(values[method])))
         return _table(head, list(rows.values()))
 
     def differences(self, compare: Sequence[TableColumn]) -> list[str]:
@@ -114,9 +114,9 @@ class _Part:
             head += [*(f"{key} less {self.titles[other]}'s" for other in against), "mean rank"]
             for method, row in rows.items():
                 for other in against:
-                    found = interval(values[method] - values[other])
-                    text = NONE if method == other else _interval(column, found, "+")
-                    row.append(f"**{text}**" if found.clear else text)
+                    mean, half = interval(values[method] - values[other])
+                    text = NONE if method == other else _interval(column, mean, half, "+")
+                    row.append(f"**{text}**" if abs(mean) > half else text)
                 row.append(NONE if math.isnan(ranks[method]) else f"{ranks[method]:.1f}")
         return _table(head, list(rows.values()))
 
@@ -131,10 +131,10 @@ class _Part:
         return _table(head, list(rows.values()))
 
 
-def _interval(column: TableColumn, found: Interval, sign: str = "") -> str:
-    text = _number(column, found.mean, sign)
-    constant = math.isnan(found.half) or (found.half == 0 and column.form == "count")
-    return text if constant else f"{text} ± {_number(column, found.half)}"
+def _interval(column: TableColumn, mean: float, half: float, sign: str = "") -> str:
+    text = _number(column, mean, sign)
+    constant = math.isnan(half) or (half == 0 and column.form == "count")
+    return text if constant else f"{text} ± {_number(column, half)}"
 
 
 def _number(column: TableColumn, value: float, sign: str = "") -> str:

@@ -48,9 +48,9 @@ def quality_against(
 
 
 def _read(group: Group, column: TableColumn) -> tuple[float, float]:
-    found = interval([column.read(record) for record in group.records])
+    mean, half = interval([column.read(record) for record in group.records])
     scale = 100.0 if column.form == "percent" else 1.0
-    return scale * found.mean, 0.0 if math.isnan(found.half) else scale * found.half
+    return scale * mean, 0.0 if math.isnan(half) else scale * half
 
 
 def _draw(figure: Figure, axes: Axes, points: Mapping[str, list[tuple[float, float]]]) -> None:

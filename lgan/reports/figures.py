@@ -121,9 +121,7 @@ def mean_curve(group: Group, metric: str) -> tuple[np.ndarray, np.ndarray | None
 def mean_curves(groups: Sequence[Group], metric: str = "accuracy_generated") -> bytes | None:
     """The mean over the tasks seen so far: a line per method that has the metric, band ±1 sd."""
     chart = TaskLines(f"mean {metric} of tasks seen", is_share(metric))
-    for group in groups:
-        if metric not in group.first.metric_names():
-            continue
+    for group in (group for group in groups if metric in group.first.metric_names()):
         chart.add_band(*mean_curve(group, metric), group.label)
     return chart.png(note=judge_note(groups, metric))
 

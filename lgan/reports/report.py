@@ -26,18 +26,19 @@ from lgan.reports.tables import Cell, Table, comparison_tables, over_seeds
 from lgan.run.columns import Column
 
 METRIC = "accuracy_generated"
-# What a row's `parameters` may hold, and how the report's table heads it.
+# What a row may hold, by its path, and how the report's tables head it.
 PARAMETERS = {
-    "trained": "trained in the task",
-    "added": "added by the task",
-    "stored": "stored for all tasks",
-    "full": "T × Full",
-    "stored / parameters.full": "stored / (T × Full), %",
-    "discriminator": "discriminator",
-    "total": "total",
-    "masked_weights": "maskable weights",
-    "norms_heads": "norms and heads",
+    "parameters.trained": "trained in the task",
+    "parameters.added": "added by the task",
+    "parameters.stored": "stored for all tasks",
+    "parameters.full": "T × Full",
+    "parameters.stored / parameters.full": "stored / (T × Full), %",
+    "parameters.discriminator": "discriminator",
+    "parameters.total": "total",
+    "parameters.masked_weights": "maskable weights",
+    "parameters.norms_heads": "norms and heads",
 }
+DISK = {f"disk.{name}": f"{title}, bytes" for name, title in DISK_FORMATS.items()}
 
 
 def render(found: Collection, title: str = "lgan report") -> str:
@@ -190,8 +191,8 @@ def _method_part(anchor: str, group: Group) -> dict[str, Any]:
             for task in sorted({0, len(first.rows) - 1})
             if (course := drawn.evolution_of(group, task))
         ],
-        "disk": disk_table(group),
-        "parameters": parameter_table(group),
+        "disk": over_tasks(group, DISK),
+        "parameters": over_tasks(group, PARAMETERS),
         "differing": group.differing,
         "settings": yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
     }  # fmt: skip
@@ -226,19 +227,8 @@ def split(table: Table, most: int = 7) -> list[Table]:
     return parts
 
 
-def parameter_table(group: Group) -> Table | None:
-    """Parameters after each task, means over seeds; None if they were not counted."""
-    titles = {f"parameters.{name}": title for name, title in PARAMETERS.items()}
-    return _over_tasks(f"parameters of {group.label}", group, titles)
-
-
-def disk_table(group: Group) -> Table | None:
-    """Bytes after each task, means over seeds, a column per format; None if not recorded."""
-    titles = {f"disk.{name}": f"{title}, bytes" for name, title in DISK_FORMATS.items()}
-    return _over_tasks(f"disk space of {group.label}", group, titles)
-
-
-def _over_tasks(title: str, group: Group, titles: Mapping[str, str]) -> Table | None:
+def over_tasks(group: Group, titles: Mapping[str, str]) -> Table | None:
+    """What rows hold after each task, means over seeds, a column per path; None if nothing."""
     lines = {path: drawn.series(group, path) for path in titles}
     known = {path: line for path, line in lines.items() if drawn.is_known(line)}
     if not known:
@@ -249,7 +239,8 @@ def _over_tasks(title: str, group: Group, titles: Mapping[str, str]) -> Table | 
         for task in range(group.first.num_tasks)
     ]  # fmt: skip
     keys = [path.partition(".")[2].replace("parameters.", "") for path in known]
-    return Table(title, ["after task", *(titles[path] for path in known)], ["task", *keys], rows)
+    heads = ["after task", *(titles[path] for path in known)]
+    return Table(group.label, heads, ["task", *keys], rows)
 
 
 def _cell(value: float, form: str = ",.0f") -> Cell:

@@ -5,29 +5,18 @@ A run is known by its *pairing*, its class order and seed: two methods are compa
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 from scipy import stats
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A mean and half the width of its 95 % interval; NaN where there is none."""
+def interval(values: Sequence[float] | pd.Series) -> tuple[float, float]:
+    """Return the mean and half the width of its 95 % interval, Student's; NaN where there is none.
 
-    mean: float
-    half: float
-
-    @property
-    def clear(self) -> bool:
-        """Whether 0 lies outside of the interval."""
-        return abs(self.mean) > self.half
-
-
-def interval(values: Sequence[float] | pd.Series) -> Interval:
-    """Return the mean with Student's t interval, which takes the values for independent."""
+    That takes the values for independent; NaN is passed over.
+    """
     known = pd.Series(values, dtype=float).dropna()
-    return Interval(known.mean(), stats.t.ppf(0.975, len(known) - 1) * known.sem())
+    return known.mean(), stats.t.ppf(0.975, len(known) - 1) * known.sem()
 
 
 def mean_ranks(values: pd.DataFrame, better: str) -> pd.Series:

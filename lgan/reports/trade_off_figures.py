@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -34,16 +34,30 @@ def trade_off(
         return None
     figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    _draw(left, groups, positions, line, lambda record: metric_of(record, name, task))
-    _draw(right, groups, positions, line, lambda record: new_share(record, task))
+
+    def draw(axes: Axes, read: Callable[[RunRecord], float]) -> None:
+        points = []
+        for group in groups:
+            values = pd.Series(map(read, group.records), dtype=float).dropna()
+            if len(values) and group.label in positions:
+                sd = values.std() if len(values) > 1 else 0.0
+                points.append((positions[group.label], values.mean(), sd))
+            elif len(values):
+                axes.axhline(values.mean(), color=COLOURS[-1], linestyle="--",
+                             label=plain(group.label))  # fmt: skip
+        if points:
+            x, y, bars = zip(*sorted(points), strict=True)
+            axes.errorbar(x, y, yerr=bars, color=COLOURS[0], marker="o", capsize=3, label=line)
+        axes.grid(alpha=0.25)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8, frameon=False)
+
+    draw(left, lambda record: metric_of(record, name, task))
+    draw(right, lambda record: new_share(record, task))
     left.set(xlabel=label, ylabel=f"{name} of task {task}")
     right.set(xlabel=label, ylabel=f"new parameters of task {task}, share of Full")
     right.set_ylim(bottom=0)
     right.yaxis.set_major_formatter(PercentFormatter(1.0))
-    for axes in (left, right):
-        axes.grid(alpha=0.25)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=8, frameon=False)
     return png(figure, judge_note(groups, name))
 
 
@@ -58,24 +72,3 @@ def new_share(record: RunRecord, task: int) -> float:
     rows = record.rows[task : task + 1]
     # `full` counts one network for each task so far.
     return (task + 1) * value_at(rows[0], NEW_SHARE) if rows else math.nan
-
-
-def _draw(
-    axes: Axes,
-    groups: Sequence[Group],
-    positions: Mapping[str, float],
-    line: str,
-    read: Callable[[RunRecord], float],
-) -> None:
-    points = []
-    for group in groups:
-        values = [value for value in map(read, group.records) if not math.isnan(value)]
-        if values and group.label in positions:
-            sd = np.std(values, ddof=1) if len(values) > 1 else 0.0
-            points.append((positions[group.label], np.mean(values), sd))
-        elif values:
-            axes.axhline(float(np.mean(values)), color=COLOURS[-1], linestyle="--",
-                         label=plain(group.label))  # fmt: skip
-    if points:
-        x, y, spread = zip(*sorted(points), strict=True)
-        axes.errorbar(x, y, yerr=spread, color=COLOURS[0], marker="o", capsize=3, label=line)

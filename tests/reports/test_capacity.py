@@ -13,7 +13,7 @@ from PIL import Image
 from lgan.reports import capacity_figures, drift_figures
 from lgan.reports.collect import Collection, Group, Run, collect
 from lgan.reports.columns import every_column
-from lgan.reports.report import disk_table, render, retention_table, save_figures
+from lgan.reports.report import DISK, over_tasks, render, retention_table, save_figures
 from lgan.run.record import value_at
 
 
@@ -102,7 +102,7 @@ def test_nothing_is_drawn_of_runs_without_masks(plain_group: Group):
     assert capacity_figures.value_curves([plain_group], "disk.weights_fp32", "bytes") is None
     html = render(Collection([plain_group], []))
     assert "Maskable weights" not in html and "Mask values" not in html and "Reuse" not in html
-    assert disk_table(plain_group) is None
+    assert over_tasks(plain_group, DISK) is None
 
 
 def test_a_course_of_one_epoch_and_a_task_that_is_not_there(group: Group):
@@ -122,7 +122,7 @@ def test_the_reports_sentences_are_by_hand(group: Group):
 
 
 def test_disk_space_names_its_formats(group: Group):
-    table = disk_table(group)
+    table = over_tasks(group, DISK)
     assert table is not None
     assert table.titles == [
         "after task",

@@ -17,7 +17,7 @@ from lgan.files import save_tensors
 from lgan.reports import figures, grids
 from lgan.reports.collect import Run, collect
 from lgan.reports.columns import every_column
-from lgan.reports.report import parameter_table, render
+from lgan.reports.report import PARAMETERS, over_tasks, render
 from lgan.reports.tables import comparison_tables
 from lgan.run.record import RunRecord
 
@@ -130,7 +130,7 @@ def test_the_report_speaks_of_test_pictures(make_translation, tmp_path: Path):
 
 def test_parameters_are_compared_with_one_network_per_task(make_translation, plain_record):
     group = collect(make_translation()).groups[0]
-    table = parameter_table(group)
+    table = over_tasks(group, PARAMETERS)
     assert table.titles == [
         "after task", "trained in the task", "added by the task", "stored for all tasks",
         "T × Full",
@@ -141,10 +141,10 @@ def test_parameters_are_compared_with_one_network_per_task(make_translation, pla
         ["1", "1,000", "300", "1,300", "2,000", "65.0"],
     ]
     group.runs[0] = Run(Path(), plain_record, {})
-    assert "T × Full" not in parameter_table(group).titles
+    assert "T × Full" not in over_tasks(group, PARAMETERS).titles
     for row in plain_record.rows:
         row.pop("parameters")
-    assert parameter_table(group) is None
+    assert over_tasks(group, PARAMETERS) is None
 
 
 def test_tables_have_distances_pooled_fid_and_the_share_of_full(make_translation, plain_record):
