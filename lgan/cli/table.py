@@ -18,13 +18,14 @@ def main(
 ) -> None:
     """Run the console script `lgan-table`."""
     from lgan.reports.collect import collect
-    from lgan.reports.tables import RENDERERS, comparison_tables, to_csv
+    from lgan.reports.tables import comparison_tables, latex, markdown, to_csv
 
     if format == "csv" and columns:
         raise ConfigError(f"columns={columns}: format=csv has every number, on a line of its own.")
     found = collect(runs)
     tables = comparison_tables(found, columns)
-    text = to_csv(found) if format == "csv" else RENDERERS[format](tables)
+    written = {"markdown": markdown, "latex": latex}.get(format)
+    text = written(tables) if written else to_csv(found)
     for sentence in found.warnings:
         warn(sentence)
     if output is None:

@@ -33,7 +33,7 @@ def value_curves(
     """A value of the rows (path as in `lgan.run.record.value_at`) after each task, by method."""
     chart = TaskLines(label, percent)
     for group in groups:
-        if is_known(line := series(group, path)):
+        if not np.isnan(line := series(group, path)).all():
             chart.add(line, group.label)
     if percent:
         chart.axes.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
@@ -50,10 +50,10 @@ def growth_curve(
     """
     chart = TaskLines("weights")
     for group in groups:
-        if not is_known(line := series(group, WEIGHTS)):
+        if np.isnan(line := series(group, WEIGHTS)).all():
             continue
         colour = chart.add(line, group.label)
-        if is_known(more := series(group, REST)):
+        if not np.isnan(more := series(group, REST)).all():
             chart.add(line + more, "  with norms and heads", colour, linestyle=":")
         linear = line[0] * np.arange(1, len(line) + 1)
         chart.add(linear, "  linear: (t + 1) × task 0", colour, linestyle="--", linewidth=1)
@@ -67,11 +67,6 @@ def growth_curve(
         chart.axes.set_ylim(bottom=0)
     chart.axes.yaxis.set_major_formatter(ticker.EngFormatter())
     return chart.png("while training task")
-
-
-def is_known(values: np.ndarray) -> bool:
-    """Whether there is any value that is not NaN."""
-    return bool((~np.isnan(values)).any())
 
 
 def _over_seeds(group: Group, read: Callable[[dict[str, Any]], float]) -> np.ndarray:

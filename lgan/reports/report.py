@@ -230,7 +230,7 @@ def split(table: Table, most: int = 7) -> list[Table]:
 def over_tasks(group: Group, titles: Mapping[str, str]) -> Table | None:
     """What rows hold after each task, means over seeds, a column per path; None if nothing."""
     lines = {path: drawn.series(group, path) for path in titles}
-    known = {path: line for path, line in lines.items() if drawn.is_known(line)}
+    known = {path: line for path, line in lines.items() if not np.isnan(line).all()}
     if not known:
         return None
     rows = [
@@ -238,9 +238,8 @@ def over_tasks(group: Group, titles: Mapping[str, str]) -> Table | None:
                             for path, line in known.items())]
         for task in range(group.first.num_tasks)
     ]  # fmt: skip
-    keys = [path.partition(".")[2].replace("parameters.", "") for path in known]
     heads = ["after task", *(titles[path] for path in known)]
-    return Table(group.label, heads, ["task", *keys], rows)
+    return Table(group.label, heads, ["task", *known], rows)
 
 
 def _cell(value: float, form: str = ",.0f") -> Cell:

@@ -247,6 +247,3 @@ def escape_latex(text: str) -> str:
 def escape_csv(text: str) -> str:
     """Keep a spreadsheet from reading a text as a formula (the csv module does the quoting)."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-RENDERERS = {"markdown": markdown, "latex": latex}
