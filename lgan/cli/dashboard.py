@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lgan.arguments import Text
 from lgan.cli.common import script
-from lgan.errors import ConfigError, did_you_mean
+from lgan.errors import ConfigError, check_known, did_you_mean
 from lgan.run.identity import flatten
 
 if TYPE_CHECKING:
@@ -75,11 +75,7 @@ def check_project(api: wandb.Api, entity: str, project: str) -> None:
             f"entity={entity} has no project in W&B that you may see; it is the user or team in "
             "the address of a project, ENTITY/PROJECT."
         )
-    if project not in names:
-        raise ConfigError(
-            f"project={project} is none of {entity}'s{did_you_mean(project, names)}; there are: "
-            f"{', '.join(sorted(names))}."
-        )
+    check_known("project", project, sorted(names))
 
 
 def logged_in_project(

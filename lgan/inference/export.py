@@ -1,5 +1,6 @@
 """One task's generator of a finished run as a plain network for other programs."""
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -53,11 +54,8 @@ def largest_difference(
     network: TaskNetwork, loaded: Callable[..., Tensor], inputs: Sequence[tuple[Tensor, ...]]
 ) -> float:
     """Return by how much a loaded network's numbers differ at most; NaN counts as infinite."""
-    worst = 0.0
-    for arguments in inputs:
-        difference = (loaded(*arguments) - network.network(*arguments)).abs().max().item()
-        worst = max(worst, difference if difference == difference else float("inf"))
-    return worst
+    differences = [(loaded(*each) - network.network(*each)).abs().max() for each in inputs]
+    return torch.stack(differences).nan_to_num(math.inf, math.inf).max().item()
 
 
 def choose_formats(names: Sequence[str], method: LifelongGAN) -> dict[str, Format]:

@@ -190,8 +190,6 @@ def accelerated() -> bool:
 
 def _chosen_by(key: str, choices: dict[str, Any], *, _root_: DictConfig) -> Any:  # noqa: ANN401
     value = OmegaConf.select(_root_, key)
-    if value in choices:
-        return choices[value]
     if "other" not in choices:
         check_known(key, value, choices)
-    return choices["other"]
+    return choices[value if value in choices else "other"]

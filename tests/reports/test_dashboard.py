@@ -106,7 +106,7 @@ def test_each_data_set_has_a_workspace_and_a_report_that_are_made_anew(told) -> 
 @pytest.mark.parametrize(
     "place, said",
     [(3, "entity=them has no project in W&B that you may see"),
-     (4, "project=lgam is none of us's (did you mean lgan?); there are: lgan."),
+     (4, "project=lgam is none of lgan (did you mean lgan?)."),
      (5, "project=lgan has no run of sweep=none that lgan has logged to it"),
      (6, "by=network.nam is no key of the runs' configs (did you mean network.name?)."),
      (7, "makes no report: ValidationError: 1 validation error for Report title String should"),
