@@ -233,7 +233,8 @@ def _label_ends(axes: Axes, height: float) -> None:
     places = _apart(np.array([y for y, *_ in ends]), sizes)
     for (y, x, name, colour), place in zip(ends, places, strict=True):
         axes.annotate(name, (x, y), (1.04, place), "axes fraction", "axes fraction", fontsize=8,
-                      va="center", arrowprops={"arrowstyle": "-", "color": colour})  # fmt: skip
+                      va="center", arrowprops={"arrowstyle": "-", "color": colour,
+                                               "relpos": (0, 0.5)})  # fmt: skip
 
 
 def _apart(places: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -71,7 +71,9 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
     usual = usual_columns(known, records, MOST_COLUMNS - len(about))
     columns = [c for c in known if c.key in keys] if keys else usual
     cells = [[over_seeds(group.records, column) for group in groups] for column in columns]
-    marked = [_mark_best(*each, rules) for each in zip(columns, cells, strict=True)]
+    most = max(group.first.num_tasks for group in groups)
+    barred = [bool(g.first.declaration) or g.first.num_tasks < most for g in groups]
+    marked = [_mark_best(*each, barred) for each in zip(columns, cells, strict=True)]
     rows = [list(row) for row in zip(*about.values(), *marked, strict=True)]
     notes = _notes(groups)
     if not keys and len(columns) < len(known):
@@ -84,22 +86,26 @@ def _comparison(data: str, groups: Sequence[Group], keys: Sequence[str] | None) 
 
 
 def ranked(groups: Sequence[Group], columns: Sequence[TableColumn]) -> list[Group]:
-    """Groups by what says best who is good: the column of the lowest rank, then the next."""
+    """Groups by what says best who is good: the column of the lowest rank, then the next.
+
+    Those of fewer tasks come last: a shorter sequence is easier.
+    """
     judged = [column for column in columns if column.better and column.rank is not None]
     judged.sort(key=lambda column: column.rank or 0)
 
     def place(group: Group) -> tuple[float, ...]:
         means = [(column, over_seeds(group.records, column).mean) for column in judged]
-        return tuple(math.inf if mean is None else -mean if column.better == "higher" else mean
-                     for column, mean in means)  # fmt: skip
+        signed = [math.inf if mean is None else -mean if column.better == "higher" else mean
+                  for column, mean in means]  # fmt: skip
+        return (-group.first.num_tasks, *signed)
 
     return sorted(groups, key=place)
 
 
-def _mark_best(column: TableColumn, cells: list[Cell], rules: Sequence[str]) -> list[Cell]:
-    """Mark the best mean among rows that declare nothing, and what reads the same."""
-    means = [math.nan if rule or cell.mean is None else cell.mean
-             for cell, rule in zip(cells, rules, strict=True)]  # fmt: skip
+def _mark_best(column: TableColumn, cells: list[Cell], barred: Sequence[bool]) -> list[Cell]:
+    """Mark the best mean among rows that are not barred, and what reads the same."""
+    means = [math.nan if out or cell.mean is None else cell.mean
+             for cell, out in zip(cells, barred, strict=True)]  # fmt: skip
     known = [mean for mean in means if not math.isnan(mean)]
     if not column.better or len(known) < 2:
         return cells
@@ -150,6 +156,8 @@ def _notes(groups: Sequence[Group]) -> list[str]:
             "FID, AFQ: the mean over the tasks after the last one; AIQ: that mean averaged over "
             "all borders; pooled: of all tasks' images at once."
         )
+    if len({group.first.num_tasks for group in groups}) > 1:
+        notes.append("Rows of fewer tasks stand last, without bold: a shorter sequence is easier.")
     if len(known) > 1:
         notes.append("The rows were measured with different classifiers: compare with care.")
     notes += _reference_notes(groups)

@@ -147,6 +147,9 @@ def test_lgan_lists_the_scripts(monkeypatch, capsys) -> None:
     main.main()
     said = capsys.readouterr().out
     assert "  lgan-train      train one method on one task sequence, or many in a sweep." in said
+    monkeypatch.setattr(sys, "argv", ["lgan", "trian", "method=sft"])
+    with pytest.raises(SystemExit, match=r"lgan trian is no script \(did you mean lgan-train\?\)"):
+        main.main()
 
 
 def test_a_refusal_leaves_no_folder(tmp_path: Path) -> None:

@@ -137,3 +137,15 @@ def test_on_paper_the_details_are_open(page) -> None:
     assert all(each.get_attribute("open") for each in find(page, "details.method, details.metric"))
     page.execute_script("dispatchEvent(new Event('afterprint'))")
     assert not any(each.get_attribute("open") for each in find(page, "details.method"))
+
+
+def test_a_printed_column_of_pictures_stays_on_its_page(page) -> None:
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    set_names = "document.querySelector('.strips').style.setProperty('--names', arguments[0])"
+    try:
+        page.execute_script(set_names, 200)  # classes, of 4 of which there are pictures
+        height = find(page, ".strips img")[0].rect["height"]
+        assert height == pytest.approx(4 * 20 / 2.54 * 96 / 200, abs=1)
+    finally:
+        page.execute_script(set_names, 4)
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})

@@ -7,6 +7,7 @@ import io
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 import pytest
@@ -143,6 +144,16 @@ def test_incomplete_runs_are_warned_of(make_run, tmp_path: Path):
     assert "Warnings" in text
     assert "1 of 2 tasks" in text
     assert "<b>ewc" not in html
+
+
+def test_the_run_with_the_most_tasks_names_the_rows(tmp_path: Path):
+    write_runs(tmp_path / "a", methods=1, tasks=2)
+    write_runs(tmp_path / "b", methods=2, tasks=3)
+    rmtree(tmp_path / "b/run0")  # the same method
+    html = render(collect(tmp_path))
+    named = "".join(f"<li>class {number}</li>" for number in range(3))
+    assert f'<ol class="rows" aria-hidden="true">{named}</ol>' in html
+    assert "a sequence of 2 or 3 tasks with 3 classes in all" in html
 
 
 def test_no_complete_run_is_an_error(make_run, tmp_path: Path):

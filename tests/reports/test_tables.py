@@ -168,6 +168,20 @@ def test_the_default_table_is_short_ranked_and_marks_the_best(make_run, tmp_path
     assert any(f"of {len(whole.keys) - 3} columns; columns=all" in note for note in short.notes)
 
 
+def test_rows_of_fewer_tasks_are_last_and_not_marked(make_run, tmp_path):
+    make_run("sft")
+    make_run("ewc_gan", 1)
+    first = {"index": 0, "classes": [0], "class_names": ["zero"]}
+    make_run("short", rows=1, num_tasks=1, tasks=[first], status="complete")
+    [table] = comparison_tables(collect(tmp_path))
+    assert [row[0].text for row in table.rows][-1] == "short"
+    assert not any(cell.best for cell in table.rows[-1])
+    assert any(cell.best for row in table.rows[:-1] for cell in row)
+    assert (
+        "Rows of fewer tasks stand last, without bold: a shorter sequence is easier." in table.notes
+    )
+
+
 def test_columns_of_a_record_that_knows_no_ranks_have_those_of_now(make_run, tmp_path):
     known = {"key": "forgetting", "title": "f", "of": "forgetting.accuracy_generated",
              "hidden": False}  # fmt: skip
