@@ -151,7 +151,7 @@ def test_wrong_places_and_settings_are_told(run) -> None:
         (lambda: lgan.results("absent"), "folder absent does not exist"),
         (lambda: lgan.train("method=sft"), "overrides=method=sft must be a list"),
         (lambda: lgan.train(["methd=sft"]), "methd"),
-        (lambda: lgan.train(["+logger.api_key=geheimnis", "x=1"]), "api_key=<hidden>"),
+        (lambda: lgan.train(["+logger.api_key=geheimnis", "~method"]), "api_key=<hidden>"),
         (lambda: lgan.train(["training.steps=-1"]), "training.steps=-1 must be"),
         (lambda: run.translate("picture.png", task=0), "draws classes from noise"),
         (lambda: run.network("x"), r"task=x has not been learnt; choose one of 0 \(0\+1\)"),

@@ -85,7 +85,7 @@ def run_script(
 
 
 def _refuse(said: str) -> NoReturn:
-    print(f"error: {said}.", file=sys.stderr, flush=True)
+    print(f"error: {redacted(said)}.", file=sys.stderr, flush=True)
     raise SystemExit(1) from None
 
 
