@@ -33,7 +33,7 @@ def test_help_and_config_read_well() -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("method=foo", "Available options in 'method'"),
+        ("method=foo", "method=foo is no choice; there are dgm_a, dgm_w,"),
         ("training.stepz=3", "stepz"),
         ("data.classes_per_task=0", "error: data.classes_per_task=0"),
     ],

@@ -90,8 +90,8 @@ def test_without_root() -> None:
 
 
 def test_without_class_folders(tmp_path: Path) -> None:
-    for _ in range(2):
-        with pytest.raises(DataError, match=f"{tmp_path}/train holds no class folder"):
+    for what in ("does not exist", "holds no class folder"):
+        with pytest.raises(DataError, match=f"{tmp_path}/train {what}"):
             image_folder(str(tmp_path))
         (tmp_path / "train").mkdir(exist_ok=True)
 

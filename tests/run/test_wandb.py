@@ -64,11 +64,12 @@ def test_a_server_is_told_of_the_run_and_of_its_numbers(tmp_path, cache) -> None
 
 def assert_dashboard(server: WandbServer) -> None:
     """What a run has logged is enough for every section of a dashboard."""
-    from lgan.reports.dashboard import logged, sections
+    from lgan.reports.dashboard import Dashboard, logged
 
     config = {key: entry["value"] for key, entry in server.config().items()}
     (found,) = logged([(config, server.summary())])
-    made = {section.title: section.panels for section in sections(found, None)}
+    dashboard = Dashboard("me", "project", "title", found)
+    made = {section.title: section.panels for section in dashboard.sections()}
     curves = {title for title in made if title.startswith("Forgetting curves: ")}
     assert "Forgetting curves: accuracy_generated" in curves
     assert all(len(made[title]) == 2 for title in curves)
