@@ -32,14 +32,9 @@ def room(module: str) -> str:
 
 
 def imported(path: Path) -> set[str]:
-    """Return the rooms that a file imports from as it runs, inside functions too."""
-    names, tree = set(), ast.parse(path.read_text())
-    checks = [n for n in ast.walk(tree) if isinstance(n, ast.If)]
-    typed = [n for n in checks if ast.unparse(n.test) == "TYPE_CHECKING"]
-    seen_by_mypy = {id(inner) for n in typed for part in n.body for inner in ast.walk(part)}
-    for node in ast.walk(tree):
-        if id(node) in seen_by_mypy:
-            continue
+    """Return the rooms that a file imports from, inside functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):

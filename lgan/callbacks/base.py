@@ -1,13 +1,15 @@
 """The task border as an event: Lightning's own hooks see the fit of a single task only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
+import torch
 from lightning import Callback
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
 
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.ledger import Reader
@@ -15,10 +17,53 @@ from lgan.errors import ConfigError, RunError
 from lgan.metrics.base import Values
 from lgan.run.columns import Column
 
-if TYPE_CHECKING:
-    from lgan.methods.base import LifelongGAN as Learner  # above this room, known by its type alone
-else:
-    Learner = Any
+
+class Learner(Protocol):
+    """A method as callbacks see it: a part of `lgan.methods.base.LifelongGAN`, above this room."""
+
+    name: str
+    generator: Any
+    noise_rows: int
+    total_steps: int
+    stamp: dict[str, str]
+    has_generator: bool
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether `classify` tells all classes apart that have been learnt by now."""
+
+    @property
+    def draws_jointly(self) -> bool:
+        """Whether an image depends on what else is drawn in the same call."""
+
+    @property
+    def other_heads(self) -> Mapping[str, Callable[[Tensor], Tensor]]:
+        """Further classifiers like `classify`, by name."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+
+    def eval(self) -> Any:  # noqa: ANN401
+        """Switch to evaluation mode."""
+
+    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Return images of the classes from the noise."""
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Return class logits; only where there is a classifier."""
+
+    def classifier_of(self, task: int) -> Callable[[Tensor], Tensor] | None:
+        """Return what gives class logits once the task is told; None: nothing does."""
+
+    def learnt_at(self, task: int) -> int:
+        """Return the border since which the same network draws a task's images."""
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count parameters: trained, stored, discriminator, total."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the module's tensors by name."""
 
 
 @dataclass

@@ -1,17 +1,11 @@
 """What a generator needs at and between task borders: room, protection, and what is frozen."""
 
-from typing import Any, cast
+from typing import Any
 
 import lightning as L
 
 from lgan.callbacks.base import BroughtByMethod, TaskContext
 from lgan.errors import RunError
-from lgan.layers.generator import TaskGenerator
-
-
-def grown(context: TaskContext) -> TaskGenerator:
-    """Return the generator that grows with its tasks."""
-    return cast(TaskGenerator, context.method.generator)
 
 
 class ExpandLayers(BroughtByMethod):
@@ -19,7 +13,7 @@ class ExpandLayers(BroughtByMethod):
 
     def on_task_start(self, context: TaskContext) -> None:
         """Add the tasks that the generator does not have yet."""
-        generator = grown(context)
+        generator = context.method.generator
         for task in context.datamodule.tasks[len(generator.tasks) : context.task + 1]:
             generator.add_task(task.classes)
 
@@ -34,7 +28,7 @@ class CumulateMasks(BroughtByMethod):
 
     def on_task_end(self, context: TaskContext) -> None:
         """Binarise the task's masks and add them to the cumulated ones."""
-        grown(context).commit()
+        context.method.generator.commit()
 
 
 class FreezeFilterBank(BroughtByMethod):
@@ -52,4 +46,4 @@ class FreezeFilterBank(BroughtByMethod):
 
     def on_task_end(self, context: TaskContext) -> None:
         """Freeze and append."""
-        grown(context).commit()
+        context.method.generator.commit()
