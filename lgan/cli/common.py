@@ -45,9 +45,15 @@ def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_script(
-    function: Callable[..., Any], config_name: str, path: str | None = config_path()
+    function: Callable[..., Any],
+    config_name: str,
+    path: str | None = config_path(),
+    sweeps: bool = True,
 ) -> None:
-    """Run a console script: compose `<path>/<config_name>.yaml` with the command line, call."""
+    """Run a console script: compose `<path>/<config_name>.yaml` with the command line, call.
+
+    What does not sweep refuses `-m`, for which Hydra would make folders.
+    """
     if "--version" in sys.argv[1:]:
         print(f"lgan {__version__}")
         return
@@ -55,6 +61,8 @@ def run_script(
     asked, unknown = get_args_parser().parse_known_intermixed_args()
     if unknown:
         _refuse(f"{' '.join(unknown)}: settings are KEY=VALUE, without dashes; see --help")
+    if asked.multirun and not sweeps:
+        _refuse(f"-m: lgan-{config_name} does not sweep; lgan-train, lgan-extend and lgan-paper do")
     sys.argv[1:] = [each for each in sys.argv[1:] if each not in asked.overrides] + asked.overrides
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # class names in an ASCII locale
@@ -101,6 +109,6 @@ def script(config_name: str) -> Callable[[Callable[..., None]], Callable[[], Non
         def run(config: DictConfig) -> None:
             function(**settings_of(function, config))
 
-        return functools.wraps(function)(lambda: run_script(run, config_name))
+        return functools.wraps(function)(lambda: run_script(run, config_name, sweeps=False))
 
     return decorate

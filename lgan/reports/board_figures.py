@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 from matplotlib.transforms import offset_copy
 
 from lgan.reports.collect import Group
@@ -14,6 +15,7 @@ from lgan.reports.spreads import interval
 
 ASIDE = 7.0  # points between marks of equal cost, which stand side by side
 WIDE = 10.0  # times from the smallest cost to the largest, from which on the axis is logarithmic
+FAR = 300.0  # and from which on it names powers of ten only
 
 
 def quality_against(
@@ -38,6 +40,10 @@ def quality_against(
     axes, costs = figure.add_subplot(), [x for (x, _), _ in points.values()]
     if min(costs) > 0 and max(costs) > WIDE * min(costs):
         axes.set_xscale("log")
+        steps = (1.0,) if max(costs) > FAR * min(costs) else (1.0, 2.0, 5.0)
+        axes.xaxis.set_major_locator(LogLocator(subs=steps))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_minor_locator(NullLocator())  # its labels would touch
     _draw(figure, axes, points)
     axes.set(xlabel=plain(named or columns[cost].title), ylabel=plain(columns[quality].title))
     axes.margins(0.08)

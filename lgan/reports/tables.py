@@ -50,9 +50,9 @@ def comparison_tables(found: Collection, columns: Sequence[str] | None = None) -
     if columns:
         every = [record for group in found.groups for record in group.records]
         known = [column.key for column in every_column(every)]
-        columns = known if list(columns) == ["all"] else columns
         for key in columns:
-            check_known("columns", key, known)
+            check_known("columns", key, ["all", *known])
+        columns = known if "all" in columns else columns
     return [_comparison(name, found.of_data(name), columns) for name in found.data_names]
 
 

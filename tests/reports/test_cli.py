@@ -53,6 +53,7 @@ def test_report_is_written_and_warns_of_what_it_leaves_out(make_run, tmp_path: P
     [
         ("table", ["runs=nowhere"], "folder nowhere does not exist"),
         ("table", [], "runs=... is missing"),
+        ("table", ["-m", "runs=a,b"], "-m: lgan-table does not sweep; lgan-train, lgan-extend and"),
         ("table", ["runs=.", "format=pdf"], "format=pdf must be one of markdown, latex, csv"),
         ("report", ["runs=."], "no run found below"),
         ("sample", ["run=.", "n=x"], "n=x must be a whole number of at least 1"),
@@ -77,6 +78,7 @@ def test_mistakes_end_in_one_sentence(tmp_path: Path, module, arguments, message
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_trace_is_shown_on_demand(tmp_path: Path):

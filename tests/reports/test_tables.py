@@ -125,8 +125,12 @@ def test_one_table_per_data_set(make_run, tmp_path):
 def test_chosen_columns_and_unknown_ones(runs: Path):
     [table] = comparison_tables(collect(runs), ["forgetting"])
     assert table.keys == ["method", "declares", "seeds", "forgetting"]
-    with pytest.raises(ConfigError, match="columns=nonsense is none of tasks, accuracy_generated"):
+    with pytest.raises(
+        ConfigError, match="columns=nonsense is none of all, tasks, accuracy_generated"
+    ):
         comparison_tables(collect(runs), ["nonsense"])
+    with pytest.raises(ConfigError, match=r"columns=alll .*did you mean all\?"):
+        comparison_tables(collect(runs), ["alll"])
 
 
 def test_only_incomplete_runs_is_an_error_that_names_them(make_run, tmp_path):
