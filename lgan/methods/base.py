@@ -8,7 +8,6 @@ combine, as in `class Both(EWCGAN, MeRGANRA)`.
 
 import inspect
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +103,8 @@ class LifelongGAN(Growing, Declared):
 
         The method's callbacks have made room for it. A run that resumes then loads the state.
         """
-        self.info, self.task_index, self.step, self._earlier = info, info.index, 0, 0.0
+        self.info, self.task_index, self.step = info, info.index, 0
+        self.reset_clocks()
         self.task_classes = list(info.task_classes)
         self.objective.reset()
         if self.has_rows and info.num_classes > self.num_classes:
@@ -268,7 +268,8 @@ class LifelongGAN(Growing, Declared):
 
     def on_fit_start(self) -> None:
         """Draw noise where the networks are, for the global batch of all ranks."""
-        trainer, self._began = self.trainer, time.perf_counter()
+        self.start_clocks()
+        trainer = self.trainer
         self.noise = Noise(self.seed, self.device, trainer.global_rank, trainer.world_size)
         self._drops = any(isinstance(module, _DropoutNd) for module in self.modules())
         self.train()

@@ -10,6 +10,9 @@ from lgan import distributed
 from lgan.errors import RunError
 from lgan.objectives.base import Objective
 
+CLOCKS = {"train_seconds": time.perf_counter, "processor_seconds": time.process_time}
+"""What training takes: time, and work of this process, which others beside it hardly change."""
+
 
 class Saved(L.LightningModule):
     """Where training is, and what is saved to go on from there."""
@@ -22,7 +25,7 @@ class Saved(L.LightningModule):
         self.task_index = 0  # of the task that is learnt, or was last
         self.step, self.total_steps = 0, 0  # generator steps of the task, and of all tasks
         self.stamp: dict[str, str] = {}  # says in every file of which run it is
-        self._earlier, self._began = 0.0, time.perf_counter()
+        self.reset_clocks()
 
     def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401
         # Lightning notes its hooks 25 times in a step; torch would look for parameters each time.
@@ -31,10 +34,20 @@ class Saved(L.LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def reset_clocks(self) -> None:
+        """Forget the seconds of another task."""
+        self._earlier = dict.fromkeys(CLOCKS, 0.0)
+        self.start_clocks()
+
+    def start_clocks(self) -> None:
+        """Count from now on."""
+        self._began = {name: clock() for name, clock in CLOCKS.items()}
+
     @property
-    def seconds(self) -> float:
-        """Seconds of training in this task, those before a stop included."""
-        return self._earlier + time.perf_counter() - self._began
+    def seconds(self) -> dict[str, float]:
+        """Seconds of training in this task by each of `CLOCKS`, those before a stop included."""
+        earlier, began = self._earlier, self._began
+        return {name: earlier[name] + clock() - began[name] for name, clock in CLOCKS.items()}
 
     def structure(self) -> dict[str, Any]:
         """Return what the networks look like after the tasks so far, as plain data."""
@@ -67,7 +80,8 @@ class Saved(L.LightningModule):
                 f"this is method={self.name}, task {self.task_index}."
             )
         self.step, self.total_steps = state["step"], state["total_steps"]
-        self._earlier = state.get("seconds", 0.0)
+        before = state.get("seconds", {})  # once a number, of the first clock
+        self._earlier |= before if isinstance(before, dict) else {"train_seconds": before}
         self.objective.load_state_dict(state["objective"])
         own = state.get("own_buffers", [])
         if own and len(own) != distributed.world():

@@ -49,6 +49,8 @@ COSTS = (
         *((f"disk_{name}", f"disk: {title}, bytes", f"disk.{name}")
           for name, title in DISK_FORMATS.items()))),
     Column("train_seconds", "training, s", "total.train_seconds", LOWER, 0, rank=3),
+    Column("processor_seconds", "training, s of the processor", "total.processor_seconds", LOWER,
+           0, rank=None),
 )  # fmt: skip
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 

@@ -4,7 +4,6 @@
 the last finished task) and `_fit` (from a checkpoint inside a task).
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,14 +95,12 @@ class SequenceRunner:
 
         self._fit(trainer, task)
         method.to(trainer.strategy.root_device)
-        seconds, began = method.seconds, time.perf_counter()
         distributed.synchronise_buffers(method)
         distributed.check_equal(method, f"after task {task}")
 
         method.end_task(info)
         announce("on_task_end", own, context)  # consolidate
-        seconds += time.perf_counter() - began
-        context.record(steps=method.step, train_seconds=seconds, **method.report())
+        context.record(steps=method.step, **method.seconds, **method.report())
         with over_tasks(self.loggers, task):
             announce("on_task_end", others, context)  # measure and draw
             self._save(task, context)
