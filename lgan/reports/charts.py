@@ -17,6 +17,8 @@ from PIL import Image
 from lgan.reports.figures import ticks_of
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 300, 76, 12, 10, 40
+NAME, LINE = 110, 13  # pixels: the width of a name, and from one to the next below it
+NAMED = 12  # points that all have a name
 EXACT = 1e-7  # what stands for an exact 0 on a logarithmic axis
 
 
@@ -111,12 +113,21 @@ def scatter(points: Sequence[tuple[int, str, float, float]], percent: bool) -> d
     }  # fmt: skip
 
 
-def _beside(points: Sequence[tuple[int, str, float, float, float, float]]) -> list[float]:
-    """Return where names stand beside their points, none over another, in pixels from above."""
-    places: dict[int, float] = {}
+def _beside(points: Sequence[tuple[int, str, float, float, float, float]]) -> list[float | None]:
+    """Return where names stand beside their points, none over another, in pixels from above.
+
+    Of more than `NAMED` points those stay without a name (None) that would have it farther away, or
+    behind other points.
+    """
+    places: dict[int, float | None] = {}
     for index in sorted(range(len(points)), key=lambda i: points[i][3]):
-        near = [place for i, place in places.items() if abs(points[i][2] - points[index][2]) < 110]
-        places[index] = max([points[index][3], *(place + 13 for place in near)])
+        _, _, x, y, *_ = points[index]
+        near = [place + LINE for i, place in places.items()
+                if place is not None and abs(points[i][2] - x) < NAME]  # fmt: skip
+        place = max([y, *near])
+        hidden = any(0 < other[2] - x < NAME and abs(other[3] - place) < LINE for other in points)
+        whole = len(points) <= NAMED or (place <= y + LINE and not hidden)
+        places[index] = place if whole else None
     return [places[index] for index in range(len(points))]
 
 

@@ -15,7 +15,7 @@ from many_runs import write_runs
 from PIL import Image
 
 from lgan.errors import RunError
-from lgan.reports.charts import Axis, heat_map
+from lgan.reports.charts import NAME, NAMED, Axis, heat_map, scatter
 from lgan.reports.collect import collect
 from lgan.reports.report import render, split
 from lgan.reports.tables import Cell, Table
@@ -179,3 +179,21 @@ def test_wide_tables_are_cut_and_keep_every_column_once():
     assert [part.titles for part in parts] == [titles[:6], ["method", *titles[6:]]]
     assert [cell.text for cell in parts[1].rows[0]] == parts[1].titles
     assert split(table, most=20)[0].title == "t"
+
+
+def test_of_many_points_those_are_named_whose_name_is_free_to_read():
+    crowd = [(k, f"m{k}", 1e4 * 1.02**k, 20 + 0.1 * k) for k in range(NAMED + 3)]
+    alone = (99, "alone", 1e3, 90.0)
+    points = scatter([*crowd, alone], percent=False)["points"]
+    named = [(x, place) for _, _, x, _, _, _, place in points if place is not None]
+    assert [label for _, label, *_, place in points if place is not None][-1] == "alone"
+    assert 1 < len(named) < len(points)
+    hidden = [
+        (x, place)
+        for x, place in named
+        for _, _, other, y, *_ in points
+        if 0 < other - x < NAME and abs(y - place) < 10
+    ]
+    assert not hidden
+    few = scatter([*crowd[: NAMED - 1], alone], percent=False)["points"]
+    assert all(place is not None for *_, place in few)
