@@ -1,0 +1,49 @@
+"""The records in experiments/records: whole, and still of the runs that tables ask for."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.keep_records import keep
+from lgan.launch.compose import compose_run
+from lgan.launch.paper_cells import make_plan
+from lgan.run.folder import RunFolder
+from lgan.run.record import RunRecord
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+RECORDS = sorted(path.parent for path in EXPERIMENTS.glob("records/*/*/results.json"))
+TABLES = {"mnist-cpu": ("mergan/table1.yaml", "dgm/table1.yaml")}
+"""Of each folder of records the tables that are made of it."""
+
+
+@pytest.mark.parametrize("folder", RECORDS, ids=lambda path: path.name)
+def test_a_record_is_complete_and_of_its_config(folder: Path) -> None:
+    record = RunRecord.load(folder)
+    assert record.complete
+    record.check_config(RunFolder(folder).load_config(), folder / "config.yaml")
+    assert str(Path.home()) not in (folder / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_find_the_records(name: str) -> None:
+    found = {path.name for path in RECORDS if path.parent.name == name and "-seed0-" in path.name}
+    asked = set()
+    for table in TABLES[name]:
+        plan = make_plan(
+            table=str(EXPERIMENTS / table), budget="cpu", data_root=None, only=None, methods=None,
+            seeds=[0], runs="outputs", overrides=[], dry_run=True,
+        )  # fmt: skip
+        mnist = (cell for cell in plan.cells if cell.startswith("mnist"))
+        asked |= {compose_run(plan.overrides(cell)).run_name for cell in mnist}
+    assert found <= asked
+
+
+def test_only_complete_runs_are_kept_and_without_the_home_folder(tmp_path: Path) -> None:
+    row = {"task": 0, "metrics": [{}]}
+    for name, rows, status in (("done", [row], "complete"), ("begun", [], "running")):
+        RunRecord("digits", "sft", 0, 1, rows=rows, status=status).save(tmp_path / "runs" / name)
+        (tmp_path / "runs" / name / "config.yaml").write_text(f"cache: {Path.home()}/cache\n")
+    assert [path.name for path in keep(tmp_path / "runs", tmp_path / "kept")] == ["done"]
+    assert (tmp_path / "kept/done/config.yaml").read_text() == "cache: ~/cache\n"
+    assert RunRecord.load(tmp_path / "kept/done").complete
+    assert keep(tmp_path / "runs", tmp_path / "kept") == []
