@@ -21,6 +21,10 @@ from lgan.launch.compose import REFUSALS, config_path, refusal
 from lgan.launch.sweep import FULL_ERROR, JobFailedError, SweepNotes, current
 from lgan.redaction import quiet_console, redacted
 
+SPINS = "10000"
+"""How often OpenMP's threads look for work before they sleep: its 300,000 are milliseconds that a
+run takes from others on the same cores, which makes all of them slower (experiments/speed.md)."""
+
 
 def friendly_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a task function, below `hydra.main`: an `LganError` ends in one sentence, code 1."""
@@ -54,6 +58,8 @@ def run_script(
 
     What does not sweep refuses `-m`, for which Hydra would make folders.
     """
+    if "OMP_WAIT_POLICY" not in os.environ:  # torch, which reads it, is imported later
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     if "--version" in sys.argv[1:]:
         print(f"lgan {__version__}")
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from omegaconf import OmegaConf
 
 from lgan.arguments import settings_of
 from lgan.cli import export, report, sample, table, translate
-from lgan.cli.common import config_path
+from lgan.cli.common import SPINS, config_path, run_script
 from lgan.errors import ConfigError
 from lgan.launch.paper_cells import make_plan
 
@@ -30,6 +32,24 @@ def settings(script: str, **changes):
     return settings_of(
         getattr(function, "__wrapped__", function), OmegaConf.merge(own, given, changes)
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "then"),
+    [
+        ({}, SPINS),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, None),
+    ],
+)
+def test_threads_that_wait_soon_sleep_unless_the_user_says_else(monkeypatch, given, then) -> None:
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
+    monkeypatch.setattr(os, "environ", environment | given)
+    monkeypatch.setattr(sys, "argv", ["lgan-table", "--version"])
+    run_script(print, "table")
+    assert os.environ.get("GOMP_SPINCOUNT") == then
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
