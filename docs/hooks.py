@@ -260,7 +260,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
     for place, text in made_pages():
         files.append(File.generated(config, place, content=text))
-    others = [p for p in (ROOT / "experiments").rglob("*") if p.is_file()]
+    # Of records, which tables are made of, the page that tells of them.
+    others = [
+        p
+        for p in (ROOT / "experiments").rglob("*")
+        if p.is_file() and ("records" not in p.parts or p.parent.name == "records")
+    ]
     for path in [*others, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]:
         place = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, place, abs_src_path=str(path)))
