@@ -1,7 +1,6 @@
-"""Copy the records of complete runs: what tables are made of, without this machine's paths."""
+"""Copy the records of complete runs: what tables are made of, with ~ for the home folder."""
 
 import argparse
-import shutil
 from pathlib import Path
 
 from lgan.files import write_atomically
@@ -17,7 +16,7 @@ def keep(runs: Path, records: Path) -> list[Path]:
             kept.mkdir(parents=True, exist_ok=True)
             config = (run / "config.yaml").read_text().replace(str(Path.home()), "~")
             write_atomically(kept / "config.yaml", config)
-            shutil.copyfile(path, kept / FILE_NAME)
+            write_atomically(kept / FILE_NAME, path.read_text())  # the last: then it is whole
             made.append(kept)
     return made
 

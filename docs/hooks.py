@@ -260,11 +260,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
     for place, text in made_pages():
         files.append(File.generated(config, place, content=text))
-    # Of records, which tables are made of, the page that tells of them.
+    # Of records, which tables are made of, only the page that tells of them.
+    records = ROOT / "experiments/records"
     others = [
         p
         for p in (ROOT / "experiments").rglob("*")
-        if p.is_file() and ("records" not in p.parts or p.parent.name == "records")
+        if p.is_file() and (records not in p.parents or p == records / "README.md")
     ]
     for path in [*others, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]:
         place = path.relative_to(ROOT).as_posix()
