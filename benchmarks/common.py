@@ -10,8 +10,15 @@ from dataclasses import dataclass
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import ImageSplits, TensorImages
 from lgan.launch.compose import compose_run
+from lgan.methods.base import LifelongGAN
+from lgan.seeding import Noise
+from lgan.training import build
+
+TRAINERS = {"cpu": "cpu", "cuda": "gpu"}
+_device = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -71,11 +78,29 @@ def synthetic(
     return ImageSplits("synthetic", draw(per_class), draw(1), draw(1), names)
 
 
+def device() -> torch.device:
+    """Return where steps are measured."""
+    return _device
+
+
+def use_device(name: str) -> None:
+    """Measure steps on this device from here on: "cpu" or "cuda"."""
+    global _device  # noqa: PLW0603  (one for the process, as torch's number of threads)
+    _device = torch.device(name)
+
+
+def build_method(config: DictConfig, datamodule: TaskSequenceDataModule) -> LifelongGAN:
+    """Return the config's method, on the device that is measured."""
+    method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
+    method.noise = Noise(config.seed, device())
+    return method.to(device())
+
+
 def compose(
     overrides: Sequence[str], size: int, per_class: int, num_classes: int = 10
 ) -> DictConfig:
-    """Return lgan-train's config on the CPU, with synthetic data in place of the data set's."""
-    config = compose_run(["trainer=cpu", "trust=[benchmarks]", *overrides])
+    """Return lgan-train's config on the device, with synthetic data in place of the data set's."""
+    config = compose_run([f"trainer={TRAINERS[device().type]}", "trust=[benchmarks]", *overrides])
     config.data.splits = OmegaConf.create(
         {
             "_target_": "benchmarks.common.synthetic",

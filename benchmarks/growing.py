@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from benchmarks.common import Row, compose, spread
+from benchmarks.common import Row, build_method, compose, device, spread
 from benchmarks.steps import method_steps, take_turns
 from lgan.layers.growing import GrowingGenerator
 from lgan.methods.dgm import DGM
@@ -32,7 +32,7 @@ def reserve(generator: GrowingGenerator, source: torch.Generator, share: float =
     for masks in generator.masks.values():
         assert masks.embedding is not None
         taken = torch.rand(masks.shapes[-1], generator=source) < share
-        masks.embedding.data = taken.float() * 2 - 1
+        masks.embedding.data = (taken.float() * 2 - 1).to(masks.embedding.device)
     generator.commit()
 
 
@@ -40,7 +40,7 @@ def at_task(name: str, task: int, *overrides: str) -> tuple[DGM, Callable[[], No
     """Return a method that has reached `task`, and what takes one step of it."""
     config = compose(["data=mnist", f"method={name}", "method.settle=0", *overrides], 32, 128)
     datamodule = build.build_datamodule(config)
-    method = cast(DGM, build.build_method(config, datamodule.image_shape, datamodule.num_classes))
+    method = cast(DGM, build_method(config, datamodule))
     source = torch.Generator().manual_seed(0)
     for index in range(task + 1):
         method.generator.add_task(datamodule.tasks[index].classes)
@@ -62,9 +62,9 @@ def without_masks(method: DGM) -> Callable[[], None]:
     """Return what takes the same step with the plain network in the generator's place."""
     config = compose(["data=mnist", f"method={method.name}", "method.settle=0"], 32, 128)
     datamodule = build.build_datamodule(config)
-    twin = cast(DGM, build.build_method(config, datamodule.image_shape, datamodule.num_classes))
+    twin = cast(DGM, build_method(config, datamodule))
     twin.begin_task(datamodule.open(0))
-    plain = twin.networks.build_generator()
+    plain = twin.networks.build_generator().to(device())
     # No masks to anneal, record or tax: what is left is classifier, critic and generator.
     plain.masks, plain.committed = {}, 0  # type: ignore[assignment]
     plain.set_scale = lambda scale: None  # type: ignore[assignment]

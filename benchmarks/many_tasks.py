@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from tqdm import tqdm
 
-from benchmarks.common import Row, compose, spread
+from benchmarks.common import Row, build_method, compose, spread
 from benchmarks.growing import RESERVED, reserve
 from benchmarks.steps import OFF, method_steps, take_turns
 from lgan.callbacks.base import TaskCallback, TaskContext, announce
@@ -62,7 +62,7 @@ def at_task(name: str, tasks: int, task: int, reserved: float) -> Callable[[], N
         own, size = [*own[1:5], "data=mnist", "method.settle=0"], 32
     config = compose(own, size, 64, tasks)
     datamodule = build.build_datamodule(config)
-    method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
+    method = build_method(config, datamodule)
     source = torch.Generator().manual_seed(0)
     for index in range(task + 1):
         info = datamodule.open(index, method.cumulative_data)

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 
-from benchmarks.common import Row, compose, spread
+from benchmarks.common import Row, build_method, compose, device, spread
 from lgan.callbacks.base import TaskContext, announce
 from lgan.data.datamodule import TaskSequenceDataModule
 from lgan.data.images import to_float
@@ -45,20 +45,26 @@ class Interleaved(L.Callback):
     def __init__(self, rival: Callable[[], None], block: int) -> None:
         self.rival, self.block = rival, block
         self.turns: list[tuple[float, float]] = []
-        self._step, self._since = 0, time.perf_counter()
+        self._step, self._since = 0, clock()
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
         """Give the rival its turn after the last step of a block."""
         self._step += 1
         if self._step % self.block:
             return
-        now = time.perf_counter()
+        now = clock()
         for _step in range(self.block):
             self.rival()
-        end = time.perf_counter()
+        end = clock()
         if self._step > self.block:
             self.turns.append(((now - self._since) / self.block, (end - now) / self.block))
         self._since = end
+
+
+def to_device(batches: list[Batch]) -> list[Batch]:
+    """Return the loader's batches on the device that is measured, pictures in [-1, 1]."""
+    there = [{key: part[key].to(device(), non_blocking=True) for key in part} for part in batches]
+    return [{**part, "x": to_float(part["x"])} for part in there]
 
 
 def bare_steps(method: LifelongGAN, items: Iterator[list[Batch]]) -> Callable[[], None]:
@@ -69,12 +75,12 @@ def bare_steps(method: LifelongGAN, items: Iterator[list[Batch]]) -> Callable[[]
         items: the loader's items, uint8.
     """
     generator, discriminator = method.generator, method.discriminator
-    objective, noise = method.objective, Noise(0)
+    objective, noise = method.objective, Noise(0, device())
     adam_g = method.optimizer(generator.parameters())
     adam_d = method.optimizer(discriminator.parameters())
 
     def step() -> None:
-        batches = [{**part, "x": to_float(part["x"])} for part in next(items)]
+        batches = to_device(next(items))
         for batch in batches:
             loss = objective.discriminator_loss(generator, discriminator, batch, noise)
             adam_d.zero_grad()
@@ -108,8 +114,7 @@ def framework(
         own = [*overrides, *off, "method=sft", "data.num_tasks=1", f"training.steps={steps}"]
         config = compose([*own, f"paths.runs={quote(folder)}"], size, 128)
         datamodule = build.build_datamodule(config)
-        method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
-        twin = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
+        method, twin = build_method(config, datamodule), build_method(config, datamodule)
         datamodule.open(0)
         watch = Interleaved(bare_steps(twin, iter(datamodule.train_dataloader())), block)
         context = TaskContext(
@@ -193,7 +198,7 @@ def at_task(name: str, overrides: list[str], task: int) -> Callable[[], None]:
     fisher = ["method.fisher_samples=2"] if name == "ewc_gan" else []
     config = compose([*overrides, *fisher, f"method={name}"], 32, 128)
     datamodule = build.build_datamodule(config)
-    method = build.build_method(config, datamodule.image_shape, datamodule.num_classes)
+    method = build_method(config, datamodule)
     for earlier in range(task):
         info = datamodule.open(earlier)
         method.begin_task(info)
@@ -218,7 +223,7 @@ def method_steps(
     method.train()
 
     def step() -> None:
-        batches = [{**part, "x": to_float(part["x"])} for part in next(items)]
+        batches = to_device(next(items))
         method.objective.turn = method.step * len(batches)
         for role, batch in method.schedule(batches):
             player = method.roles.get(role, role)
@@ -245,9 +250,16 @@ def take_turns(
 
 def seconds(work: Callable[[], Any]) -> float:
     """Return how long a call took."""
-    start = time.perf_counter()
+    start = clock()
     work()
-    return time.perf_counter() - start
+    return clock() - start
+
+
+def clock() -> float:
+    """Return the time in seconds, once the device has done what it was given."""
+    if device().type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def use_one_thread() -> None:
