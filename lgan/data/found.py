@@ -112,15 +112,17 @@ def _looked(path: Path, size: int, changed: int) -> _Looked:
         return str(cause) if cause else said
 
 
-def require_pictures(inside: Mapping[Path, Sequence[Path]], found: Found) -> None:
-    """Refuse folders with no picture in them, all at once."""
+def require_pictures(inside: Mapping[Path, Sequence[Path]], found: Found, enough: int = 1) -> None:
+    """Refuse folders with no picture in them, all at once, and name those with too few."""
     empty = [folder for folder, pictures in inside.items() if not pictures]
     if not empty:
         return
     bad = {path: why for path, why in found.left_out.items() if {*path.parents} & {*empty}}
     why = f" ({listed(bad)})" if bad else ""
     verb = "holds" if len(empty) == 1 else "hold"
+    few = [str(folder) for folder, pictures in inside.items() if 0 < len(pictures) < enough]
+    also = f" Too few for training and test are in {', '.join(few)}: one each." if few else ""
     raise DataError(
         f"{', '.join(map(str, empty))} {verb} no picture that Pillow reads, such as .png and .jpg "
-        f"files{why}; add some or remove the folder."
+        f"files{why}; add some or remove the folder.{also}"
     )

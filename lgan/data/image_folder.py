@@ -114,17 +114,19 @@ def class_folders(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (int(name), name) if numeric else (0, name))
 
 
-def read_classes(folders: Sequence[Path | None], decoder: Decoder, found: Found) -> FileImages:
+def read_classes(
+    folders: Sequence[Path | None], decoder: Decoder, found: Found, enough: int = 1
+) -> FileImages:
     """Return the pictures of `folders`, labelled by place; `found` says what is left out.
 
-    None stands for a class without pictures.
+    None stands for a class without pictures. Of fewer than `enough` nothing can be held out.
     """
     listed = [found.pictures(folder) if folder else [] for folder in folders]
     whole = iter(found.readable([path for paths in listed for path in paths]))
     kept = [[path for path in paths if next(whole)] for paths in listed]
     inside = {folder: paths for folder, paths in zip(folders, kept, strict=True) if folder}
     if found.broken == "skip" or not found.unreadable:
-        require_pictures(inside, found)
+        require_pictures(inside, found, enough)
     labels = [torch.full((len(paths),), label) for label, paths in enumerate(kept)]
     return FileImages([path for paths in kept for path in paths], torch.cat(labels), decoder)
 
@@ -188,7 +190,8 @@ def _read_root(
                 f"only one of the two has {', '.join(sorted(differing))}."
             )
         folders = [base / name / n if n in there else None for n in names]
-        return read_classes(folders, decoder, found)
+        alone = not (base / "val").is_dir() and not (base / "test").is_dir()
+        return read_classes(folders, decoder, found, enough=2 if alone else 1)
 
     train, val, test = part_of("train"), part_of("val"), part_of("test")
     assert train is not None

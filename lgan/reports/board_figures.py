@@ -37,13 +37,8 @@ def quality_against(
     if not points:
         return None
     figure = Figure(figsize=(7.5, 4.4), layout="constrained")
-    axes, costs = figure.add_subplot(), [x for (x, _), _ in points.values()]
-    if min(costs) > 0 and max(costs) > WIDE * min(costs):
-        axes.set_xscale("log")
-        steps = (1.0,) if max(costs) > FAR * min(costs) else (1.0, 2.0, 5.0)
-        axes.xaxis.set_major_locator(LogLocator(subs=steps))
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.xaxis.set_minor_locator(NullLocator())  # its labels would touch
+    axes = figure.add_subplot()
+    cost_axis(axes, [x for (x, _), _ in points.values()])
     _draw(figure, axes, points)
     axes.set(xlabel=plain(named or columns[cost].title), ylabel=plain(columns[quality].title))
     axes.margins(0.08)
@@ -51,6 +46,17 @@ def quality_against(
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     figure.set_figheight(max(figure.get_figheight(), LINE_HEIGHT * len(points) + 0.4))
     return png(figure, judge_note(groups, columns[quality].of.rpartition(".")[2]))
+
+
+def cost_axis(axes: Axes, costs: Sequence[float]) -> None:
+    """Let costs far from each other have a logarithmic axis, with few ticks at round numbers."""
+    if min(costs) <= 0 or max(costs) <= WIDE * min(costs):
+        return
+    axes.set_xscale("log")
+    steps = (1.0,) if max(costs) > FAR * min(costs) else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_locator(NullLocator())  # its labels would touch
 
 
 def _read(group: Group, column: TableColumn) -> tuple[float, float]:

@@ -140,6 +140,13 @@ def test_classes_without_a_whole_picture_are_named_together(folder: Path) -> Non
         image_folder(str(folder))
 
 
+def test_a_class_of_one_is_named_beside_an_empty_one(folder: Path, picture: Picture) -> None:
+    (folder / "train" / "3").mkdir()
+    picture(folder / "train" / "4" / "a.png")
+    with pytest.raises(DataError, match=r"train/3 holds no .*training and test are in \S*train/4:"):
+        image_folder(str(folder))
+
+
 @pytest.mark.parametrize(("count", "parts"), [(2, [1, 0, 1]), (3, [2, 0, 1]), (4, [2, 1, 1])])
 def test_a_class_of_two_has_one_to_learn_and_one_to_test(
     tmp_path: Path, picture: Picture, count: int, parts: list[int]

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
 from lgan.errors import ConfigError
+from lgan.reports.board_figures import cost_axis
 from lgan.reports.figures import COLOURS
 from lgan.reports.paper import Outcome, Plan
 from lgan.reports.paper_file import PaperTable
@@ -178,3 +180,23 @@ def test_committed_boards_are_read(path: Path) -> None:
     assert table.board and {"smoke", "cpu"} <= set(table.budgets)
     shown = [name for part in table.board for name in part.methods]
     assert sorted(shown) == sorted(table.methods), "each method stands in one part"
+
+
+@pytest.mark.parametrize(
+    ("costs", "scale", "named"),
+    [
+        ((100, 900), "linear", None),
+        ((1e5, 5e6), "log", ["100k", "200k", "500k", "1M", "2M", "5M"]),
+        ((1e5, 3e8), "log", ["100k", "1M", "10M", "100M"]),
+    ],
+)
+def test_a_board_axis_of_far_costs_names_few_round_numbers(costs, scale, named) -> None:
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.plot(costs, (1, 2), "o")
+    cost_axis(axes, costs)
+    figure.canvas.draw()
+    assert axes.get_xscale() == scale
+    low, high = axes.get_xlim()
+    ticks = zip(axes.xaxis.get_majorticklocs(), axes.xaxis.get_majorticklabels(), strict=True)
+    assert named in (None, [text.get_text() for at, text in ticks if low <= at <= high])
