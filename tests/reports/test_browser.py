@@ -139,6 +139,23 @@ def test_on_paper_the_details_are_open(page) -> None:
     assert not any(each.get_attribute("open") for each in find(page, "details.method"))
 
 
+def test_on_paper_a_long_table_stays_folded(page) -> None:
+    """A row for each of 62 tasks and method are thirty pages of parameters."""
+    folded = find(page, "details.method details:has(table)")
+    grow = """const body = arguments[0].querySelector("tbody");
+        for (let i = 0; i < 31; i++) body.append(body.rows[0].cloneNode(true))"""
+    page.execute_script(grow, folded[0])
+    page.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert [bool(each.get_attribute("open")) for each in folded] == [False] + [True] * (
+        len(folded) - 1
+    )
+    page.execute_script("dispatchEvent(new Event('afterprint'))")
+    page.execute_script(
+        "[...arguments[0].querySelectorAll('tbody tr')].slice(-31).forEach((row) => row.remove())",
+        folded[0],
+    )
+
+
 def test_a_printed_column_of_pictures_stays_on_its_page(page) -> None:
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     set_names = "document.querySelector('.strips').style.setProperty('--names', arguments[0])"
