@@ -50,6 +50,8 @@ def main() -> None:
     parser.add_argument("--device", choices=TRAINERS, default="cpu",
                         help="cuda: steps on the GPU; the other parts are the CPU's")  # fmt: skip
     given = parser.parse_args()
+    if given.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: torch finds no GPU here")
     quick, parts = given.quick, PARTS if given.device == "cpu" else ANY_DEVICE
     use_device(given.device)
     use_one_thread()

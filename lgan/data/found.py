@@ -121,8 +121,8 @@ def require_pictures(inside: Mapping[Path, Sequence[Path]], found: Found, enough
     why = f" ({listed(bad)})" if bad else ""
     verb = "holds" if len(empty) == 1 else "hold"
     few = [str(folder) for folder, pictures in inside.items() if 0 < len(pictures) < enough]
-    also = f" Too few for training and test are in {', '.join(few)}: one each." if few else ""
+    also = f" {', '.join(few)}: one picture, where one is to train on and another to test on."
     raise DataError(
         f"{', '.join(map(str, empty))} {verb} no picture that Pillow reads, such as .png and .jpg "
-        f"files{why}; add some or remove the folder.{also}"
+        f"files{why}; add some or remove the folder.{also if few else ''}"
     )

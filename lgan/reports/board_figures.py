@@ -15,6 +15,7 @@ from lgan.reports.spreads import interval
 
 ASIDE = 7.0  # points between marks of equal cost, which stand side by side
 WIDE = 10.0  # times from the smallest cost to the largest, from which on the axis is logarithmic
+LARGE = 1000.0  # costs, from which on ticks have k, M or G
 FAR = 300.0  # and from which on it names powers of ten only
 
 
@@ -49,14 +50,15 @@ def quality_against(
 
 
 def cost_axis(axes: Axes, costs: Sequence[float]) -> None:
-    """Let costs far from each other have a logarithmic axis, with few ticks at round numbers."""
-    if min(costs) <= 0 or max(costs) <= WIDE * min(costs):
-        return
-    axes.set_xscale("log")
-    steps = (1.0,) if max(costs) > FAR * min(costs) else (1.0, 2.0, 5.0)
-    axes.xaxis.set_major_locator(LogLocator(subs=steps))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.xaxis.set_minor_locator(NullLocator())  # its labels would touch
+    """Write large costs short, and those far from each other on a logarithmic axis."""
+    apart = min(costs) > 0 and max(costs) > WIDE * min(costs)
+    if apart:
+        axes.set_xscale("log")
+        steps = (1.0,) if max(costs) > FAR * min(costs) else (1.0, 2.0, 5.0)
+        axes.xaxis.set_major_locator(LogLocator(subs=steps))
+        axes.xaxis.set_minor_locator(NullLocator())  # its labels would touch
+    if apart or max(costs) >= LARGE:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 2M, not 2 with 1e6 aside
 
 
 def _read(group: Group, column: TableColumn) -> tuple[float, float]:

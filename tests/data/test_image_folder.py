@@ -143,7 +143,7 @@ def test_classes_without_a_whole_picture_are_named_together(folder: Path) -> Non
 def test_a_class_of_one_is_named_beside_an_empty_one(folder: Path, picture: Picture) -> None:
     (folder / "train" / "3").mkdir()
     picture(folder / "train" / "4" / "a.png")
-    with pytest.raises(DataError, match=r"train/3 holds no .*training and test are in \S*train/4:"):
+    with pytest.raises(DataError, match=r"train/3 holds no .* \S*train/4: one picture, where"):
         image_folder(str(folder))
 
 
