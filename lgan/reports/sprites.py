@@ -18,6 +18,7 @@ MOST_PIXELS = 4_000_000
 PER_ROW = 4
 LARGE = 32  # pixels from which on coloured pictures are compressed with loss
 SMALLEST, WIDEST = 40, 96  # pixels of a side that a picture is reduced to
+PAPER = 560, 750  # pixels of a page's width beside the names of rows, and of its height
 
 
 def gallery(groups: Sequence[Group]) -> dict[str, Any]:
@@ -25,7 +26,8 @@ def gallery(groups: Sequence[Group]) -> dict[str, Any]:
 
     Of methods on pictures of different sizes those are shown that are as the first ones. There are
     `strips` side by side, a row for each of `names`, in it `per_row` pictures; `cell` and `side`
-    are the width and height of one on the page, in pixels of it. Empty if there are none.
+    are the width and height of one on the page, in pixels of it. On paper so many strips stand in
+    a line. Empty if there are none.
     """
     shown = {i: found for i, g in enumerate(groups) if (found := grids.columns_of(g.runs[0]))}
     if not shown:
@@ -49,10 +51,11 @@ def gallery(groups: Sequence[Group]) -> dict[str, Any]:
         own = {task: found[task] for task in found if task in kept or task == max(found)}
         strips.append(_strip(groups[index].label, index, own, rows, per_row))
     side = max(height, SMALLEST)
+    wide = per_row * min(side, PAPER[1] / len(rows)) * width / height
     return {
         "names": [names.get(row, str(row)) for row in rows], "strips": strips, "tasks": kept,
         "per_row": per_row, "cell": round(side * width / height, 1), "side": side,
-        "left_out": left_out,
+        "on_paper": max(1, int(PAPER[0] / (max(wide, 55) + 10))), "left_out": left_out,
     }  # fmt: skip
 
 

@@ -166,3 +166,23 @@ def test_a_printed_column_of_pictures_stays_on_its_page(page) -> None:
     finally:
         page.execute_script(set_names, 4)
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_on_paper_every_line_of_columns_has_the_names_of_its_rows(page) -> None:
+    def places(selector: str) -> list[tuple[float, float]]:
+        shown = [each.rect for each in find(page, selector) if each.is_displayed()]
+        return [(each["x"], each["y"] + each["height"]) for each in shown]
+
+    assert len(places(".strips .rows")) == 1, "on the screen columns stand in one line"
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    a4 = {"width": 718, "height": 1047, "deviceScaleFactor": 1, "mobile": False}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", a4)
+    try:
+        columns, names = places(".strips figure"), places(".strips .rows")
+        lines = {bottom: min(x for x, other in columns if other == bottom) for _, bottom in columns}
+        assert len(lines) == len(names) > 1
+        for (bottom, left), (x, end) in zip(lines.items(), names, strict=True):
+            assert x < left and end == pytest.approx(bottom, abs=1)
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
