@@ -97,11 +97,10 @@ class ACGAN(Objective):
         super().check_batch(size, processes)
         stride = self.penalty_stride
         if stride > 1 and (gcd(stride, processes) > 1 or stride * processes > size):
-            most = size // processes
+            odd = f", and shares no factor with {processes} processes" if processes > 1 else ""
             raise ConfigError(
-                f"objective.penalty_stride={stride} leaves a process without a sample of a batch: "
-                f"at most {most} go with training.batch_size={size} and {processes} processes, and "
-                "no factor of the number of processes."
+                f"objective.penalty_stride={stride} leaves a process without a penalised sample: "
+                f"with training.batch_size={size} it is {size // processes} at most{odd}."
             )
 
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:

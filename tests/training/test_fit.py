@@ -76,7 +76,7 @@ def test_what_goes_together_passes(data: str, overrides: tuple[str, ...]) -> Non
             "digits",
             ("objective.penalty_stride=33",),
             None,
-            "at most 32 go with training.batch_size",
+            "training.batch_size=32 it is 32 at most",
         ),
         ("digits", ("method=joint_classifier", "method.init_from=a.pth"), None, "no generator"),
         ("digits", ("method=piggyback_gan", "selection=paper"), None, "needs a classifier over"),
