@@ -10,7 +10,6 @@ import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import gcd
 from typing import TypeVar
 
 import torch
@@ -72,12 +71,6 @@ class Noise:
         view = copy.copy(self)
         view.rank, view.world, view._total = 0, 1, None
         return view
-
-    def every(self, stride: int) -> slice:
-        """Return this rank's rows that are the first of each `stride` rows of the global batch."""
-        turns = (j for j in range(stride) if (self.rank + j * self.world) % stride == 0)
-        first = next(turns, None)
-        return slice(0) if first is None else slice(first, None, stride // gcd(stride, self.world))
 
     def normal(self, *shape: int) -> Tensor:
         """Standard normal noise; `shape[0]` is this rank's number of rows."""

@@ -18,7 +18,6 @@ A batch is a dictionary of tensors:
 """
 
 from dataclasses import dataclass
-from math import gcd
 from typing import ClassVar
 
 import torch
@@ -28,7 +27,6 @@ from torch import Tensor, nn
 from lgan import distributed
 from lgan.arguments import Count, Weight
 from lgan.data.tasks import TaskKind
-from lgan.errors import ConfigError
 from lgan.networks.factory import noise_length
 from lgan.networks.modes import in_float32
 from lgan.objectives.adversarial import AdversarialLoss
@@ -55,16 +53,13 @@ def gradient_penalty(
     weight: Tensor,
     noise: Noise,
     whole: Tensor | None = None,
-    rows: slice = slice(None),
 ) -> Tensor:
     """Return the WGAN-GP penalty E[(||grad_x D(x_hat)||_2 - 1)^2] (Gulrajani et al. 2017).
 
     x_hat lies uniformly between a real and a generated image (B, C, H, W). The weights (B,) of the
-    expectation are normalised by their sum, or by `whole` where ranks have unequal shares. Only
-    `rows` are looked at.
+    expectation are normalised by their sum, or by `whole` where ranks have unequal shares.
     """
-    mix = noise.uniform(len(real), 1, 1, 1)[rows].to(real.dtype)
-    real, fake, weight = real[rows], fake[rows], weight[rows]
+    mix = noise.uniform(len(real), 1, 1, 1).to(real.dtype)
     between = torch.lerp(fake, real, mix).requires_grad_(True)
     with in_float32(real.device):  # a norm's square and a gradient's gradient need the range
         score = discriminator(between)[0]
@@ -85,23 +80,9 @@ class ACGAN(Objective):
     penalty_every: Count = 1
     """The penalty is on the first of so many steps of the discriminator, times as many: the same on
     average at less cost (lazy regularisation; Karras et al. 2020, arXiv 1912.04958, B)."""
-    penalty_stride: Count = 1
-    """The penalty is on the first of so many samples of a batch, in every step: the same on average
-    but for norms over a batch, whose batch is then smaller."""
 
     def __post_init__(self) -> None:
         self.varies = "with penalty_every steps take turns" if self.penalty_every > 1 else ""
-
-    def check_batch(self, size: int, processes: int) -> None:
-        """Raise if a process would have no sample of a batch that is penalised."""
-        super().check_batch(size, processes)
-        stride = self.penalty_stride
-        if stride > 1 and (gcd(stride, processes) > 1 or stride * processes > size):
-            odd = f", and shares no factor with {processes} processes" if processes > 1 else ""
-            raise ConfigError(
-                f"objective.penalty_stride={stride} leaves a process without a penalised sample: "
-                f"with training.batch_size={size} it is {size // processes} at most{odd}."
-            )
 
     def fake(self, generator: nn.Module, batch: Batch, noise: Noise) -> Tensor:
         """Return generated images (B, C, H, W) for the batch's classes and noise."""
@@ -142,10 +123,9 @@ class ACGAN(Objective):
             return 0.0
         count = batch.get("penalised", len(fake))
         real, fake, weight = batch["x"][:count], fake[:count], sample_weights(batch, fake)[:count]
-        rows, whole = noise.every(self.penalty_stride), None
+        whole = None
         if "penalised_total" in batch:
             noise = noise.part(batch["penalised_total"])
-        if "penalised_total" in batch or self.penalty_stride > 1:
-            whole = distributed.total_of(weight[rows].sum()) / noise.world
-        penalty = gradient_penalty(discriminator, real, fake, weight, noise, whole, rows)
+            whole = distributed.total_of(weight.sum()) / noise.world
+        penalty = gradient_penalty(discriminator, real, fake, weight, noise, whole)
         return self.penalty_every * self.penalty_weight * penalty

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 from torch import Tensor, nn
 
 from lgan.data.tasks import TaskKind
-from lgan.errors import ConfigError
 from lgan.networks.factory import NetworkFactory
 from lgan.seeding import Noise
 
@@ -35,16 +34,6 @@ class Objective(Generic[G, D]):
 
     def check(self, generator: nn.Module, discriminator: nn.Module) -> None:
         """Raise if these plain networks do not fit; the generator is of the objective's kind."""
-
-    def check_batch(self, size: int, processes: int) -> None:
-        """Raise if batches of so many samples, of all processes together, do not fit."""
-        share = size // processes
-        if share % self.batch_multiple:
-            each = f", which are {share} for each of {processes} processes" if processes > 1 else ""
-            raise ConfigError(
-                f"training.batch_size={size}{each}: objective={self.name} needs a multiple of "
-                f"{self.batch_multiple} pictures for each process."
-            )
 
     def schedule(
         self, generator: G, batches: list[Batch], noise: Noise

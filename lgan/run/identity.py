@@ -39,7 +39,7 @@ UNSET = {
     "callbacks.router._target_": "lgan.callbacks.router.TrainRouter",
     "callbacks.router.quantile": 0.999, "callbacks.router.shrinkage": 0.01,
     "callbacks.router.pictures": 300,
-    "objective.penalty_stride": 1, "method.real_per_class": None, "method.real_choice": "random",
+    "method.real_per_class": None, "method.real_choice": "random",
 }  # fmt: skip
 """Keys, younger than some runs, that are as if they were not there at these values."""
 WATCHER = "callbacks.watch_"  # begins names of a user's callbacks that change no number

@@ -141,7 +141,7 @@ def check_config(config: DictConfig, image_shape: tuple[int, int, int], num_clas
 
 def check_data(method: LifelongGAN, data: TaskSequenceDataModule, processes: int) -> None:
     """Refuse data, or batches, that do not fit what the method learns; no picture is read."""
-    objective = method.objective
+    objective, share = method.objective, data.batch_size // processes
     if data.task_kind != objective.task_kind:
         has = {"classes": "classes to draw", "pictures": "pictures to translate"}
         raise ConfigError(
@@ -153,7 +153,12 @@ def check_data(method: LifelongGAN, data: TaskSequenceDataModule, processes: int
             f"objective={objective.name} learns from pairs, and the pictures of data={data.name} "
             "have no partners (data.paired=false); choose objective=cyclegan."
         )
-    objective.check_batch(data.batch_size, processes)
+    if share % objective.batch_multiple:
+        each = f", which are {share} for each of {processes} processes" if processes > 1 else ""
+        raise ConfigError(
+            f"training.batch_size={data.batch_size}{each}: objective={objective.name} needs a "
+            f"multiple of {objective.batch_multiple} pictures for each process."
+        )
 
 
 def check_growth(method: LifelongGAN, data: TaskSequenceDataModule) -> None:

@@ -78,9 +78,6 @@ CASES = {
     ],
     "jtr_code": [*UNEVEN, "method=mergan_jtr"],
     "jtr_paper": [*UNEVEN, "method=mergan_jtr", "method.penalise_replay=true"],
-    "jtr_stride": [
-        *UNEVEN, "method=mergan_jtr", "method.penalise_replay=true", "objective.penalty_stride=3",
-    ],
     "jtr_drawn": [*UNEVEN, "method=mergan_jtr", "method.drawn_share=0.5"],
     "ra_code": [*UNEVEN, "method=mergan_ra", "method.alignment_weight=0.1"],
     "ra_paper": [

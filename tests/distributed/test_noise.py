@@ -27,15 +27,6 @@ def test_a_part_that_starts_in_the_middle_goes_on_dealing() -> None:
     assert torch.equal(shares[1], part[[0, 2, 4]])
 
 
-@pytest.mark.parametrize("world", [1, 2, 5])
-@pytest.mark.parametrize("stride", [1, 3, 7])
-def test_ranks_share_the_rows_of_a_stride(world, stride) -> None:
-    rows = torch.arange(70)
-    parts = [rows[noise.rank :: world][noise.every(stride)] for noise in ranks(world)]
-    assert sorted(torch.cat(parts).tolist()) == list(range(0, 70, stride))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
-
 def test_streams_stay_in_step_whatever_the_shares() -> None:
     alone = Noise(3)
     alone.normal(9, 2), alone.integers(7, 4)

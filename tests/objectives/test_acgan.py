@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from lgan.errors import ConfigError
 from lgan.objectives.acgan import ACGAN, gradient_penalty
 from lgan.objectives.adversarial import Wasserstein
 from lgan.seeding import Noise
@@ -31,13 +30,6 @@ class Scores(nn.Module):
     def forward(self, x):
         flat = x.flatten(1)
         return flat @ self.weight, flat
-
-
-class Curved(nn.Module):
-    """Score = ||x||^2, no classes told apart."""
-
-    def forward(self, x):
-        return x.flatten(1).square().sum(1), x.new_zeros(len(x), 2)
 
 
 def hand_batch() -> dict:
@@ -67,31 +59,6 @@ def test_a_lazy_penalty_is_the_same_on_average() -> None:
         ]
         extra.append((losses[0] - losses[1]).item())
     assert extra == pytest.approx([480, 0, 0] * 2, rel=1e-5)
-
-
-def test_a_penalty_on_every_third_sample_is_theirs_alone() -> None:
-    """Samples 0 and 3 of five, with their weights and the places that the whole batch draws."""
-    source, net, noise = torch.Generator().manual_seed(2), Curved(), Noise(0)
-    real, z = torch.randn(2, 5, 2, generator=source)
-    batch = {"x": real[:, None, None], "y": torch.zeros(5, dtype=torch.long), "z": z,
-             "weight": torch.tensor([1.0, 2, 3, 4, 5])}  # fmt: skip
-    losses = [
-        ACGAN(Wasserstein(), **given).discriminator_loss(Fixed(), net, batch, Noise(0)).item()
-        for given in ({"penalty_weight": 0}, {"penalty_weight": 1, "penalty_stride": 3})
-    ]
-    mix = noise.uniform(5, 1, 1, 1)[:, :, 0, 0]
-    # The score is the sum of squares, so its gradient's norm is twice the picture's.
-    excess = (2 * (mix * real + (1 - mix) * z).norm(dim=1) - 1).square()
-    expected = (1 * excess[0] + 4 * excess[3]) / 5
-    assert losses[1] - losses[0] == pytest.approx(expected.item(), rel=1e-4)
-
-
-def test_a_process_without_a_penalised_sample_is_refused() -> None:
-    objective = ACGAN(Wasserstein(), penalty_stride=4)
-    objective.check_batch(64, 3)
-    for size, processes in ((64, 2), (8, 3), (3, 1)):
-        with pytest.raises(ConfigError, match="objective.penalty_stride=4"):
-            objective.check_batch(size, processes)
 
 
 def test_generator_loss_by_hand() -> None:

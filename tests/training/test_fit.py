@@ -72,12 +72,6 @@ def test_what_goes_together_passes(data: str, overrides: tuple[str, ...]) -> Non
             None,
             "training.batch_size=3: objective=bicyclegan needs a multiple of 2",
         ),
-        (
-            "digits",
-            ("objective.penalty_stride=33",),
-            None,
-            "training.batch_size=32 it is 32 at most",
-        ),
         ("digits", ("method=joint_classifier", "method.init_from=a.pth"), None, "no generator"),
         ("digits", ("method=piggyback_gan", "selection=paper"), None, "needs a classifier over"),
         ("digits", ("method=dgm_w", "network=digits"), None, "MLPGenerator declares no chain"),
