@@ -19,6 +19,7 @@ PER_ROW = 4
 LARGE = 32  # pixels from which on coloured pictures are compressed with loss
 SMALLEST, WIDEST = 40, 96  # pixels of a side that a picture is reduced to
 PAPER = 560, 750  # pixels of a page's width beside the names of rows, and of its height
+NARROWEST, GAP = 55, 10  # pixels of a strip with its name, and between two, as in report.css.j2
 
 
 def gallery(groups: Sequence[Group]) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def gallery(groups: Sequence[Group]) -> dict[str, Any]:
     return {
         "names": [names.get(row, str(row)) for row in rows], "strips": strips, "tasks": kept,
         "per_row": per_row, "cell": round(side * width / height, 1), "side": side,
-        "on_paper": max(1, int(PAPER[0] / (max(wide, 55) + 10))), "left_out": left_out,
+        "on_paper": max(1, int(PAPER[0] / (max(wide, NARROWEST) + GAP))), "left_out": left_out,
     }  # fmt: skip
 
 
