@@ -57,25 +57,32 @@ def spread(ratios: Sequence[float]) -> str:
 
 
 def synthetic(
-    root: str | None = None, size: int = 32, per_class: int = 128, num_classes: int = 10
+    root: str | None = None,
+    size: int = 32,
+    per_class: int = 128,
+    num_classes: int = 10,
+    channels: int = 1,
+    held_out: int = 1,
 ) -> ImageSplits:
-    """Return random uint8 pictures (1, size, size), with `per_class` of each class to train on.
+    """Return random uint8 pictures (channels, size, size).
 
     Args:
         root: ignored; nothing is read.
         size: height and width.
         per_class: training pictures of each class.
         num_classes: number of classes.
+        channels: of a picture.
+        held_out: pictures of each class to validate, and as many to test with.
     """
     generator = torch.Generator().manual_seed(0)
 
     def draw(count: int) -> TensorImages:
-        shape = (count * num_classes, 1, size, size)
+        shape = (count * num_classes, channels, size, size)
         pixels = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
         return TensorImages(pixels, torch.arange(len(pixels)) % num_classes)
 
     names = tuple(str(c) for c in range(num_classes))
-    return ImageSplits("synthetic", draw(per_class), draw(1), draw(1), names)
+    return ImageSplits("synthetic", draw(per_class), draw(held_out), draw(held_out), names)
 
 
 def device() -> torch.device:

@@ -14,6 +14,7 @@ import torch
 from benchmarks.checkpointing import checkpoint_rows
 from benchmarks.common import TRAINERS, peak_memory, render, use_device
 from benchmarks.devices import device_rows
+from benchmarks.evaluating import evaluation_rows
 from benchmarks.extending import extending_rows
 from benchmarks.growing import growing_rows
 from benchmarks.loading import loading_rows
@@ -36,6 +37,7 @@ PARTS = (
     *ANY_DEVICE,
     ("A finished run extended by a task / the task in one go (digits)", extending_rows),
     ("Translation: Piggyback GAN, exported networks, lgan's loop (batch 1)", translation_rows),
+    ("Evaluation: memory it adds (64 x 64, 200 images of each class)", evaluation_rows),
     ("Checkpoints inside a task, default interval: share of training time", checkpoint_rows),
     ("Several processes: efficiency (speed of N / N times the speed of one)", scaling_rows),
     ("Batches per second: lgan's loader / torch DataLoader", loading_rows),

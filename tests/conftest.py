@@ -50,6 +50,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _configs_can_be_composed() -> None:
+    """By each test, whichever ran before it."""
+    register_resolvers()
+
+
 @pytest.fixture(autouse=True)
 def _warnings_are_logged() -> None:
     """As from the start, also after a script's `main`, in which Hydra silences all loggers."""
@@ -169,7 +175,6 @@ def configure(tmp_path: Path, cache: Path) -> Callable[..., DictConfig]:
     """Return a composer of short digit runs in tmp_path."""
 
     def configure(*overrides: str) -> DictConfig:
-        register_resolvers()
         places = [f"paths.runs={tmp_path}/runs", f"paths.cache={cache}"]
         with initialize_config_dir(config_path(), version_base="1.3"):
             return compose("train", [*places, *SHORT, *overrides])

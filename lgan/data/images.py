@@ -87,6 +87,11 @@ class Images(ABC):
         """Return every picture, uint8 ``(N, C, H, W)``."""
         return self.take(torch.arange(len(self)))
 
+    def batches(self, size: int) -> tuple[Tensor, ...]:
+        """Return all indices in turn, `size` at once, or as many pixels if larger than 32 x 32."""
+        _, height, width = self.shape
+        return torch.arange(len(self)).split(max(1, size * 32**2 // max(32**2, height * width)))
+
 
 class TensorImages(Images):
     """Pictures in memory, uint8 ``(N, C, H, W)``, never written to; labels ``(N,)`` on the CPU."""

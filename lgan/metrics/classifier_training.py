@@ -64,7 +64,8 @@ def train_classifier(
 ) -> nn.Module:
     """Train a fresh classifier in place and return it frozen, in eval mode, on `device`."""
     if images.num_bytes <= RESIDENT_BYTES:
-        images = TensorImages(images.all().to(device), images.labels)
+        held = TensorImages(images.all(), images.labels) if images.in_files else images
+        images = held.to(device)
     module.to(device).train()
     optimizer = torch.optim.Adam(module.parameters(), lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
@@ -147,7 +148,7 @@ def rank(
 ) -> Tensor:
     """Return each image's most likely of K classes, best first, int64 (N, min(most, K)), CPU."""
     found = [torch.empty(0, dtype=torch.int64)]
-    for indices in torch.arange(len(images)).split(batch_size):
+    for indices in images.batches(batch_size):
         logits = classify(to_float(images.take(indices).to(device))).cpu()
         allowed = torch.arange(logits.shape[1]) if among is None else torch.tensor(among)
         # Of equal logits the class that comes first wins.

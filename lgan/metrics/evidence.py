@@ -18,7 +18,7 @@ from lgan.metrics.reference import Reference
 
 Sampler = Callable[[Tensor], Tensor]  # labels (B,) to images (B, C, H, W), from new noise
 MakeSampler = Callable[[], Sampler]
-LARGEST_CALL = 2048  # images that one call of a generator draws at most, but one of each class
+LARGEST_CALL = 2**21  # pixels that one call of a generator draws at most: 2,048 images of 32 x 32
 
 
 @dataclass
@@ -56,13 +56,13 @@ class Evidence:
     def calls(self) -> list[Tensor]:
         """Return the labels of each call of the generator: of one class or task, as by a user.
 
-        If images depend on each other, every call asks for as many of every class.
+        If images depend on each other, every call asks for as many of every class, at least one.
         """
         by, seen = self.evaluator, self.classes
         each, device = by.batch_per_class, by.device
         if by.data.task_kind == "classes":
             if self.jointly:
-                each = min(each, max(1, LARGEST_CALL // len(seen)))
+                each = min(each, max(1, largest_call(by.test.shape) // len(seen)))
             every = torch.tensor(seen, device=device).repeat_interleave(each)
             calls = [every] if self.jointly else every.split(each)
             return [call for call in calls for _ in range(math.ceil(by.samples_per_class / each))]
@@ -87,6 +87,11 @@ class Evidence:
             yield drawn, self.evaluator.features_of(classes)
 
 
+def largest_call(image_shape: tuple[int, int, int]) -> int:
+    """Return how many images (C, H, W) one call of a generator draws at most."""
+    return max(1, LARGEST_CALL // math.prod(image_shape[1:]))
+
+
 @torch.no_grad()
 def generate(
     sampler: Sampler,
@@ -94,7 +99,29 @@ def generate(
     samples: Mapping[int, int],
     image_shape: tuple[int, int, int],
 ) -> TensorImages:
-    """Draw uint8 samples on the CPU, so many of each class; several ranks share the calls."""
+    """Draw uint8 samples on the CPU, so many of each class; several ranks share the calls.
+
+    What calls give over what is asked for is left out. The images are held once, so that memory
+    is theirs and one call's (one of each rank's).
+    """
+    labels = torch.cat(list(calls)).cpu()
+    kept = torch.cat([(labels == c).nonzero().flatten()[:n] for c, n in samples.items()])
+    place = torch.full_like(labels, -1)  # of each image that is drawn, among those kept
+    place[kept] = torch.arange(len(kept))
+    images = torch.empty(len(kept), *image_shape, dtype=torch.uint8)
+    first, ranks = 0, distributed.world()
+    for turn in range(0, len(calls), ranks):
+        drawn = torch.cat(_draw(sampler, calls[turn : turn + ranks], image_shape))
+        places = place[first : first + len(drawn)]
+        images[places[places >= 0]] = drawn[places >= 0]
+        first += len(drawn)
+    return TensorImages(images, labels[kept])
+
+
+def _draw(
+    sampler: Sampler, calls: Sequence[Tensor], image_shape: tuple[int, int, int]
+) -> list[Tensor]:
+    """Return the uint8 images of at most a call for each rank, which draws its own only."""
     mine, own = distributed.share(range(len(calls))), list[Tensor]()
     for call, labels in enumerate(calls):
         if call not in mine:
@@ -112,12 +139,7 @@ def generate(
                 "lower training.learning_rate or look at the losses."
             )
         own.append(to_uint8(images.float()).cpu())
-        del images  # or the device would hold them through the next call
-    drawn = torch.cat(distributed.dealt(own, len(calls)))
-    labels = torch.cat(list(calls)).cpu()
-    # What calls give over what is asked for is cut.
-    kept = torch.cat([(labels == c).nonzero().flatten()[:n] for c, n in samples.items()])
-    return TensorImages(drawn[kept], labels[kept])
+    return distributed.dealt(own, len(calls))
 
 
 def share(images: Images) -> Images:

@@ -128,7 +128,7 @@ class EfficientNetLite0Features:
 @torch.no_grad()
 def extract(extractor: FeatureExtractor, images: Images, batch_size: int = 250) -> Tensor:
     """Return features (N, D) on the CPU of images, batch by batch; a bar shows if that is slow."""
-    batches = torch.arange(len(images)).split(batch_size)
+    batches = images.batches(batch_size)
     shown = over(batches, f"{extractor.name} features", len(batches), unit="batch", delay=2)
     return torch.cat([extractor(images.take(indices)).cpu() for indices in shown])
 

@@ -11,7 +11,6 @@ from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lgan.cli.common import config_path
-from lgan.run.identity import register_resolvers
 
 FOLDER = Path(config_path(), "data")
 # Translation tasks; see test_translation_configs.py.
@@ -22,7 +21,6 @@ NAMES = sorted(EVERY - TRANSLATION)
 
 
 def load(*overrides: str) -> DictConfig:
-    register_resolvers()
     budget = [] if any(each.startswith("budget=") for each in overrides) else ["budget=paper"]
     with initialize_config_dir(config_path(), version_base="1.3"):
         return compose("train", [*budget, *overrides])

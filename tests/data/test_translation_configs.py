@@ -14,14 +14,12 @@ from lgan.arguments import parameters_of
 from lgan.cli.common import config_path
 from lgan.data.translation import OF_CLASSES
 from lgan.errors import ConfigError, DataError
-from lgan.run.identity import register_resolvers
 
 UNPAIRED = {"unpaired_folders", "piggyback_unpaired", "piggyback_style"}
 NAMES = sorted(UNPAIRED | {"photos", "paired_folders", "facades_maps", "piggyback_paired"})
 
 
 def load(name: str, *overrides: str) -> DictConfig:
-    register_resolvers()
     with initialize_config_dir(config_path(), version_base="1.3"):
         return compose("train", [f"data={name}", *overrides])
 

@@ -20,7 +20,6 @@ from torch import nn
 
 from lgan.cli.common import config_path
 from lgan.run.borders import load_border
-from lgan.run.identity import register_resolvers
 from lgan.run.record import RunRecord
 from lgan.training import build
 from lgan.training.train import train
@@ -107,7 +106,6 @@ CASES = {
 
 
 def config_of(name: str, folder: Path, cache: Path, trainer: list[str]) -> DictConfig:
-    register_resolvers()
     places = [f"run_dir={folder / name}", f"paths.cache={cache}"]
     with initialize_config_dir(config_path(), version_base="1.3"):
         return compose("train", [*CASES[name], *trainer, *places])

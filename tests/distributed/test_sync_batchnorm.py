@@ -13,7 +13,6 @@ from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import nn
 
 from lgan.cli.common import config_path
-from lgan.run.identity import register_resolvers
 from lgan.training import build
 
 pytestmark = pytest.mark.slow
@@ -25,7 +24,6 @@ SMALL = ["data=photos", "data.splits.train_pairs=8", "network.generator.ngf=4"]
     "overrides", [["method=dgm_w", "data=digits"], ["method=piggyback_gan", *SMALL]]
 )
 def test_norms_are_swapped_and_come_back_over_two_tasks(overrides) -> None:
-    register_resolvers()
     with initialize_config_dir(config_path(), version_base="1.3"):
         config = compose("train", [*overrides, "data.num_tasks=2"])
     data, layers = build.build_datamodule(config), TorchSyncBatchNorm()

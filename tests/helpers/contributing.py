@@ -12,7 +12,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from lgan.cli.common import config_path
-from lgan.run.identity import register_resolvers
 
 TEXT = Path(__file__).parents[2] / "CONTRIBUTING.md"
 SMALL = ["training.steps=2", "data.num_tasks=2", "trainer=cpu", "evaluation=fast",
@@ -43,7 +42,6 @@ def own_folder(
     monkeypatch.syspath_prepend(str(folder))
 
     def composed(*overrides: str) -> DictConfig:
-        register_resolvers()
         own = [f"hydra.searchpath=[file://{folder}/my_conf]", "trust=[my_package]"]
         places = [f"run_dir={folder}/runs/one", f"paths.cache={folder}/cache"]
         with initialize_config_dir(config_path(), version_base="1.3"):

@@ -15,14 +15,12 @@ from short_runs import SHORT
 from lgan.errors import LganError
 from lgan.inference.load import load_run
 from lgan.launch.compose import config_path
-from lgan.run.identity import register_resolvers
 from lgan.run.record import RunRecord
 from lgan.training.train import train
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, cache: Path) -> Path:
-    register_resolvers()
     own = ["training.steps=1", "data.num_tasks=1", "callbacks.evaluation=null"]
     places = [f"paths.runs={tmp_path_factory.mktemp('runs')}", f"paths.cache={cache}"]
     with initialize_config_dir(config_path(), version_base="1.3"):

@@ -15,7 +15,6 @@ from sweep_table import table_of
 from lgan.errors import ConfigError
 from lgan.launch.compose import config_path
 from lgan.launch.job import objective_value
-from lgan.run.identity import register_resolvers
 from lgan.run.record import RunRecord
 
 pytestmark = pytest.mark.slow
@@ -85,7 +84,6 @@ SEARCHES = sorted(Path(config_path()).glob("experiment/search_*.yaml"))
     "experiment", [path.stem for path in SEARCHES if path.stem != "search_learning_rate"]
 )
 def test_methods_are_searched_with_equal_effort_on_seeds_of_their_own(experiment: str) -> None:
-    register_resolvers()
     method = experiment.removeprefix("search_")
     with initialize_config_dir(config_path(), version_base="1.3"):
         config = compose("train", [f"experiment={experiment}"], return_hydra_config=True)

@@ -12,7 +12,6 @@ from hydra import compose, initialize_config_dir
 from lgan.callbacks.masks import FreezeFilterBank
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError, RunError
-from lgan.run.identity import register_resolvers
 from lgan.training.build import build_method
 
 SETTINGS = {
@@ -31,7 +30,6 @@ TASKS = [(0,), (1,), (2,)]
 
 def configured(name: str, data: str, *overrides: str):
     """Return a method as lgan-train builds it, before its first task."""
-    register_resolvers()
     shape, own = SETTINGS[data]
     with initialize_config_dir(config_path(), version_base="1.3"):
         config = compose("train", [f"method={name}", *own, *overrides])

@@ -9,14 +9,16 @@ import torch
 from torch import nn
 
 from lgan.callbacks.evaluation import ClassNoise
-from lgan.metrics.evidence import Evidence
+from lgan.metrics.evidence import Evidence, largest_call
 from lgan.networks.dcgan import Mergan32Generator
 from lgan.networks.norm import ClassBatchNorm2d, looks_at_batch
 
 CPU = torch.device("cpu")
 
 
-def evidence(classes: int, jointly: bool, sampler=None, samples: int = 200, each: int = 64):
+def evidence(
+    classes: int, jointly: bool, sampler=None, samples: int = 200, each: int = 64, side: int = 32
+):
     by = SimpleNamespace(
         tasks=[(label,) for label in range(classes)],
         data=SimpleNamespace(task_kind="classes"),
@@ -24,7 +26,7 @@ def evidence(classes: int, jointly: bool, sampler=None, samples: int = 200, each
         batch_per_class=each,
         device=CPU,
         samples_of=lambda _: samples,
-        test=SimpleNamespace(shape=(1, 32, 32)),
+        test=SimpleNamespace(shape=(1, side, side)),
     )
     return Evidence(by, classes - 1, sampler and (lambda: sampler), None, jointly)
 
@@ -38,6 +40,12 @@ def test_a_call_is_of_one_class_or_of_so_many_images(classes) -> None:
     assert all(len(call.unique()) == classes for call in together)
     for calls in (alone, together):
         assert torch.cat(calls).bincount().min() >= 200
+
+
+@pytest.mark.parametrize(("side", "each"), [(32, 64), (64, 25), (128, 6), (256, 1)])
+def test_larger_images_are_fewer_in_a_call(side, each) -> None:
+    first = evidence(20, jointly=True, side=side).calls()[0]
+    assert len(first) == 20 * each and largest_call((3, side, side)) == 2048 * 32 * 32 // side**2
 
 
 def test_more_classes_than_images_of_a_call_are_one_of_each() -> None:

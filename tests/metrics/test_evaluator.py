@@ -294,10 +294,14 @@ def test_calls_of_other_ranks_are_passed_over_in_their_turn(monkeypatch) -> None
         def skip(self, labels: Tensor) -> None:
             made.append(("passed over", labels.item()))
 
-    monkeypatch.setattr(distributed, "share", lambda calls: calls[1::2])
-    monkeypatch.setattr(distributed, "dealt", lambda own, total: own)
-    generate(Turns(), [torch.tensor([c]) for c in range(3)], {0: 1}, (1, 1, 1))
-    assert made == [("passed over", 0), ("drawn", 1), ("passed over", 2)]
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    other = torch.full((1, 1, 1, 1), 7, dtype=torch.uint8)
+    monkeypatch.setattr(distributed, "all_values", lambda own: [[other], own])
+    calls = [torch.tensor([c]) for c in (0, 1, 0, 1)]
+    found = generate(Turns(), calls, {1: 2, 0: 1}, (1, 1, 1))
+    assert made == [(what, c) for _ in "ab" for what, c in (("passed over", 0), ("drawn", 1))]
+    assert found.labels.tolist() == [1, 1, 0] and found.images.flatten().tolist() == [128, 128, 7]
 
 
 def test_what_has_no_values_by_task_yet_takes_them_in() -> None:

@@ -8,7 +8,6 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lgan.cli.common import config_path
-from lgan.run.identity import register_resolvers
 
 SHAPES = {"digits": (1, 8, 8), "mergan32": (1, 32, 32), "mergan64": (3, 64, 64)}
 SHAPES["dgm_plain"] = (1, 32, 32)
@@ -30,7 +29,6 @@ def test_every_network_file_is_tested() -> None:
 @pytest.mark.parametrize("preset", ["code", "paper"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_the_pair_of_a_network_file_plays_together(name: str, preset: str) -> None:
-    register_resolvers()
     network = OmegaConf.load(Path(config_path(), "network", f"{name}.yaml"))
     config = OmegaConf.create({"preset": {"name": preset}, "network": network})
     assert config.network.name == name

@@ -16,7 +16,6 @@ from lgan.networks.chain import chain_of
 from lgan.networks.dgm import DGMDiscriminator, DGMGenerator, label_noise, smallest_side
 from lgan.networks.dgm_resnet import DGMResNetDiscriminator, DGMResNetGenerator
 from lgan.networks.heads import ClassHead, SharedHead
-from lgan.run.identity import register_resolvers
 
 GREY32, RGB32, RGB64, DIGIT = (1, 32, 32), (3, 32, 32), (3, 64, 64), (1, 8, 8)
 SHAPES = {
@@ -316,7 +315,6 @@ def test_wrong_settings_are_refused(build, message: str) -> None:
 
 def built(*overrides: str) -> tuple[DictConfig, nn.Module, nn.Module]:
     """Return a config and its generator and discriminator for four classes."""
-    register_resolvers()
     with initialize_config_dir(config_path(), version_base="1.3"):
         config = compose("train", list(overrides))
     shape = SHAPES[config.data.name]

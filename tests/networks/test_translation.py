@@ -25,7 +25,6 @@ from lgan.networks.resnet_translator import ResnetBlock, ResnetTranslator
 from lgan.networks.roles import Translator
 from lgan.networks.translation import from_netg, init_normal, to_netg
 from lgan.networks.unet import UnetGenerator
-from lgan.run.identity import register_resolvers
 
 RGB256, SMALL = (3, 256, 256), (3, 32, 32)
 SIDES = {8: 256, 7: 128, 6: 64}
@@ -485,7 +484,6 @@ CONFIGS = {
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_network_files_play_together(name) -> None:
     side, generator_count, discriminator_count = CONFIGS[name]
-    register_resolvers()
     with initialize_config_dir(config_path(), version_base="1.3"):
         config = compose("train", [f"network={name}"]).network
     assert config.name == name

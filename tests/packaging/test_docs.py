@@ -21,8 +21,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 
-from lgan.run.identity import register_resolvers
-
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
@@ -114,7 +112,6 @@ def check_command(words: list[str], line: str) -> None:
 
 @pytest.fixture(scope="module")
 def config() -> Iterator[None]:
-    register_resolvers()
     with initialize_config_dir(config_path(), version_base="1.3"):
         yield
 

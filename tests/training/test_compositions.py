@@ -22,7 +22,6 @@ from lgan.cli.common import config_path
 from lgan.errors import ConfigError
 from lgan.reports.paper_file import PaperTable
 from lgan.reports.setups import differing, setup_of
-from lgan.run.identity import register_resolvers
 from lgan.training import build, fit
 
 CONF = Path(config_path())
@@ -79,7 +78,6 @@ def pictures_of(config: DictConfig) -> tuple[tuple[int, int, int], int]:
 
 
 def composed(*overrides: str) -> DictConfig:
-    register_resolvers()
     with initialize_config_dir(config_path(), version_base="1.3"):
         # A name that tells of no settings: their digest, made anew for each, says nothing of them.
         config = compose("train", [*overrides, "run_name=run"])

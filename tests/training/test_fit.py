@@ -10,7 +10,6 @@ from hydra import compose, initialize_config_dir
 
 from lgan.cli.common import config_path
 from lgan.errors import ConfigError
-from lgan.run.identity import register_resolvers
 from lgan.training.fit import check_config
 
 SHAPES = {"digits": ((1, 8, 8), 10), "mnist": ((1, 32, 32), 10), "photos": ((3, 64, 64), 4)}
@@ -19,7 +18,6 @@ CYCLE = ("data.paired=false", "network=cycle_resnet6", "objective=cyclegan")
 
 
 def checked(data: str, *overrides: str, shape: Any = None) -> None:
-    register_resolvers()
     with initialize_config_dir(config_path(), version_base="1.3"):
         config = compose("train", [f"data={data}", *overrides])
     default, count = SHAPES[data]

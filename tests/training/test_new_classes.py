@@ -19,7 +19,6 @@ from lgan.inference.task_network import task_network
 from lgan.launch.extension import extension_of
 from lgan.methods.base import LifelongGAN
 from lgan.run.borders import load_border
-from lgan.run.identity import register_resolvers
 from lgan.run.record import RunRecord
 from lgan.seeding import Noise
 from lgan.training.train import train
@@ -59,7 +58,6 @@ def runs(tmp_path: Path) -> Callable[..., Path]:
     """Return what composes lgan-train's or lgan-extend's config and trains: its folder."""
 
     def run(name: str, *overrides: str, script: str = "train") -> Path:
-        register_resolvers()
         places = [f"run_dir={tmp_path}/{name}", f"paths.cache={tmp_path}/cache"]
         with initialize_config_dir(config_path(), version_base="1.3"):
             config = compose(script, [*places, *overrides])

@@ -11,7 +11,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lgan.errors import LganError, own_error
 from lgan.launch.compose import config_path
-from lgan.run.identity import register_resolvers
 from lgan.training import build
 from lgan.training.fit import check_kinds, check_settings
 from lgan.training.train import build_learner
@@ -42,7 +41,6 @@ def overrides_of(case: str) -> list[str]:
 
 def prepare(overrides: list[str], cache: Path) -> None:
     """Do all that `lgan-train` does before it trains or writes."""
-    register_resolvers()
     places = [f"paths.cache={cache}", f"run_dir={cache}/run"]
     own = {override.split("=")[0] for override in overrides}
     places = [place for place in places if place.split("=")[0] not in own]
