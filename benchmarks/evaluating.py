@@ -50,13 +50,13 @@ def resident() -> float:
 
 
 def main() -> None:
-    """Evaluate an untrained generator of mergan64's shape, an eighth as wide; print MiB."""
-    classes, samples = map(int, sys.argv[1:])
+    """Evaluate an untrained mergan64, an eighth as wide if no width is given; print MiB."""
+    classes, samples, width = map(int, [*sys.argv[1:], 8][:3])
     use_one_thread()
     with tempfile.TemporaryDirectory() as folder:
         own = [
             *("data=image_folder", "data.splits.size=64", "network=mergan64", "method=sft"),
-            *("network.generator.width=8", "network.discriminator.width=8"),
+            *(f"network.generator.width={width}", "network.discriminator.width=8"),
             *(f"evaluation.samples_per_class={samples}", "evaluation.classifier_training.steps=20"),
             "data.warn_below=0",
             f"paths.cache={quote(folder)}",
