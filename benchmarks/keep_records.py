@@ -1,6 +1,7 @@
-"""Copy the records of complete runs: what tables are made of, with ~ for the home folder."""
+"""Copy the records of complete runs: what tables are made of, without the machine's folders."""
 
 import argparse
+import json
 from pathlib import Path
 
 from lgan.files import write_atomically
@@ -8,7 +9,10 @@ from lgan.run.record import FILE_NAME, RunRecord
 
 
 def keep(runs: Path, records: Path) -> list[Path]:
-    """Copy config and results of each complete run below `runs`; return the new folders."""
+    """Copy config and results of each complete run below `runs`; return the new folders.
+
+    The home folder becomes ~, the data's its last name.
+    """
     made = []
     for path in sorted(runs.rglob(FILE_NAME)):
         run, kept = path.parent, records / path.parent.name
@@ -16,9 +20,15 @@ def keep(runs: Path, records: Path) -> list[Path]:
             kept.mkdir(parents=True, exist_ok=True)
             config = (run / "config.yaml").read_text().replace(str(Path.home()), "~")
             write_atomically(kept / "config.yaml", config)
-            write_atomically(kept / FILE_NAME, path.read_text())  # the last: then it is whole
+            write_atomically(kept / FILE_NAME, without_root(path.read_text()))  # now it is whole
             made.append(kept)
     return made
+
+
+def without_root(results: str) -> str:
+    """Return results.json's text with the last name only of the folder that the data came from."""
+    root = json.loads(results)["content"].get("root")
+    return results.replace(json.dumps(root), json.dumps(Path(root).name)) if root else results
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ def test_a_record_is_complete_and_of_its_config(folder: Path) -> None:
     assert record.complete
     record.check_config(RunFolder(folder).load_config(), folder / "config.yaml")
     assert str(Path.home()) not in (folder / "config.yaml").read_text()
+    assert "/" not in (record.content.get("root") or "")
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -40,12 +41,15 @@ def test_tables_find_the_records(name: str) -> None:
     assert found == asked
 
 
-def test_only_complete_runs_are_kept_and_without_the_home_folder(tmp_path: Path) -> None:
-    row = {"task": 0, "metrics": [{}]}
+def test_only_complete_runs_are_kept_and_without_the_machines_folders(tmp_path: Path) -> None:
+    row, root = {"task": 0, "metrics": [{}]}, str(tmp_path / "mine")
+    content = {"digest": "d", "by": "content", "root": root, "classes": {}, "init_from": []}
     for name, rows, status in (("done", [row], "complete"), ("begun", [], "running")):
-        RunRecord("digits", "sft", 0, 1, rows=rows, status=status).save(tmp_path / "runs" / name)
+        record = RunRecord("digits", "sft", 0, 1, content=content, rows=rows, status=status)
+        record.save(tmp_path / "runs" / name)
         (tmp_path / "runs" / name / "config.yaml").write_text(f"cache: {Path.home()}/cache\n")
     assert [path.name for path in keep(tmp_path / "runs", tmp_path / "kept")] == ["done"]
     assert (tmp_path / "kept/done/config.yaml").read_text() == "cache: ~/cache\n"
-    assert RunRecord.load(tmp_path / "kept/done").complete
+    kept = RunRecord.load(tmp_path / "kept/done")
+    assert kept.complete and kept.content == content | {"root": "mine"}
     assert keep(tmp_path / "runs", tmp_path / "kept") == []
