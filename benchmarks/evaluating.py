@@ -51,7 +51,7 @@ def resident() -> float:
 
 def main() -> None:
     """Evaluate an untrained mergan64, an eighth as wide if no width is given; print MiB."""
-    classes, samples, width = map(int, [*sys.argv[1:], 8][:3])
+    classes, samples, width = (int(each) for each in [*sys.argv[1:], "8"][:3])
     use_one_thread()
     with tempfile.TemporaryDirectory() as folder:
         own = [
