@@ -148,7 +148,7 @@ class Run:
         _check(n=(Count, n), seed=(int, seed), dtype=(Dtype, dtype))
         method, border = self._state_of("classes", after)
         numbers = sample_classes(border, task, classes)
-        images = draw(method, numbers, n, seed, tuple(border["image_shape"]))
+        images = draw(method, numbers, n, seed)
         labels = torch.tensor(numbers).repeat_interleave(n)
         return (to_uint8(images) if dtype == "uint8" else images), labels
 

@@ -12,10 +12,10 @@ from lgan.errors import ConfigError, RunError
 from lgan.files import file_names, refuse_existing, staged
 from lgan.inference.task_network import class_names, find, find_task
 from lgan.methods.base import LifelongGAN
-from lgan.metrics.evidence import largest_call
 from lgan.networks.factory import noise_length
 from lgan.seeding import Noise
 
+LARGEST_CALL = 2048  # images that one call of a generator draws at most
 GRID = "grid.png"
 
 
@@ -35,14 +35,12 @@ def sample_classes(border: dict[str, Any], task: Any = None, classes: Any = None
 
 
 @torch.no_grad()
-def draw(
-    method: LifelongGAN, classes: list[int], count: int, seed: int, shape: tuple[int, int, int]
-) -> Tensor:
-    """Return `count` images (C, H, W) of each class in turn, (classes * count, C, H, W)."""
+def draw(method: LifelongGAN, classes: list[int], count: int, seed: int) -> Tensor:
+    """Return `count` images of each class in turn, (classes * count, C, H, W) in [-1, 1]."""
     if not method.has_generator:
         raise RunError(f"method={method.name} trains a classifier only; choose another run.")
     labels = torch.tensor(classes, device=method.device).repeat_interleave(count)
-    most = len(labels) if method.draws_jointly else largest_call(shape)
+    most = len(labels) if method.draws_jointly else LARGEST_CALL
     z = Noise(seed).normal(len(labels) * method.noise_rows, noise_length(method.generator))
     calls = zip(z.split(most * method.noise_rows), labels.split(most), strict=True)
     return torch.cat([method.generate(rows.to(labels.device), y).cpu() for rows, y in calls])

@@ -18,7 +18,7 @@ from lgan.metrics.reference import Reference
 
 Sampler = Callable[[Tensor], Tensor]  # labels (B,) to images (B, C, H, W), from new noise
 MakeSampler = Callable[[], Sampler]
-LARGEST_CALL = 2**21  # pixels that one call of a generator draws at most: 2,048 images of 32 x 32
+PIXELS_OF_A_CALL = 2**21  # what a generator draws at most in one: 2,048 images of 32 x 32
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Evidence:
 
 def largest_call(image_shape: tuple[int, int, int]) -> int:
     """Return how many images (C, H, W) one call of a generator draws at most."""
-    return max(1, LARGEST_CALL // math.prod(image_shape[1:]))
+    return max(1, PIXELS_OF_A_CALL // math.prod(image_shape[1:]))
 
 
 @torch.no_grad()
