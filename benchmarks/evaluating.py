@@ -23,8 +23,9 @@ MOST = 512
 
 def evaluation_rows(quick: bool) -> list[Row]:
     """Measure what evaluating 20 and 200 tasks of a class adds; `quick`: with few images each."""
-    few, many = (extra_memory(classes, 20 if quick else 200) for classes in (FEW, MANY))
-    measured = f"{few:.0f} MiB, {many:.0f} MiB"
+    samples = 20 if quick else 200
+    few, many = (extra_memory(classes, samples) for classes in (FEW, MANY))
+    measured = f"{few:.0f} MiB, {many:.0f} MiB, {samples} images of each"
     what = f"{MANY} classes / {FEW}, beyond what was held before"
     return [Row(what, measured, many / few, f"at most {MOST} MiB", many <= MOST)]
 

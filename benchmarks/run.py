@@ -37,7 +37,7 @@ PARTS = (
     *ANY_DEVICE,
     ("A finished run extended by a task / the task in one go (digits)", extending_rows),
     ("Translation: Piggyback GAN, exported networks, lgan's loop (batch 1)", translation_rows),
-    ("Evaluation: memory it adds (64 x 64, 200 images of each class)", evaluation_rows),
+    ("Evaluation: memory it adds (64 x 64)", evaluation_rows),
     ("Checkpoints inside a task, default interval: share of training time", checkpoint_rows),
     ("Several processes: efficiency (speed of N / N times the speed of one)", scaling_rows),
     ("Batches per second: lgan's loader / torch DataLoader", loading_rows),

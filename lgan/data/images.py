@@ -37,6 +37,11 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.detach().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
+def at_once(most: int, shape: tuple[int, int, int]) -> int:
+    """Return how many pictures (C, H, W) to look at: `most`, or as many pixels as of 32 x 32."""
+    return max(1, most * 32**2 // max(32**2, shape[1] * shape[2]))
+
+
 class Images(ABC):
     """A fixed, ordered collection of labelled pictures of one shape."""
 
@@ -88,9 +93,8 @@ class Images(ABC):
         return self.take(torch.arange(len(self)))
 
     def batches(self, size: int) -> tuple[Tensor, ...]:
-        """Return all indices in turn, `size` at once, or as many pixels if larger than 32 x 32."""
-        _, height, width = self.shape
-        return torch.arange(len(self)).split(max(1, size * 32**2 // max(32**2, height * width)))
+        """Return all indices in turn, so many at once as `at_once` says."""
+        return torch.arange(len(self)).split(at_once(size, self.shape))
 
 
 class TensorImages(Images):

@@ -12,10 +12,10 @@ from lgan.errors import ConfigError, RunError
 from lgan.files import file_names, refuse_existing, staged
 from lgan.inference.task_network import class_names, find, find_task
 from lgan.methods.base import LifelongGAN
+from lgan.metrics.evidence import LARGEST_CALL
 from lgan.networks.factory import noise_length
 from lgan.seeding import Noise
 
-LARGEST_CALL = 2048  # images that one call of a generator draws at most
 GRID = "grid.png"
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lgan import distributed
-from lgan.data.images import Images, TensorImages, to_uint8
+from lgan.data.images import Images, TensorImages, at_once, to_uint8
 from lgan.errors import DataError, TrainingDivergedError
 from lgan.metrics.classifier_training import Head, predict
 from lgan.metrics.features import extract
@@ -18,7 +18,7 @@ from lgan.metrics.reference import Reference
 
 Sampler = Callable[[Tensor], Tensor]  # labels (B,) to images (B, C, H, W), from new noise
 MakeSampler = Callable[[], Sampler]
-PIXELS_OF_A_CALL = 2**21  # what a generator draws at most in one: 2,048 images of 32 x 32
+LARGEST_CALL = 2048  # images of 32 x 32 that one call of a generator draws at most
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Evidence:
         each, device = by.batch_per_class, by.device
         if by.data.task_kind == "classes":
             if self.jointly:
-                each = min(each, max(1, largest_call(by.test.shape) // len(seen)))
+                each = min(each, max(1, at_once(LARGEST_CALL, by.test.shape) // len(seen)))
             every = torch.tensor(seen, device=device).repeat_interleave(each)
             calls = [every] if self.jointly else every.split(each)
             return [call for call in calls for _ in range(math.ceil(by.samples_per_class / each))]
@@ -85,11 +85,6 @@ class Evidence:
         for classes in self.tasks:
             drawn = self.features[torch.isin(self.generated.labels, torch.tensor(classes))]
             yield drawn, self.evaluator.features_of(classes)
-
-
-def largest_call(image_shape: tuple[int, int, int]) -> int:
-    """Return how many images (C, H, W) one call of a generator draws at most."""
-    return max(1, PIXELS_OF_A_CALL // math.prod(image_shape[1:]))
 
 
 @torch.no_grad()
