@@ -46,7 +46,10 @@ def quality_against(
     axes.grid(alpha=0.25)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     figure.set_figheight(max(figure.get_figheight(), LINE_HEIGHT * len(points) + 0.4))
-    return png(figure, judge_note(groups, columns[quality].of.rpartition(".")[2]))
+    notes = [judge_note(groups, columns[quality].of.rpartition(".")[2])]
+    if len({x for (x, _), _ in points.values()}) < len(points):
+        notes.append("Marks of equal cost stand side by side")
+    return png(figure, ". ".join(filter(None, notes)))
 
 
 def cost_axis(axes: Axes, costs: Sequence[float]) -> None:

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
 from lgan.errors import ConfigError
-from lgan.reports.board_figures import cost_axis
+from lgan.reports import board_figures
+from lgan.reports.board_figures import cost_axis, quality_against
+from lgan.reports.collect import Group, Run
 from lgan.reports.figures import COLOURS
 from lgan.reports.paper import Outcome, Plan
 from lgan.reports.paper_file import PaperTable
@@ -202,3 +204,19 @@ def test_a_board_axis_of_far_costs_names_few_round_numbers(costs, scale, named) 
     ticks = zip(axes.xaxis.get_majorticklocs(), axes.xaxis.get_majorticklabels(), strict=True)
     assert [text.get_text() for at, text in ticks if low <= at <= high] == named
     assert not axes.xaxis.get_offset_text().get_text()
+
+
+@pytest.mark.parametrize(("costs", "said"), [((9, 9, 20), True), ((9, 10, 20), False)])
+def test_a_board_figure_says_that_marks_of_equal_cost_stand_side_by_side(
+    costs, said, plain_record: RunRecord, monkeypatch
+) -> None:
+    groups, notes = [], []
+    for place, cost in enumerate(costs):
+        (record,) = made(plain_record, str(place), (0.5,))
+        record.rows[-1]["train_seconds"] = cost - sum(
+            row["train_seconds"] for row in record.rows[:-1]
+        )
+        groups.append(Group(str(place), [Run(Path(), record, {})]))
+    monkeypatch.setattr(board_figures, "png", lambda _, note: notes.append(note) or b"")
+    quality_against(groups, "train_seconds", "accuracy_generated")
+    assert [("side by side" in note) for note in notes] == [said]

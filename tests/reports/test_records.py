@@ -12,10 +12,13 @@ from lgan.run.record import RunRecord
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 RECORDS = sorted(path.parent for path in EXPERIMENTS.glob("records/*/*/results.json"))
-TABLES = {"mnist-cpu": ("mergan/table1.yaml", "dgm/table1.yaml")}
-"""Of each folder of records the tables that are made of it."""
-SEEDS = [0, 1, 2]
-"""Of the tables; other folders hold what else was measured."""
+TABLES = {
+    "mnist-cpu": (("mergan/table1.yaml", "dgm/table1.yaml"), "mnist", 3),
+    "board-digits-cpu": (("board/digits.yaml",), "", 5),
+    "board-photos-cpu": (("board/photos.yaml",), "", 3),
+}
+"""Of each folder of records the tables that are made of it, the runs of these by how their names
+begin, and the number of seeds; other folders hold what else was measured."""
 
 
 @pytest.mark.parametrize("folder", RECORDS, ids=lambda path: path.name)
@@ -29,15 +32,16 @@ def test_a_record_is_complete_and_of_its_config(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_find_the_records(name: str) -> None:
+    tables, begins, seeds = TABLES[name]
     found = {path.name for path in RECORDS if path.parent.name == name}
     asked = set()
-    for table in TABLES[name]:
+    for table in tables:
         plan = make_plan(
             table=str(EXPERIMENTS / table), budget="cpu", data_root=None, only=None, methods=None,
-            seeds=SEEDS, runs="outputs", overrides=[], dry_run=True,
+            seeds=list(range(seeds)), runs="outputs", overrides=[], dry_run=True,
         )  # fmt: skip
-        mnist = (cell for cell in plan.cells if cell.startswith("mnist"))
-        asked |= {compose_run(plan.overrides(cell)).run_name for cell in mnist}
+        cells = (cell for cell in plan.cells if cell.startswith(begins))
+        asked |= {compose_run(plan.overrides(cell)).run_name for cell in cells}
     assert found == asked
 
 
