@@ -192,4 +192,5 @@ def _chosen_by(key: str, choices: dict[str, Any], *, _root_: DictConfig) -> Any:
     value = OmegaConf.select(_root_, key)
     if "other" not in choices:
         check_known(key, value, choices)
-    return choices[value if value in choices else "other"]
+    chosen = choices[value if value in choices else "other"]
+    return OmegaConf.create(chosen) if isinstance(chosen, list) else chosen  # resolve needs its own

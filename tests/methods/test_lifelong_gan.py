@@ -367,8 +367,12 @@ def test_a_classifier_is_there_where_classes_are_drawn(make_method, make_transla
     assert [method.has_classifier for method in kinds] == [True, False, False]
 
 
-def test_beta_is_the_one_found_for_the_data() -> None:
-    said = {("photos", "code"): 0.5, ("photos", "paper"): 5, ("facades_maps", "code"): 5}
-    for (data, preset), beta in said.items():
-        config = compose_run(["method=lifelong_gan", f"data={data}", f"preset={preset}"])
-        assert config.method.beta == beta
+def test_beta_and_the_auxiliary_pictures_are_those_found_for_the_data() -> None:
+    both = ["montage", "swap"]
+    for data, preset, beta, auxiliary in (
+        ("photos", "code", 50, ["montage"]),
+        ("photos", "paper", 5, both),
+        ("facades_maps", "code", 5, both),
+    ):
+        method = compose_run(["method=lifelong_gan", f"data={data}", f"preset={preset}"]).method
+        assert (method.beta, method.auxiliary) == (beta, auxiliary)
